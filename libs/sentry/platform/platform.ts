@@ -30,9 +30,33 @@ export const PAGE_SHIFT = 12;
 
 /** Indexes into `Context.registers64`: the layout of `struct user_regs_struct`. */
 export const Reg = {
-  R15: 0, R14: 1, R13: 2, R12: 3, RBP: 4, RBX: 5, R11: 6, R10: 7, R9: 8, R8: 9, RAX: 10, RCX: 11, RDX: 12, RSI: 13,
-  RDI: 14, ORIG_RAX: 15, RIP: 16, CS: 17, EFLAGS: 18, RSP: 19, SS: 20, FS_BASE: 21, GS_BASE: 22, DS: 23, ES: 24,
-  FS: 25, GS: 26,
+  R15: 0,
+  R14: 1,
+  R13: 2,
+  R12: 3,
+  RBP: 4,
+  RBX: 5,
+  R11: 6,
+  R10: 7,
+  R9: 8,
+  R8: 9,
+  RAX: 10,
+  RCX: 11,
+  RDX: 12,
+  RSI: 13,
+  RDI: 14,
+  ORIG_RAX: 15,
+  RIP: 16,
+  CS: 17,
+  EFLAGS: 18,
+  RSP: 19,
+  SS: 20,
+  FS_BASE: 21,
+  GS_BASE: 22,
+  DS: 23,
+  ES: 24,
+  FS: 25,
+  GS: 26,
 } as const;
 export const REGISTER_COUNT = 27;
 
@@ -113,7 +137,14 @@ export interface PlatformAddressSpace {
    * `populate` pre-faults (use for recycled frames only). Never fails for valid arguments;
    * throws PlatformError if the host is out of memory or mappings (the sandbox ends as `error`).
    */
-  map(address: GuestAddress, length: Bytes, source: MapSource, offset: Bytes, protection: Protection, populate: boolean): void;
+  map(
+    address: GuestAddress,
+    length: Bytes,
+    source: MapSource,
+    offset: Bytes,
+    protection: Protection,
+    populate: boolean,
+  ): void;
   /** Unmaps; holes are fine. */
   unmap(address: GuestAddress, length: Bytes): void;
   /** Changes protection of what is mapped in the range; holes are fine. */

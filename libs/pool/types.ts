@@ -1,0 +1,60 @@
+import type { AuditRecord } from '@cordon/sentry/audit/record';
+import type { AuditLevel, BootMessage, EndReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
+
+/** What to run: a boot message without what the pool decides itself, and the files' contents. */
+export interface RunSpec extends Omit<BootMessage, 'files' | 'pinCpu'> {
+  readonly image: ImageSpec;
+  readonly files: readonly { readonly path: string; readonly mode: number; readonly content: Uint8Array }[];
+}
+
+/** Called as frames arrive, in order. Returning a promise holds the Sentry's socket back (backpressure reaches the guest). */
+export interface RunHandlers {
+  started?(): void;
+  stdout?(bytes: Uint8Array): void | Promise<void>;
+  stderr?(bytes: Uint8Array): void | Promise<void>;
+  /** Decoded records in order; sequence numbers have no gaps unless `EndReport.auditTruncated`. */
+  audit?(records: readonly AuditRecord[]): void | Promise<void>;
+  /** Lines for the operator. */
+  log?(line: string): void;
+}
+
+export interface RunHandle {
+  writeStdin(bytes: Uint8Array): Promise<void>;
+  endStdin(): void;
+  resize(rows: number, columns: number): void;
+  signal(signal: number): void;
+  /** Ends the run from outside; the result still arrives. Safe at any time, also before it started or after it ended. */
+  cancel(): void;
+  /** Never rejects: a Sentry that crashed or hung reports reason 'error' (or 'timed_out' when the outer deadline struck). */
+  readonly ended: Promise<EndReport>;
+}
+
+export interface PoolOptions {
+  readonly image: ImageSpec;
+  readonly platform: 'auto' | 'ptrace';
+  /** Ready spares kept. */
+  readonly spares: number;
+  /** Forks after which the zygote is renewed. */
+  readonly renewAfter: number;
+  /** Cores used round-robin for pinning; default: all allowed. */
+  readonly cores?: readonly number[];
+  readonly log?: (line: string) => void;
+}
+
+export interface PoolStats {
+  readonly spares: number;
+  readonly running: number;
+  readonly forked: number;
+  readonly zygoteAge: number;
+  readonly platform: string;
+}
+
+export interface SandboxPool {
+  /** Takes a ready spare (or forks), sends the boot message, relays frames. */
+  run(spec: RunSpec, handlers: RunHandlers): RunHandle;
+  stats(): PoolStats;
+  /** Kills what runs, ends the zygote, leaves no process. */
+  close(): Promise<void>;
+}
+
+export type { AuditLevel, EndReport, ImageSpec };

@@ -1,0 +1,134 @@
+/**
+ * What a Sentry is told before it runs a guest, and what it says back: the vocabulary of the socket
+ * between supervisor (libs/pool) and Sentry. Plain data, no I/O.
+ */
+
+/** One host directory or file shown read-only inside the sandbox. */
+export interface ImageMount {
+  /** Absolute path inside the sandbox. */
+  readonly path: string;
+  /** Absolute path on the host. Opened by the zygote before it closes itself in. */
+  readonly source: string;
+}
+
+/** Root file system: read-only host directories plus small synthetic files. All writes go to memory. */
+export interface ImageSpec {
+  readonly name: string;
+  readonly mounts: readonly ImageMount[];
+  /** Files the image itself provides (for example /etc/passwd), UTF-8 text. */
+  readonly files: readonly { readonly path: string; readonly content: string; readonly mode: number }[];
+  /** Symbolic links of the image root (for example /bin -> usr/bin). */
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+}
+
+/** Bounds of one run. All are hard; 0 is not "unlimited". */
+export interface SandboxLimits {
+  readonly wallTimeMs: number;
+  readonly cpuTimeMs: number;
+  /** Committed guest memory, tmpfs included, in bytes. */
+  readonly memoryBytes: number;
+  /** Tasks (threads included) alive at once. */
+  readonly processes: number;
+  /** stdout + stderr, in bytes. */
+  readonly outputBytes: number;
+  /** Largest single file a guest may write, in bytes (RLIMIT_FSIZE). */
+  readonly fileBytes: number;
+  /** RLIMIT_NOFILE. */
+  readonly openFiles: number;
+  /** Bytes of encoded audit records before recording stops (and says so). */
+  readonly auditBytes: number;
+}
+
+export type AuditLevel = 'off' | 'security' | 'full';
+export type NetworkMode = 'none' | 'loopback';
+
+export interface BootMessage {
+  /** Execution id, for logs only. */
+  readonly id: string;
+  /** argv; argv[0] is looked up in PATH of env when it has no slash. */
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  /** Absolute; created if absent. */
+  readonly cwd: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly hostname: string;
+  readonly limits: SandboxLimits;
+  readonly auditLevel: AuditLevel;
+  readonly network: NetworkMode;
+  /** Number of CPUs the guest sees. */
+  readonly cpus: number;
+  /** Host core for Sentry and stub together, or -1 for no pinning. */
+  readonly pinCpu: number;
+  /** Files written into the sandbox before it starts, contents sent as attachments in this order. */
+  readonly files: readonly { readonly path: string; readonly mode: number; readonly size: number }[];
+  /** Standard input: closed at once (empty), or fed by `Stdin` frames. */
+  readonly stdin: 'empty' | 'stream';
+  /** Whether stdin, stdout and stderr look like a terminal. */
+  readonly terminal: false | { readonly rows: number; readonly columns: number };
+}
+
+/** How a run ended, as the Sentry sees it. */
+export type EndReason =
+  | 'exited'
+  | 'signaled'
+  | 'timed_out'
+  | 'cpu_exceeded'
+  | 'memory_exceeded'
+  | 'output_exceeded'
+  | 'canceled'
+  /** The Sentry itself failed (assertion, host refusal): `detail` says how. */
+  | 'error';
+
+export interface Usage {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly memoryPeakBytes: number;
+  readonly syscalls: number;
+}
+
+export interface EndReport {
+  readonly reason: EndReason;
+  /** Exit status of the first process when it exited. */
+  readonly exitCode: number | null;
+  /** Signal name ("SIGKILL") when it was killed by one. */
+  readonly signal: string | null;
+  /** For errors: one line for the operator. For exec failures before the program ran: the errno name and path. */
+  readonly detail: string | null;
+  readonly usage: Usage;
+  /** True when the audit byte budget stopped the recording. */
+  readonly auditTruncated: boolean;
+  readonly platform: string;
+}
+
+/** Frame types on the supervisor <-> Sentry socket: u32 length of payload (LE), u8 type, payload. */
+export const FrameType = {
+  // supervisor -> Sentry
+  /** u32 JSON length (LE), JSON BootMessage, then the file contents concatenated. */
+  Boot: 1,
+  /** Raw bytes for the guest's stdin. Empty payload: end of file. */
+  Stdin: 2,
+  /** JSON {reason: EndReason}: end the run now and report. */
+  Kill: 3,
+  /** JSON {rows, columns}. */
+  Resize: 4,
+  /** JSON {signal: number}: send to the foreground process (group). */
+  Signal: 5,
+  // Sentry -> supervisor
+  /** The Sentry is up and waits for its boot message. Empty. */
+  Ready: 64,
+  /** The guest's first instruction is about to run. Empty. */
+  Started: 65,
+  Stdout: 66,
+  Stderr: 67,
+  /** Encoded audit records (libs/sentry/audit), whole records only. */
+  Audit: 68,
+  /** JSON EndReport; the last frame. */
+  End: 69,
+  /** UTF-8 text for the operator's log. */
+  Log: 70,
+} as const;
+export type FrameKind = (typeof FrameType)[keyof typeof FrameType];
+export const FRAME_HEADER_BYTES = 5;
+/** Largest payload of one frame (a boot message with files may be the largest). */
+export const FRAME_PAYLOAD_MAX = 64 * 1024 * 1024;

@@ -1,0 +1,222 @@
+/**
+ * What the rest of the kernel sees of guest memory. The implementation is `MemoryManager` in memory-manager.ts;
+ * frames and reference counts are in frames.ts.
+ */
+import type {
+  AccessKind,
+  Bytes,
+  GuestAddress,
+  HostFd,
+  PlatformAddressSpace,
+  Protection,
+} from '../platform/platform.js';
+
+/** Index of a 4 KiB frame in the memory file: byte offset / 4096. */
+export type FrameNumber = number;
+
+/** Allocates frames of the memory file and counts references and commitment. One per sandbox. */
+export interface FrameAllocator {
+  /** A zeroed frame with reference count 1, or -ENOMEM when the sandbox's memory limit is reached. */
+  allocate(): FrameNumber;
+  /**
+   * `count` zeroed frames in a row (as contiguous as possible for mapping in one go), or -ENOMEM.
+   * Returns the first; all have reference count 1.
+   */
+  allocateRun(count: number): FrameNumber;
+  retain(frame: FrameNumber): void;
+  /** Drops a reference; the last one returns the frame to the pool. */
+  release(frame: FrameNumber): void;
+  references(frame: FrameNumber): number;
+  /** The bytes of the frame live at [frame * 4096, +4096) of this. */
+  readonly bytes: Uint8Array;
+  /** Frames in use now, the most ever, and the limit, in bytes. */
+  readonly committed: Bytes;
+  readonly peak: Bytes;
+  limit: Bytes;
+  /** Set once an allocation failed on the limit; the Sentry ends the run as memory_exceeded if the guest dies of it. */
+  limitHit: boolean;
+}
+
+/** Something that can back a mapping: a tmpfs file, an image file, a device, a shared anonymous object. */
+export interface Mappable {
+  /**
+   * Frame holding page `index` of the object, allocating it when `allocate` (a hole otherwise gives 0, meaning zeros).
+   * The caller retains it if it keeps it. -errno: -ENOMEM, or -EFAULT past the end (the guest gets SIGBUS).
+   * Absent when pages are only reachable through `hostFile`.
+   */
+  page?(index: number, allocate: boolean): FrameNumber;
+  /** Host descriptor whose pages may be mapped read-only straight into the guest (immutable image files). */
+  readonly hostFile?: HostFd;
+  /** Size in bytes now: pages wholly beyond it fault with SIGBUS. */
+  size(): Bytes;
+  /** Called as mappings come and go, so that truncate can find them (`MemoryManager.invalidate`). */
+  mapped?(mapping: MappingObserver): void;
+  unmapped?(mapping: MappingObserver): void;
+  /** Keeps the file description or inode alive while mapped. */
+  retain(): void;
+  release(): void;
+  /** Identity for shared futex keys and /proc/pid/maps. */
+  readonly device: number;
+  readonly inode: number;
+  /** Path as /proc/pid/maps shows it (byte string). */
+  mapName(): string;
+}
+
+export interface MappingObserver {
+  /** Pages [firstPage, lastPage) of the object changed identity (truncated, copied up): forget what was mapped of them. */
+  invalidate(firstPage: number, lastPage: number): void;
+}
+
+export interface MmapRequest {
+  /** Hint or fixed address. */
+  address: GuestAddress;
+  length: Bytes;
+  protection: Protection;
+  /** MAP_* flags of mmap(2) (abi/mman.ts). */
+  flags: number;
+  /** null = anonymous. */
+  object: Mappable | null;
+  /** Byte offset in the object. */
+  offset: Bytes;
+  /** Highest protection mprotect may later give (a shared mapping of a read-only description cannot become writable). */
+  maxProtection: Protection;
+}
+
+/** One region as /proc/pid/maps and smaps show it. */
+export interface RegionInfo {
+  start: GuestAddress;
+  end: GuestAddress;
+  protection: Protection;
+  shared: boolean;
+  offset: Bytes;
+  device: number;
+  inode: number;
+  name: string;
+  residentBytes: Bytes;
+}
+
+/**
+ * Copy-in and copy-out. None of these throw on bad addresses. They fault pages in as a guest access would
+ * (copy-on-write included) and respect VMA protections.
+ */
+export interface GuestMemory {
+  /** Copies guest -> destination[offset, offset+length). Returns bytes copied; short means EFAULT at that point. */
+  copyIn(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes;
+  /** Copies source[offset, offset+length) -> guest. Returns bytes copied; short means EFAULT at that point. */
+  copyOut(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes;
+  /** Zeroes guest memory. Returns bytes done. */
+  zero(address: GuestAddress, length: Bytes): Bytes;
+  /**
+   * Copies a small struct in and returns a DataView of it (offset 0), or null on EFAULT. The view is a shared scratch
+   * (at most 4096 bytes): valid until the next readStruct. Little endian: pass `true` to its getters.
+   */
+  readStruct(address: GuestAddress, length: Bytes): DataView | null;
+  /** A zeroed scratch view to fill, then `writeStruct(address, length)`. Distinct from readStruct's scratch. */
+  scratch(length: Bytes): DataView;
+  /** Copies the scratch out. False on EFAULT. */
+  writeStruct(address: GuestAddress, length: Bytes): boolean;
+  /** NaN on EFAULT. U64 is returned as a signed number. */
+  readU8(address: GuestAddress): number;
+  readU32(address: GuestAddress): number;
+  readI32(address: GuestAddress): number;
+  readU64(address: GuestAddress): number;
+  writeU32(address: GuestAddress, value: number): boolean;
+  writeU64(address: GuestAddress, value: number): boolean;
+  /** NUL-terminated byte string of at most `max` bytes (without the NUL), or -EFAULT, or -ENAMETOOLONG when no NUL within max. */
+  readString(address: GuestAddress, max: Bytes): string | number;
+  /**
+   * Longest contiguous run of the memory file that backs [address, address+length), faulted in for `write` or read.
+   * Sets `runOffset` (offset in FrameAllocator.bytes) and returns its length; 0 = EFAULT. For bulk I/O straight into guest memory.
+   * A run over pages that are mapped from a host file is copied into frames first.
+   */
+  run(address: GuestAddress, length: Bytes, write: boolean): Bytes;
+  readonly runOffset: Bytes;
+  /** The buffer `runOffset` indexes (the memory file). */
+  readonly bytes: Uint8Array;
+  /**
+   * Atomic compare-and-swap on an aligned u32 (futex words, robust lists). Returns the old value (0..2^32-1), NaN on EFAULT.
+   */
+  compareExchangeU32(address: GuestAddress, expected: number, replacement: number): number;
+}
+
+export interface MemoryManager extends GuestMemory {
+  readonly space: PlatformAddressSpace;
+  readonly frames: FrameAllocator;
+  /** mmap(2): address, or -ENOMEM -EINVAL -EEXIST (MAP_FIXED_NOREPLACE) … */
+  mmap(request: MmapRequest): number;
+  munmap(address: GuestAddress, length: Bytes): number;
+  mprotect(address: GuestAddress, length: Bytes, protection: Protection): number;
+  mremap(oldAddress: GuestAddress, oldLength: Bytes, newLength: Bytes, flags: number, newAddress: GuestAddress): number;
+  madvise(address: GuestAddress, length: Bytes, advice: number): number;
+  msync(address: GuestAddress, length: Bytes, flags: number): number;
+  mincore(address: GuestAddress, length: Bytes, vector: GuestAddress): number;
+  /** brk(2): the new (or unchanged) break. */
+  brk(address: GuestAddress): number;
+  /**
+   * Handles a guest fault. 0: resolved, resume. Otherwise the signal to send, with `faultCode` the si_code
+   * (SIGSEGV SEGV_MAPERR/SEGV_ACCERR, SIGBUS BUS_ADRERR, SIGKILL when the memory limit leaves no way out).
+   */
+  fault(address: GuestAddress, access: AccessKind, hostCode: number): number;
+  readonly faultCode: number;
+  /** A copy-on-write copy for fork(2). */
+  fork(): MemoryManager;
+  /** Shared by CLONE_VM tasks; the last release frees everything. */
+  retain(): void;
+  release(): void;
+  /** Key of a futex word: private = this + address; shared = object identity + offset. Byte-comparable string-free: see kernel/futex. -EFAULT if unmapped. */
+  futexKey(address: GuestAddress, shared: boolean, out: FutexKey): number;
+  regions(visit: (region: RegionInfo) => void): void;
+  /** Bytes for /proc/pid/status, statm. */
+  readonly virtualSize: Bytes;
+  residentSize(): Bytes;
+  /** Set by the loader; /proc/pid/stat, cmdline, environ, auxv, prctl(PR_SET_MM). */
+  readonly layout: MemoryLayout;
+  /** RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK in bytes as the owner's rlimits say (Infinity = none); updated by the kernel. */
+  limits: { addressSpace: Bytes; data: Bytes; stack: Bytes };
+}
+
+export interface FutexKey {
+  /** The memory manager (private), or the mapped object (shared). */
+  object: object;
+  /** Address, or byte offset in the object. */
+  offset: number;
+}
+
+export interface MemoryLayout {
+  codeStart: GuestAddress;
+  codeEnd: GuestAddress;
+  dataStart: GuestAddress;
+  dataEnd: GuestAddress;
+  brkStart: GuestAddress;
+  stackTop: GuestAddress;
+  argStart: GuestAddress;
+  argEnd: GuestAddress;
+  envStart: GuestAddress;
+  envEnd: GuestAddress;
+  auxv: Uint8Array;
+}
+
+/**
+ * A sequence of guest (or kernel) memory being filled or drained by one read or write, so that files neither know
+ * iovecs nor join buffers. `remaining` counts down; a fault makes the transfer short and sets `faulted`.
+ */
+export interface IoBuffer {
+  readonly remaining: Bytes;
+  readonly faulted: boolean;
+  /** Bytes moved so far. */
+  readonly done: Bytes;
+  /** File -> guest. Copies source[offset, offset+length) (at most `remaining`); returns bytes copied. */
+  put(source: Uint8Array, offset: number, length: Bytes): Bytes;
+  /** Guest -> file. Fills destination[offset, offset+length); returns bytes copied. */
+  take(destination: Uint8Array, offset: number, length: Bytes): Bytes;
+  /** File -> guest zeros (holes, /dev/zero). */
+  putZeros(length: Bytes): Bytes;
+  /**
+   * Direct access: next contiguous run of at most `max` bytes in the memory file, for the direction of this transfer;
+   * returns its length (0: nothing left, fault, or not guest memory: use put/take) and sets runOffset. `advance` consumes it.
+   */
+  run(max: Bytes): Bytes;
+  readonly runOffset: Bytes;
+  readonly runBytes: Uint8Array;
+  advance(length: Bytes): void;
+}

@@ -1,0 +1,39 @@
+import { FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
+import { CHANNEL_FD, check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
+import type { SentryLike } from './sentry-like.js';
+import { reseedRandom } from './warm.js';
+
+export interface ChildStart {
+  readonly nullFd: number;
+  /** Descriptors of Node and of the zygote, to be replaced by /dev/null. */
+  readonly stale: Int32Array;
+  readonly channel: number;
+  readonly errors: number;
+  readonly cpu: number;
+}
+
+const STANDARD_ERROR = 2;
+/** sysexits' EX_SOFTWARE: an exception nobody caught. */
+const EXIT_UNCAUGHT = 70;
+
+const readyFrame = new Uint8Array(FRAME_HEADER_BYTES);
+readyFrame[4] = FrameType.Ready;
+
+/**
+ * A forked child's whole life. There is no event loop here, no other thread and no way back: microtasks never run,
+ * and the process ends by a raw exit_group.
+ */
+export function runChild(sentry: SentryLike, start: ChildStart): never {
+  let code = EXIT_UNCAUGHT;
+  try {
+    check(native.childStart(start.nullFd, start.stale, start.channel, start.errors), 'childStart');
+    reseedRandom();
+    Object.defineProperty(process, 'pid', { value: native.getPid() });
+    sentry.prepare(CHANNEL_FD, start.cpu);
+    native.writeAll(CHANNEL_FD, readyFrame);
+    code = sentry.run();
+  } catch (error) {
+    native.writeAll(STANDARD_ERROR, Buffer.from(`${error instanceof Error ? error.stack : String(error)}\n`));
+  }
+  return native.exitGroup(code);
+}

@@ -1,0 +1,127 @@
+/**
+ * Entry point of the Sentry process. Started by libs/pool as
+ * `cordon-launch node --single-threaded --disable-sigusr1 --v8-pool-size=1 --expose-gc zygote.js`
+ * with its control socket as descriptor 3. It loads and warms the kernel once, then forks one Sentry per request.
+ * The recipe and its hazards are in README.md.
+ */
+import { openSync, readSync } from 'node:fs';
+import {
+  encodeReport,
+  type Report,
+  type ZygoteConfig,
+  type ZygoteReady,
+  ZygoteReport,
+  ZygoteRequest,
+} from '@cordon/sentry/boot/zygote-message';
+import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
+import { runChild } from './child.js';
+import { openDescriptors, waitUntilQuiet } from './quiesce.js';
+import type { SentryLike } from './sentry-like.js';
+import { installSeededRandom, warmRuntime } from './warm.js';
+
+const CONTROL = 3;
+/** A dying child may say this much. */
+const ERROR_FILE_BYTES = 16 * 1024;
+const SIGKILL = 9;
+
+interface Child {
+  readonly id: number;
+  /** Its standard error: read when it ended. */
+  readonly errors: number;
+}
+
+function readControl(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let done = 0; done < length; ) {
+    const got = readSync(CONTROL, bytes, done, length - done, null);
+    if (got === 0) native.exitGroup(0);
+    done += got;
+  }
+  return bytes;
+}
+
+function report(type: number, id: number, pid: number, status: number, cpuMs: number, text: string): void {
+  const message: Report = { type, id, pid, status, cpuMs, text };
+  // The supervisor is gone: so is the reason to live. The kernel takes the children along.
+  if (native.writeAll(CONTROL, encodeReport(message)) < 0) native.exitGroup(0);
+}
+
+/** What the child left in its error file, up to the first NUL. */
+function lastWords(errors: number, room: Buffer): string {
+  const length = native.readAt(errors, room, 0);
+  native.closeDescriptor(errors);
+  if (length <= 0) return '';
+  const end = room.indexOf(0);
+  return room.toString('utf8', 0, end < 0 ? length : Math.min(end, length));
+}
+
+async function main(): Promise<never> {
+  if (native.shimLoaded() !== 1) throw new Error('zygote-shim.so is not preloaded: this process cannot be forked');
+  const config = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
+  const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
+
+  const nullFd = openSync('/dev/null', 'r+');
+  const inherited = openDescriptors();
+  const sentry = new module.Sentry();
+  sentry.warm(config.image, config.platform);
+  warmRuntime();
+  installSeededRandom();
+  native.becomeSubreaper();
+
+  const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
+  const children = new Map<number, Child>();
+  const event = new Int32Array(8);
+  const words = Buffer.alloc(ERROR_FILE_BYTES);
+
+  collectGarbage();
+  waitUntilQuiet();
+  const childEvents = check(native.quiesced(), 'quiesced');
+  const ready: ZygoteReady = { platform: config.platform, layers: [] };
+  report(ZygoteReport.Ready, 0, 0, 0, 0, JSON.stringify(ready));
+
+  for (;;) {
+    const kind = native.zygoteWait(CONTROL, childEvents, event);
+    if (kind === ZygoteEvent.Request) {
+      const [operation, id, argument, descriptor] = event;
+      if (operation === ZygoteRequest.Fork) {
+        const errors = native.errorFile(ERROR_FILE_BYTES);
+        const pid = errors < 0 ? errors : native.forkChild(-1);
+        if (pid === 0) runChild(sentry, { nullFd, stale, channel: descriptor, errors, cpu: argument });
+        native.closeDescriptor(descriptor);
+        if (pid < 0) {
+          if (errors >= 0) native.closeDescriptor(errors);
+          report(ZygoteReport.ForkFailed, id, 0, 0, 0, `fork: errno ${-pid}`);
+          continue;
+        }
+        children.set(pid, { id, errors });
+        report(ZygoteReport.Forked, id, pid, 0, 0, '');
+        continue;
+      }
+      for (const [pid, child] of children) {
+        if (child.id !== id) continue;
+        if (operation === ZygoteRequest.Kill) native.killProcess(pid, SIGKILL);
+        else if (operation === ZygoteRequest.LimitCpu) native.limitCpu(pid, argument);
+      }
+    } else if (kind === ZygoteEvent.ChildEnded) {
+      const [pid, status, cpuMs] = event;
+      const child = children.get(pid);
+      // Anything else is a stub whose Sentry died before it: reaped, nothing to say.
+      if (child === undefined) continue;
+      children.delete(pid);
+      words.fill(0);
+      report(ZygoteReport.Exited, child.id, pid, status, cpuMs, lastWords(child.errors, words));
+    } else {
+      for (const pid of children.keys()) native.killProcess(pid, SIGKILL);
+      native.exitGroup(kind === ZygoteEvent.HangUp ? 0 : 71);
+    }
+  }
+}
+
+function collectGarbage(): void {
+  const { gc } = globalThis;
+  if (gc === undefined) throw new Error('run with --expose-gc');
+  gc();
+  gc();
+}
+
+await main();

@@ -1,0 +1,332 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import { Run } from './run.js';
+import { SentryProcess } from './sentry-process.js';
+import type { PoolOptions, PoolStats, RunHandle, RunHandlers, RunSpec, SandboxPool } from './types.js';
+import { ZygoteProcess } from './zygote-process.js';
+
+/** What tests change; the product leaves it as it is. */
+export interface PoolInternals {
+  /** URL of the module that exports `Sentry`. */
+  readonly sentryModule?: string;
+  /** Names of confinement layers to leave out. */
+  readonly without?: readonly string[];
+  /** A zygote older than this is renewed: its children share layout, canaries and hash seed. */
+  readonly renewAfterMs?: number;
+}
+
+const RENEW_AFTER_MS = 30 * 60_000;
+/** A spare is replaced when its run has ended, or after this long: forking costs the CPU that the run wants. */
+const REFILL_DELAY_MS = 25;
+/** After so many failures in a row to get a Sentry ready, those who wait for one are told. */
+const START_ATTEMPTS = 5;
+const RESTART_PAUSE_MS = 200;
+const RESTART_PAUSES_MAX = 25;
+/** Host ids of children when we are root: far above what useradd or container managers hand out. */
+const UID_BASE = 0x7000_0000;
+const UID_RANGE = 0x1_0000;
+
+/** Cores this process may use. */
+export function allowedCores(): number[] {
+  const cores: number[] = [];
+  if (existsSync('/proc/self/status')) {
+    const list = /^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'latin1'));
+    for (const range of list?.[1].split(',') ?? []) {
+      const [first, last = first] = range.split('-').map(Number);
+      for (let core = first; core <= last; core++) cores.push(core);
+    }
+  }
+  return cores.length > 0 ? cores : Array.from({ length: availableParallelism() }, (_, core) => core);
+}
+
+export class Pool implements SandboxPool {
+  /** The one that forks; null while none is ready. */
+  private current: ZygoteProcess | null = null;
+  /** Started and not ready. */
+  private incoming: ZygoteProcess | null = null;
+  /** All that live, the draining ones included. */
+  private readonly zygotes = new Set<ZygoteProcess>();
+  /** Forked and not ready. */
+  private readonly starting = new Set<SentryProcess>();
+  /** Ready, oldest first. */
+  private readonly spares: SentryProcess[] = [];
+  /** Given to a run and not ended. */
+  private readonly busy = new Map<SentryProcess, Run>();
+  /** Runs without a Sentry, oldest first. */
+  private readonly queue: Run[] = [];
+  private readonly cores: readonly number[];
+  private readonly log: (line: string) => void;
+  private forked = 0;
+  /** Zygotes and children that died before they were ready, in a row. */
+  private failures = 0;
+  private everReady = false;
+  private closing: Promise<void> | null = null;
+  private refill: NodeJS.Timeout | null = null;
+  private restart: NodeJS.Timeout | null = null;
+  private platform: string;
+  private foundLayers: readonly ConfinementLayer[] = [];
+  private broken: string | null = null;
+  private readonly firstReady: Promise<void>;
+  private started!: () => void;
+  private failed!: (error: Error) => void;
+
+  constructor(
+    private readonly options: PoolOptions,
+    private readonly internals: PoolInternals = {},
+  ) {
+    this.cores = options.cores ?? allowedCores();
+    this.log = options.log ?? (() => {});
+    this.platform = options.platform === 'auto' ? 'ptrace' : options.platform;
+    this.firstReady = new Promise((resolve, reject) => {
+      this.started = resolve;
+      this.failed = reject;
+    });
+    this.firstReady.catch(() => {});
+    this.startZygote();
+  }
+
+  /** Resolves when the first spare is ready; rejects when no zygote can be started here. */
+  async start(): Promise<this> {
+    await this.firstReady;
+    return this;
+  }
+
+  run(spec: RunSpec, handlers: RunHandlers): RunHandle {
+    const run = new Run(spec, handlers, this.platform, (ended) => this.runFinished(ended));
+    if (this.closing !== null || this.broken !== null) {
+      run.abandon('error', this.broken ?? 'the pool is closed');
+      return run;
+    }
+    const spare = this.takeSpare();
+    if (spare === null) {
+      this.queue.push(run);
+      this.replenish();
+    } else {
+      this.assign(run, spare);
+    }
+    return run;
+  }
+
+  stats(): PoolStats {
+    return {
+      spares: this.spares.length,
+      running: this.busy.size,
+      forked: this.forked,
+      zygoteAge: this.current === null ? 0 : Date.now() - this.current.bornAt,
+      platform: this.platform,
+    };
+  }
+
+  /** The layers of confinement the newest zygote found. */
+  layers(): readonly ConfinementLayer[] {
+    return this.foundLayers;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
+    if (this.refill !== null) clearTimeout(this.refill);
+    if (this.restart !== null) clearTimeout(this.restart);
+    for (const run of this.queue.splice(0)) run.abandon('canceled', 'the pool was closed');
+    const running = [...this.busy.values()];
+    for (const run of running) run.closed();
+    await Promise.all([...this.zygotes].map((zygote) => zygote.close()));
+    this.failed(new Error('the pool was closed'));
+  }
+
+  private startZygote(): void {
+    if (this.incoming !== null || this.closing !== null) return;
+    const config: ZygoteConfig = {
+      image: this.options.image,
+      platform: this.platform,
+      sentryModule: this.internals.sentryModule ?? import.meta.resolve('@cordon/sentry/boot/sentry'),
+      uidBase: UID_BASE,
+      uidRange: UID_RANGE,
+      without: this.internals.without ?? [],
+    };
+    let lastLine = '';
+    const zygote = new ZygoteProcess(config, {
+      ready: (ready) => {
+        this.log(`zygote ${zygote.pid} is ready`);
+        this.incoming = null;
+        this.platform = ready.platform;
+        this.foundLayers = ready.layers;
+        const old = this.current;
+        this.current = zygote;
+        if (old !== null) this.retire(old);
+        if (this.options.spares === 0) this.started();
+        this.replenish();
+      },
+      closed: (detail) => this.zygoteClosed(zygote, lastLine === '' ? detail : `${detail} (${lastLine})`),
+      log: (line) => {
+        if (line.trim() !== 'zygote:') lastLine = line;
+        this.log(line);
+      },
+    });
+    this.incoming = zygote;
+    this.zygotes.add(zygote);
+  }
+
+  private zygoteClosed(zygote: ZygoteProcess, detail: string): void {
+    this.zygotes.delete(zygote);
+    const wasReady = this.current === zygote;
+    if (wasReady) this.current = null;
+    if (this.incoming === zygote) this.incoming = null;
+    if (this.closing !== null) return;
+    if (wasReady) {
+      this.log(`zygote ${zygote.pid} is gone: ${detail}`);
+      this.startZygote();
+      return;
+    }
+    if (zygote.retired) return;
+    this.log(`zygote ${zygote.pid} did not start: ${detail}`);
+    this.startFailed(`no zygote can be started: ${detail}`);
+  }
+
+  /**
+   * A zygote or a child died before it was ready. Tried again with growing pauses; after some failures in a row those
+   * who wait are told, and a pool that never had a Sentry gives up.
+   */
+  private startFailed(detail: string): void {
+    this.failures++;
+    if (this.failures >= START_ATTEMPTS) {
+      for (const run of this.queue.splice(0)) run.abandon('error', detail);
+      if (!this.everReady) {
+        this.broken = detail;
+        this.failed(new Error(detail));
+        return;
+      }
+    }
+    if (this.restart !== null) return;
+    this.restart = setTimeout(
+      () => {
+        this.restart = null;
+        this.replenish();
+      },
+      RESTART_PAUSE_MS * Math.min(this.failures, RESTART_PAUSES_MAX),
+    );
+  }
+
+  /** The old zygote's spares are used up first; it ends with its last child. */
+  private retire(zygote: ZygoteProcess): void {
+    zygote.retired = true;
+    // Idle spares of it would live for ever in a quiet pool.
+    for (const spare of this.spares) if (spare.zygote === zygote) spare.kill();
+    this.closeIfDrained(zygote);
+  }
+
+  private closeIfDrained(zygote: ZygoteProcess): void {
+    if (zygote.retired && zygote.children === 0) void zygote.close();
+  }
+
+  private takeSpare(): SentryProcess | null {
+    let best = -1;
+    let bestLoad = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < this.spares.length; index++) {
+      const spare = this.spares[index];
+      if (spare.zygote.retired) continue;
+      const load = this.load(spare.cpu);
+      if (load < bestLoad) {
+        best = index;
+        bestLoad = load;
+      }
+    }
+    return best < 0 ? null : this.spares.splice(best, 1)[0];
+  }
+
+  /** Runs on a core. */
+  private load(core: number): number {
+    let load = 0;
+    for (const sentry of this.busy.keys()) if (sentry.cpu === core) load++;
+    return load;
+  }
+
+  private assign(run: Run, sentry: SentryProcess): void {
+    this.busy.set(sentry, run);
+    run.start(sentry);
+    this.scheduleRefill(REFILL_DELAY_MS);
+  }
+
+  private runFinished(run: Run): void {
+    const waiting = this.queue.indexOf(run);
+    if (waiting >= 0) this.queue.splice(waiting, 1);
+    if (this.closing === null) this.scheduleRefill(0);
+  }
+
+  private scheduleRefill(delay: number): void {
+    if (delay === 0 && this.refill !== null) {
+      clearTimeout(this.refill);
+      this.refill = null;
+    }
+    this.refill ??= setTimeout(() => {
+      this.refill = null;
+      this.replenish();
+    }, delay);
+  }
+
+  /** Forks until spares, and those that wait, are provided for. */
+  private replenish(): void {
+    if (this.closing !== null || this.broken !== null || this.restart !== null) return;
+    const zygote = this.current;
+    if (zygote === null) {
+      this.startZygote();
+      return;
+    }
+    const due = zygote.forks >= this.options.renewAfter;
+    const old = Date.now() - zygote.bornAt > (this.internals.renewAfterMs ?? RENEW_AFTER_MS);
+    if (due || old) this.startZygote();
+    while (this.starting.size + this.usableSpares() < this.options.spares + this.queue.length) {
+      this.forked++;
+      this.starting.add(new SentryProcess(zygote, this.nextCore(), (sentry) => this.sentryChanged(sentry)));
+    }
+  }
+
+  private usableSpares(): number {
+    return this.spares.reduce((count, spare) => count + (spare.zygote.retired ? 0 : 1), 0);
+  }
+
+  /** The core with the fewest Sentries, spares included. */
+  private nextCore(): number {
+    let best = -1;
+    let bestLoad = Number.POSITIVE_INFINITY;
+    for (const core of this.cores) {
+      let load = this.load(core);
+      for (const sentry of this.starting) if (sentry.cpu === core) load++;
+      for (const sentry of this.spares) if (sentry.cpu === core) load++;
+      if (load < bestLoad) {
+        best = core;
+        bestLoad = load;
+      }
+    }
+    return best;
+  }
+
+  private sentryChanged(sentry: SentryProcess): void {
+    if (sentry.ended) {
+      const wasStarting = this.starting.delete(sentry);
+      const spare = this.spares.indexOf(sentry);
+      if (spare >= 0) this.spares.splice(spare, 1);
+      this.busy.delete(sentry);
+      this.closeIfDrained(sentry.zygote);
+      if (this.closing !== null) return;
+      if (wasStarting) this.startFailed(`a Sentry ended before it was ready: ${sentry.lastDetail}`);
+      else if (spare >= 0) this.scheduleRefill(0);
+      return;
+    }
+    if (!sentry.ready || !this.starting.delete(sentry)) return;
+    this.failures = 0;
+    this.everReady = true;
+    if (sentry.zygote.retired) {
+      sentry.kill();
+      return;
+    }
+    this.started();
+    const run = this.queue.shift();
+    if (run === undefined) this.spares.push(sentry);
+    else this.assign(run, sentry);
+  }
+}

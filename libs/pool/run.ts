@@ -1,0 +1,254 @@
+import { constants } from 'node:os';
+import { decodeRecords } from '@cordon/sentry/audit/codec';
+import { type BootMessage, type EndReason, type EndReport, FrameType } from '@cordon/sentry/boot/boot-message';
+import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
+import type { SentryProcess } from './sentry-process.js';
+import type { RunHandle, RunHandlers, RunSpec } from './types.js';
+import type { ChildExit } from './zygote-process.js';
+
+/** The Sentry enforces the wall limit itself; the pool strikes this much later, ... */
+const DEADLINE_SLACK_MS = 100;
+/** ... and a Sentry that was told to end and sends no End within this time is killed. */
+const KILL_GRACE_MS = 500;
+/** After the kill, output that the caller's handlers hold back is waited for this long. */
+const OUTPUT_GRACE_MS = 5_000;
+/** The Sentry's own CPU time beyond the guest's limit, in seconds, before the host kills it (RLIMIT_CPU). */
+const SENTRY_CPU_MARGIN_SECONDS = 30;
+const LOG_LINES_KEPT = 5;
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/** The frame that starts a guest: JSON length, JSON, contents of the files. */
+export function encodeBoot(spec: RunSpec, pinCpu: number): Buffer {
+  const { image: _image, files, ...rest } = spec;
+  const message: BootMessage = {
+    ...rest,
+    pinCpu,
+    files: files.map(({ path, mode, content }) => ({ path, mode, size: content.length })),
+  };
+  const json = Buffer.from(JSON.stringify(message), 'utf8');
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(json.length);
+  return encodeFrame(FrameType.Boot, Buffer.concat([length, json, ...files.map((file) => file.content)]));
+}
+
+/**
+ * One run, from the request to its EndReport. Until a Sentry is given to it, it waits in the pool's queue.
+ * Exactly one report comes out, whatever the Sentry does.
+ */
+export class Run implements RunHandle {
+  readonly ended: Promise<EndReport>;
+  /** Set once the report is out. */
+  done = false;
+  private resolve!: (report: EndReport) => void;
+  private sentry: SentryProcess | null = null;
+  private report: EndReport | null = null;
+  /** Why the pool ended the run from outside, if it did. */
+  private killedFor: EndReason | null = null;
+  private deadline: NodeJS.Timeout | null = null;
+  private grace: NodeJS.Timeout | null = null;
+  private startedAt = 0;
+  /** Frames of the caller that came before there was a Sentry. */
+  private early: { frame: Buffer; sent: () => void }[] = [];
+  private readonly lastLines: string[] = [];
+
+  constructor(
+    private readonly spec: RunSpec,
+    private readonly handlers: RunHandlers,
+    private readonly platform: string,
+    /** Takes the run out of the pool's queue and books. */
+    private readonly finished: (run: Run) => void,
+  ) {
+    this.ended = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  /** Starts the run on a ready Sentry. Precondition: not started, not done. */
+  start(sentry: SentryProcess): void {
+    this.sentry = sentry;
+    this.startedAt = performance.now();
+    sentry.attach(
+      (type, payload) => this.receive(type, payload),
+      (exit) => this.sentryEnded(exit),
+    );
+    sentry.send(encodeBoot(this.spec, sentry.cpu));
+    for (const { frame, sent } of this.early) sentry.sendAndWait(frame).then(sent);
+    this.early = [];
+    const { wallTimeMs, cpuTimeMs } = this.spec.limits;
+    sentry.limitCpu(Math.ceil(cpuTimeMs / 1000) + SENTRY_CPU_MARGIN_SECONDS);
+    this.deadline = setTimeout(() => this.endFromOutside('timed_out'), wallTimeMs + DEADLINE_SLACK_MS);
+  }
+
+  /** Ends a run that never got a Sentry. */
+  abandon(reason: EndReason, detail: string): void {
+    this.finish(this.synthesize(reason, detail, 0));
+  }
+
+  writeStdin(bytes: Uint8Array): Promise<void> {
+    return bytes.length === 0 ? Promise.resolve() : this.deliver(encodeFrame(FrameType.Stdin, bytes));
+  }
+
+  endStdin(): void {
+    this.deliver(encodeFrame(FrameType.Stdin));
+  }
+
+  resize(rows: number, columns: number): void {
+    this.deliver(encodeJsonFrame(FrameType.Resize, { rows, columns }));
+  }
+
+  signal(signal: number): void {
+    this.deliver(encodeJsonFrame(FrameType.Signal, { signal }));
+  }
+
+  cancel(): void {
+    if (this.done) return;
+    if (this.sentry === null) this.abandon('canceled', 'canceled before it started');
+    else this.endFromOutside('canceled');
+  }
+
+  /** The pool is closing: the Sentry is about to be killed; that is no error of the run. */
+  closed(): void {
+    this.killedFor ??= 'canceled';
+  }
+
+  private deliver(frame: Buffer): Promise<void> {
+    if (this.done) return Promise.resolve();
+    if (this.sentry !== null) return this.sentry.sendAndWait(frame);
+    return new Promise((sent) => {
+      this.early.push({ frame, sent });
+    });
+  }
+
+  private endFromOutside(reason: EndReason): void {
+    if (this.done || this.report !== null || this.killedFor !== null) return;
+    this.killedFor = reason;
+    this.sentry?.send(encodeJsonFrame(FrameType.Kill, { reason }));
+    this.grace = setTimeout(() => {
+      this.sentry?.kill();
+      // A consumer that never takes what it was given must not keep the result back.
+      this.grace = setTimeout(
+        () => this.finish(this.synthesize(reason, 'killed from outside; its output was not taken', 0)),
+        OUTPUT_GRACE_MS,
+      );
+    }, KILL_GRACE_MS);
+  }
+
+  private receive(type: number, payload: Buffer): void | Promise<void> {
+    if (this.done) return;
+    try {
+      switch (type) {
+        case FrameType.Stdout:
+          return this.handlers.stdout?.(payload);
+        case FrameType.Stderr:
+          return this.handlers.stderr?.(payload);
+        case FrameType.Audit:
+          return this.handlers.audit?.(decodeRecords(payload));
+        case FrameType.Started:
+          return this.handlers.started?.();
+        case FrameType.Log:
+          return this.logged(payload.toString('utf8'));
+        case FrameType.End:
+          this.report = checkedReport(JSON.parse(payload.toString('utf8')));
+          return this.finish(this.report);
+        default:
+          return this.logged(`unknown frame type ${type}`);
+      }
+    } catch (error) {
+      // What the Sentry sent cannot be understood (or a handler threw): this run is over, nothing else.
+      this.logged(`frame ${type}: ${error instanceof Error ? error.message : String(error)}`);
+      this.killedFor ??= 'error';
+      this.sentry?.kill();
+    }
+  }
+
+  private logged(line: string): void {
+    this.lastLines.push(line);
+    if (this.lastLines.length > LOG_LINES_KEPT) this.lastLines.shift();
+    this.handlers.log?.(line);
+  }
+
+  private sentryEnded(exit: ChildExit): void {
+    for (const line of exit.words.split('\n')) if (line !== '') this.logged(line);
+    if (this.done) return;
+    const reason = this.killedFor ?? 'error';
+    const how =
+      exit.lost ??
+      (exit.signal === null
+        ? `the Sentry exited with ${exit.exitCode} and no report`
+        : `the Sentry was killed by ${signalNames.get(exit.signal) ?? exit.signal}`);
+    const detail = reason === 'error' ? [how, ...this.lastLines].join('; ') : `ended from outside: ${how}`;
+    this.finish(this.synthesize(reason, detail, exit.cpuMs));
+  }
+
+  private synthesize(reason: EndReason, detail: string, cpuMs: number): EndReport {
+    const wallMs = this.startedAt === 0 ? 0 : performance.now() - this.startedAt;
+    return {
+      reason,
+      exitCode: null,
+      signal: null,
+      detail,
+      usage: { wallMs, cpuMs, memoryPeakBytes: 0, syscalls: 0 },
+      auditTruncated: false,
+      platform: this.platform,
+    };
+  }
+
+  private finish(report: EndReport): void {
+    if (this.done) return;
+    this.done = true;
+    if (this.deadline !== null) clearTimeout(this.deadline);
+    if (this.grace !== null) clearTimeout(this.grace);
+    for (const { sent } of this.early) sent();
+    this.early = [];
+    // A Sentry that reported and does not go is killed; one that is gone does not mind.
+    const { sentry } = this;
+    if (sentry !== null && !sentry.ended) {
+      const lingering = setTimeout(() => sentry.kill(), KILL_GRACE_MS);
+      lingering.unref();
+    }
+    this.finished(this);
+    this.resolve(report);
+  }
+}
+
+const REASONS: ReadonlySet<string> = new Set<EndReason>([
+  'exited',
+  'signaled',
+  'timed_out',
+  'cpu_exceeded',
+  'memory_exceeded',
+  'output_exceeded',
+  'canceled',
+  'error',
+]);
+
+function finite(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+/** A Sentry may be compromised: what it reports is taken field by field. Throws TypeError when it is no report. */
+export function checkedReport(value: unknown): EndReport {
+  if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
+  const { reason, exitCode, signal, detail, usage, auditTruncated, platform } = value as Record<string, unknown>;
+  if (typeof reason !== 'string' || !REASONS.has(reason)) throw new TypeError('the report has no known reason');
+  const numbers = (typeof usage === 'object' && usage !== null ? usage : {}) as Record<string, unknown>;
+  return {
+    reason: reason as EndReason,
+    exitCode: typeof exitCode === 'number' && Number.isInteger(exitCode) ? exitCode & 0xff : null,
+    signal: textOrNull(signal),
+    detail: textOrNull(detail),
+    usage: {
+      wallMs: finite(numbers.wallMs),
+      cpuMs: finite(numbers.cpuMs),
+      memoryPeakBytes: finite(numbers.memoryPeakBytes),
+      syscalls: finite(numbers.syscalls),
+    },
+    auditTruncated: auditTruncated === true,
+    platform: textOrNull(platform) ?? 'unknown',
+  };
+}

@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
+import { confineChild, sealChild } from '@cordon/sentry/platform/confine.unsafe';
 import { CHANNEL_FD, check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
 import type { SentryLike } from './sentry-like.js';
 import { reseedRandom } from './warm.js';
@@ -7,9 +8,13 @@ export interface ChildStart {
   readonly nullFd: number;
   /** Descriptors of Node and of the zygote, to be replaced by /dev/null. */
   readonly stale: Int32Array;
+  /** All descriptors that stay open, ascending; the others (the zygote's) are closed. */
+  readonly keep: Int32Array;
   readonly channel: number;
   readonly errors: number;
   readonly cpu: number;
+  /** Counts the children of a zygote. */
+  readonly id: number;
 }
 
 const STANDARD_ERROR = 2;
@@ -26,14 +31,21 @@ readyFrame[4] = FrameType.Ready;
 export function runChild(sentry: SentryLike, start: ChildStart): never {
   let code = EXIT_UNCAUGHT;
   try {
-    check(native.childStart(start.nullFd, start.stale, start.channel, start.errors), 'childStart');
+    check(native.childStart(start.nullFd, start.stale, start.keep, start.channel, start.errors), 'childStart');
     reseedRandom();
     Object.defineProperty(process, 'pid', { value: native.getPid() });
+    confineChild(start.id);
     sentry.prepare(CHANNEL_FD, start.cpu);
+    sealChild();
     native.writeAll(CHANNEL_FD, readyFrame);
     code = sentry.run();
   } catch (error) {
     native.writeAll(STANDARD_ERROR, Buffer.from(`${error instanceof Error ? error.stack : String(error)}\n`));
   }
   return native.exitGroup(code);
+}
+
+/** A child that only closes itself in; its exit code is what failed. */
+export function probeChild(): never {
+  return native.exitGroup(confineChild(0) | sealChild());
 }

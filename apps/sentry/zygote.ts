@@ -13,8 +13,9 @@ import {
   ZygoteReport,
   ZygoteRequest,
 } from '@cordon/sentry/boot/zygote-message';
+import { childLayers, confineZygote, type Layer } from '@cordon/sentry/platform/confine.unsafe';
 import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
-import { runChild } from './child.js';
+import { probeChild, runChild } from './child.js';
 import { openDescriptors, waitUntilQuiet } from './quiesce.js';
 import type { SentryLike } from './sentry-like.js';
 import { installSeededRandom, warmRuntime } from './warm.js';
@@ -69,14 +70,24 @@ async function main(): Promise<never> {
   native.becomeSubreaper();
 
   const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
+  // What is opened from here on is the zygote's own and closed in children.
+  const keep = Int32Array.from(openDescriptors()).sort();
   const children = new Map<number, Child>();
   const event = new Int32Array(8);
   const words = Buffer.alloc(ERROR_FILE_BYTES);
+  const ownPidNamespace = namespaceOfChildren();
 
   collectGarbage();
   waitUntilQuiet();
   const childEvents = check(native.quiesced(), 'quiesced');
-  const ready: ZygoteReady = { platform: config.platform, layers: [] };
+  const layers = confineZygote({
+    uidBase: config.uidBase,
+    uidRange: config.uidRange,
+    without: config.without,
+    nullDescriptors: [...stale],
+  });
+  layers.push(...probe(childEvents, event));
+  const ready: ZygoteReady = { platform: config.platform, layers };
   report(ZygoteReport.Ready, 0, 0, 0, 0, JSON.stringify(ready));
 
   for (;;) {
@@ -85,8 +96,8 @@ async function main(): Promise<never> {
       const [operation, id, argument, descriptor] = event;
       if (operation === ZygoteRequest.Fork) {
         const errors = native.errorFile(ERROR_FILE_BYTES);
-        const pid = errors < 0 ? errors : native.forkChild(-1);
-        if (pid === 0) runChild(sentry, { nullFd, stale, channel: descriptor, errors, cpu: argument });
+        const pid = errors < 0 ? errors : native.forkChild(ownPidNamespace);
+        if (pid === 0) runChild(sentry, { nullFd, stale, keep, channel: descriptor, errors, cpu: argument, id });
         native.closeDescriptor(descriptor);
         if (pid < 0) {
           if (errors >= 0) native.closeDescriptor(errors);
@@ -115,6 +126,26 @@ async function main(): Promise<never> {
       native.exitGroup(kind === ZygoteEvent.HangUp ? 0 : 71);
     }
   }
+}
+
+/** A descriptor that lets each child have a pid namespace of its own, or -1 where that is not permitted. */
+function namespaceOfChildren(): number {
+  if (!(process.env.CORDON_NAMESPACES ?? '').split(',').includes('pid')) return -1;
+  return openSync('/proc/self/ns/pid', 'r');
+}
+
+/** Closes one child in and asks what worked: what a host permits is found out by doing it. */
+function probe(childEvents: number, event: Int32Array): Layer[] {
+  const pid = check(native.forkChild(-1), 'fork');
+  if (pid === 0) probeChild();
+  for (;;) {
+    const kind = native.zygoteWait(CONTROL, childEvents, event);
+    if (kind === ZygoteEvent.ChildEnded && event[0] === pid) break;
+    if (kind !== ZygoteEvent.ChildEnded) native.exitGroup(0);
+  }
+  const status = event[1];
+  if ((status & 0x7f) !== 0) throw new Error(`a closed-in child died of signal ${status & 0x7f}`);
+  return childLayers(status >> 8);
 }
 
 function collectGarbage(): void {

@@ -1,1 +1,3 @@
-export {};
+export * from './catalogue.js';
+export * from './discover.js';
+export * from './host-image.js';

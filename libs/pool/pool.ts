@@ -123,6 +123,11 @@ export class Pool implements SandboxPool {
     return this.foundLayers;
   }
 
+  /** Host process ids of the zygotes' launchers, oldest first: for tests and `doctor`. */
+  zygotePids(): number[] {
+    return [...this.zygotes].map(({ pid }) => pid);
+  }
+
   close(): Promise<void> {
     this.closing ??= this.shutDown();
     return this.closing;
@@ -148,7 +153,6 @@ export class Pool implements SandboxPool {
       uidRange: UID_RANGE,
       without: this.internals.without ?? [],
     };
-    let lastLine = '';
     const zygote = new ZygoteProcess(config, {
       ready: (ready) => {
         this.log(`zygote ${zygote.pid} is ready`);
@@ -161,11 +165,8 @@ export class Pool implements SandboxPool {
         if (this.options.spares === 0) this.started();
         this.replenish();
       },
-      closed: (detail) => this.zygoteClosed(zygote, lastLine === '' ? detail : `${detail} (${lastLine})`),
-      log: (line) => {
-        if (line.trim() !== 'zygote:') lastLine = line;
-        this.log(line);
-      },
+      closed: (detail) => this.zygoteClosed(zygote, detail),
+      log: (line) => this.log(line),
     });
     this.incoming = zygote;
     this.zygotes.add(zygote);
@@ -202,13 +203,10 @@ export class Pool implements SandboxPool {
       }
     }
     if (this.restart !== null) return;
-    this.restart = setTimeout(
-      () => {
-        this.restart = null;
-        this.replenish();
-      },
-      RESTART_PAUSE_MS * Math.min(this.failures, RESTART_PAUSES_MAX),
-    );
+    this.restart = setTimeout(() => {
+      this.restart = null;
+      this.replenish();
+    }, RESTART_PAUSE_MS * Math.min(this.failures, RESTART_PAUSES_MAX));
   }
 
   /** The old zygote's spares are used up first; it ends with its last child. */

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
-import { decodeRecords } from '@cordon/sentry/audit/codec';
+
 import { type BootMessage, type EndReason, type EndReport, FrameType } from '@cordon/sentry/boot/boot-message';
+import { decodeRecords } from './decode-audit.js';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
 import type { RunHandle, RunHandlers, RunSpec } from './types.js';
@@ -45,6 +46,7 @@ export class Run implements RunHandle {
   private report: EndReport | null = null;
   /** Why the pool ended the run from outside, if it did. */
   private killedFor: EndReason | null = null;
+  private failed = false;
   private deadline: NodeJS.Timeout | null = null;
   private grace: NodeJS.Timeout | null = null;
   private startedAt = 0;
@@ -135,31 +137,40 @@ export class Run implements RunHandle {
   }
 
   private receive(type: number, payload: Buffer): void | Promise<void> {
-    if (this.done) return;
+    if (this.done || this.failed) return;
     try {
-      switch (type) {
-        case FrameType.Stdout:
-          return this.handlers.stdout?.(payload);
-        case FrameType.Stderr:
-          return this.handlers.stderr?.(payload);
-        case FrameType.Audit:
-          return this.handlers.audit?.(decodeRecords(payload));
-        case FrameType.Started:
-          return this.handlers.started?.();
-        case FrameType.Log:
-          return this.logged(payload.toString('utf8'));
-        case FrameType.End:
-          this.report = checkedReport(JSON.parse(payload.toString('utf8')));
-          return this.finish(this.report);
-        default:
-          return this.logged(`unknown frame type ${type}`);
-      }
+      return this.dispatch(type, payload)?.catch((error) => this.fail(type, error));
     } catch (error) {
-      // What the Sentry sent cannot be understood (or a handler threw): this run is over, nothing else.
-      this.logged(`frame ${type}: ${error instanceof Error ? error.message : String(error)}`);
-      this.killedFor ??= 'error';
-      this.sentry?.kill();
+      this.fail(type, error);
     }
+  }
+
+  private dispatch(type: number, payload: Buffer): void | Promise<void> {
+    switch (type) {
+      case FrameType.Stdout:
+        return this.handlers.stdout?.(payload);
+      case FrameType.Stderr:
+        return this.handlers.stderr?.(payload);
+      case FrameType.Audit:
+        return this.handlers.audit?.(decodeRecords(payload));
+      case FrameType.Started:
+        return this.handlers.started?.();
+      case FrameType.Log:
+        return this.logged(payload.toString('utf8'));
+      case FrameType.End:
+        this.report = checkedReport(JSON.parse(payload.toString('utf8')));
+        return this.finish(this.report);
+      default:
+        return this.logged(`unknown frame type ${type}`);
+    }
+  }
+
+  /** What the Sentry sent cannot be understood, or a handler failed: this run is over, nothing else. */
+  private fail(type: number, error: unknown): void {
+    this.failed = true;
+    this.logged(`frame ${type}: ${error instanceof Error ? error.message : String(error)}`);
+    this.killedFor = 'error';
+    this.sentry?.kill();
   }
 
   private logged(line: string): void {
@@ -169,7 +180,8 @@ export class Run implements RunHandle {
   }
 
   private sentryEnded(exit: ChildExit): void {
-    for (const line of exit.words.split('\n')) if (line !== '') this.logged(line);
+    const words = exit.words.split('\n').filter((line) => line.trim() !== '');
+    for (const line of words) this.handlers.log?.(line);
     if (this.done) return;
     const reason = this.killedFor ?? 'error';
     const how =
@@ -177,7 +189,8 @@ export class Run implements RunHandle {
       (exit.signal === null
         ? `the Sentry exited with ${exit.exitCode} and no report`
         : `the Sentry was killed by ${signalNames.get(exit.signal) ?? exit.signal}`);
-    const detail = reason === 'error' ? [how, ...this.lastLines].join('; ') : `ended from outside: ${how}`;
+    const detail =
+      reason === 'error' ? [how, ...this.lastLines, ...telling(words)].join('; ') : `ended from outside: ${how}`;
     this.finish(this.synthesize(reason, detail, exit.cpuMs));
   }
 
@@ -210,6 +223,12 @@ export class Run implements RunHandle {
     this.finished(this);
     this.resolve(report);
   }
+}
+
+/** Of what a dying process said, the line that says most: V8's verdict, or the first. */
+function telling(words: readonly string[]): readonly string[] {
+  const verdict = words.find((line) => line.includes('FATAL ERROR'));
+  return verdict === undefined ? words.slice(0, 1) : [verdict];
 }
 
 const REASONS: ReadonlySet<string> = new Set<EndReason>([

@@ -135,7 +135,9 @@ export class SentryProcess {
     if (this.exitTimer !== null) clearTimeout(this.exitTimer);
     this.ended = true;
     const { lost, exitCode, signal, words } = this.exit;
-    this.lastDetail = [lost ?? (signal === null ? `exit code ${exitCode}` : `signal ${signal}`), words.trim()].join(' ');
+    this.lastDetail = [lost ?? (signal === null ? `exit code ${exitCode}` : `signal ${signal}`), words.trim()].join(
+      ' ',
+    );
     this.onEnded(this.malformed === null ? this.exit : { ...this.exit, lost: this.malformed });
     this.changed(this);
   }

@@ -1,5 +1,6 @@
 import type { AuditRecord } from '@cordon/sentry/audit/record';
 import type { AuditLevel, BootMessage, EndReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
+import type { ConfinementLayer } from '@cordon/sentry/boot/zygote-message';
 
 /** What to run: a boot message without what the pool decides itself, and the files' contents. */
 export interface RunSpec extends Omit<BootMessage, 'files' | 'pinCpu'> {
@@ -53,8 +54,10 @@ export interface SandboxPool {
   /** Takes a ready spare (or forks), sends the boot message, relays frames. */
   run(spec: RunSpec, handlers: RunHandlers): RunHandle;
   stats(): PoolStats;
+  /** The layers of confinement around each Sentry, as found on this host. */
+  layers(): readonly ConfinementLayer[];
   /** Kills what runs, ends the zygote, leaves no process. */
   close(): Promise<void>;
 }
 
-export type { AuditLevel, EndReport, ImageSpec };
+export type { AuditLevel, ConfinementLayer, EndReport, ImageSpec };

@@ -48,7 +48,10 @@ export interface ZygoteEvents {
   log(line: string): void;
 }
 
+/** The kernel's own state; guest memory is outside the JavaScript heap. A Sentry that needs more ends as `error`. */
+const SENTRY_HEAP_MB = 256;
 const READY_TIMEOUT_MS = 30_000;
+const LINES_KEPT = 20;
 const CLOSE_GRACE_MS = 2_000;
 
 /** One zygote as the pool sees it: spawned, asked to fork, told of its children's ends, closed. */
@@ -63,6 +66,7 @@ export class ZygoteProcess {
   private readonly control: Socket;
   private readonly controlFd: number;
   private readonly listeners = new Map<number, ChildListener>();
+  private readonly lastLines: string[] = [];
   private nextId = 1;
   private pending: Buffer = Buffer.alloc(0);
   private closing = false;
@@ -85,6 +89,7 @@ export class ZygoteProcess {
         '--disable-sigusr1',
         '--v8-pool-size=1',
         '--expose-gc',
+        `--max-old-space-size=${SENTRY_HEAP_MB}`,
         fileURLToPath(import.meta.resolve('@cordon/app-sentry/zygote')),
       ],
       {
@@ -106,7 +111,10 @@ export class ZygoteProcess {
     this.control = new Socket({ fd: ours, readable: true, writable: true });
     this.control.on('data', (chunk: Buffer) => this.receive(chunk));
     this.control.on('error', () => {}); // the close that follows says it
-    this.control.on('close', () => this.end('its control socket closed'));
+    // The zygote is gone or going. The launcher's end, after its last words, is the end of all of it.
+    this.control.on('close', () => {
+      if (!this.closing) setTimeout(() => this.process.kill('SIGKILL'), CLOSE_GRACE_MS).unref();
+    });
     const header = Buffer.alloc(4);
     const body = Buffer.from(JSON.stringify(config), 'utf8');
     header.writeUInt32LE(body.length);
@@ -117,7 +125,10 @@ export class ZygoteProcess {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         const lines = (rest + text).split('\n');
         rest = (lines.pop() ?? '').slice(-4096);
-        for (const line of lines) events.log(`zygote: ${line}`);
+        for (const line of lines) {
+          if (line.trim() !== '' && this.lastLines.push(line) > LINES_KEPT) this.lastLines.shift();
+          events.log(`zygote: ${line}`);
+        }
       });
     }
     this.gone = new Promise((resolve) => {
@@ -237,6 +248,8 @@ export class ZygoteProcess {
     if (this.closed) return;
     this.closed = true;
     this.ready = null;
+    const said = this.lastLines.find((line) => line.includes('Error')) ?? this.lastLines.at(-1);
+    if (said !== undefined) detail += ` (${said.trim()})`;
     clearTimeout(this.readyTimer);
     this.control.destroy();
     for (const id of [...this.listeners.keys()]) this.lose(id, `the zygote ended: ${detail}`);

@@ -12,7 +12,7 @@ interface ZygoteNative {
   quiesced(): number;
   zygoteWait(control: number, childEvents: number, out: Int32Array): number;
   forkChild(ownPidNamespace: number): number;
-  childStart(nullFd: number, stale: Int32Array, channel: number, errors: number): number;
+  childStart(nullFd: number, stale: Int32Array, keep: Int32Array, channel: number, errors: number): number;
   errorFile(bytes: number): number;
   readAt(fd: number, bytes: Uint8Array, offset: number): number;
   writeAll(fd: number, bytes: Uint8Array): number;

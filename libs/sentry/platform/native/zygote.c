@@ -26,6 +26,8 @@
 
 #include "addon.h"
 
+#define NR_CLOSE_RANGE 436
+
 static int32_t int32_argument(napi_env env, napi_value value) {
   int32_t number = -1;
   napi_get_value_int32(env, value, &number);
@@ -209,32 +211,45 @@ static napi_value fork_child(napi_env env, napi_callback_info info) {
   return number_result(env, pid < 0 ? -error : pid);
 }
 
+static void close_descriptors(unsigned first, unsigned last) {
+  if (syscall(NR_CLOSE_RANGE, first, last, 0) == 0) return;
+  if (last > 65535) last = 65535;
+  for (unsigned fd = first; fd <= last; fd++) close((int)fd);
+}
+
 /*
- * childStart(null, stale: Int32Array, channel, errors): first thing in a child. The descriptors of `stale` (the
- * zygote's and Node's own) become /dev/null; they are not closed, since V8 still writes to libuv's eventfd and a
- * reused number would be a guest's file. Standard input and output become /dev/null, 2 becomes `errors`,
- * 3 becomes `channel`. Signals go back to their defaults (SIGPIPE ignored), none is blocked.
+ * childStart(null, stale: Int32Array, keep: Int32Array, channel, errors): first thing in a child. The descriptors of
+ * `stale` (Node's own) become /dev/null; they are not closed, since V8 still writes to libuv's eventfd and a reused
+ * number would be a guest's file. Standard input and output become /dev/null, 2 becomes `errors`, 3 becomes
+ * `channel`. Of the rest only `keep` (sorted; stale and null included) stays open. Signals go back to their defaults
+ * (SIGPIPE ignored), none is blocked.
  */
 static napi_value child_start(napi_env env, napi_callback_info info) {
-  ARGUMENTS(4);
+  ARGUMENTS(5);
   int null = int32_argument(env, argv[0]);
-  size_t bytes;
-  int32_t *stale = array_argument(env, argv[1], &bytes);
-  int channel = int32_argument(env, argv[2]);
-  int errors = int32_argument(env, argv[3]);
-  if (!stale) return number_result(env, -EINVAL);
+  size_t stale_bytes = 0, keep_bytes = 0;
+  int32_t *stale = array_argument(env, argv[1], &stale_bytes);
+  int32_t *keep = array_argument(env, argv[2], &keep_bytes);
+  int channel = int32_argument(env, argv[3]);
+  int errors = int32_argument(env, argv[4]);
+  if (!stale || !keep) return number_result(env, -EINVAL);
   for (int signal = 1; signal < 65; signal++) {
     if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;
     struct sigaction action = {.sa_handler = signal == SIGPIPE ? SIG_IGN : SIG_DFL};
     sigaction(signal, &action, NULL);
   }
-  if (dup2(errors, 2) < 0 || dup2(channel, 3) < 0) return number_result(env, -errno);
+  if (dup3(errors, 2, 0) < 0 || dup3(channel, 3, O_CLOEXEC) < 0) return number_result(env, -errno);
   dup2(null, 0);
   dup2(null, 1);
-  for (size_t index = 0; index < bytes / 4; index++)
+  for (size_t index = 0; index < stale_bytes / 4; index++)
     if (stale[index] > 3) dup3(null, stale[index], O_CLOEXEC);
-  if (errors > 3) close(errors);
-  if (channel > 3) close(channel);
+  unsigned from = 4;
+  for (size_t index = 0; index <= keep_bytes / 4; index++) {
+    unsigned next = index < keep_bytes / 4 ? (unsigned)keep[index] : ~0u;
+    if (next < from) continue;
+    if (next > from) close_descriptors(from, next == ~0u ? next : next - 1);
+    from = next + 1;
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

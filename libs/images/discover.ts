@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ImageSpec } from '@cordon/sentry/boot/boot-message';
+import { DEFAULT_ENVIRONMENT, RUNTIMES, type Runtime } from './catalogue.js';
+
+/** A runtime that this image really has. */
+export interface DiscoveredRuntime extends Runtime {
+  readonly version: string;
+  /** Absolute path of its first program inside the sandbox. */
+  readonly path: string;
+  readonly image: string;
+}
+
+const VERSION_TIMEOUT_MS = 10_000;
+const PATHS = ['/usr/local/bin', '/usr/bin', '/bin'];
+
+/** The host path behind a path of the image, or null when no mount covers it. Links of the image root are followed once. */
+function hostPath(image: ImageSpec, path: string): string | null {
+  for (const link of image.links) {
+    if (path === link.path || path.startsWith(`${link.path}/`)) {
+      const target = link.target.startsWith('/') ? link.target : join(link.path, '..', link.target);
+      path = target + path.slice(link.path.length);
+      break;
+    }
+  }
+  const mount = image.mounts.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`));
+  return mount === undefined ? null : mount.source + path.slice(mount.path.length);
+}
+
+function insideImage(image: ImageSpec, host: string): boolean {
+  return image.mounts.some(({ source }) => host === source || host.startsWith(`${source}/`));
+}
+
+/**
+ * Where the image has a program: the path inside the sandbox and the host's. Programs whose links lead out of the
+ * image, or that not everybody may execute, are not there.
+ */
+export function findProgram(image: ImageSpec, name: string): { path: string; host: string } | null {
+  for (const directory of PATHS) {
+    const path = `${directory}/${name}`;
+    const candidate = hostPath(image, path);
+    if (candidate === null) continue;
+    try {
+      const host = realpathSync(candidate);
+      accessSync(host, constants.X_OK);
+      const status = statSync(host);
+      if (status.isFile() && (status.mode & 0o001) !== 0 && insideImage(image, host)) return { path, host };
+    } catch {
+      // absent, or a dangling link
+    }
+  }
+  return null;
+}
+
+const known = new Map<string, Promise<string | null>>();
+
+/** Asks a program for its version: the operator's own binary, run natively, once per process and file. */
+function askVersion(runtime: Runtime, host: string): Promise<string | null> {
+  const key = `${runtime.id} ${host} ${statSync(host).mtimeMs}`;
+  let answer = known.get(key);
+  if (answer === undefined) {
+    answer = new Promise((resolve) => {
+      const child = execFile(
+        host,
+        [...runtime.versionArguments],
+        {
+          timeout: VERSION_TIMEOUT_MS,
+          killSignal: 'SIGKILL',
+          maxBuffer: 65_536,
+          cwd: '/',
+          env: { ...DEFAULT_ENVIRONMENT },
+        },
+        (error, stdout, stderr) => {
+          const match = runtime.versionPattern.exec(stdout + stderr);
+          resolve(match?.[1] ?? (error === null ? 'unknown' : null));
+        },
+      );
+      child.stdin?.on('error', () => {}); // it need not read
+      child.stdin?.end('puts [info patchlevel]\n'); // Tcl has no option for it; nobody else reads
+    });
+    known.set(key, answer);
+  }
+  return answer;
+}
+
+/** The runtimes of an image, in the order of the catalogue. A program that cannot even say its version is left out. */
+export async function discoverRuntimes(image: ImageSpec): Promise<DiscoveredRuntime[]> {
+  const found = RUNTIMES.map((runtime) => {
+    const programs = runtime.programs.map((program) => findProgram(image, program));
+    return programs.every((program) => program !== null) ? { runtime, program: programs[0]! } : null;
+  });
+  const runtimes: DiscoveredRuntime[] = [];
+  for (const entry of found) {
+    if (entry === null) continue;
+    const { runtime, program } = entry;
+    const version = await askVersion(runtime, program.host);
+    if (version !== null) runtimes.push({ ...runtime, version, path: program.path, image: image.name });
+  }
+  return runtimes;
+}

@@ -1,0 +1,8 @@
+/* The addon's entry: one shared object, its functions on one object. Parts are listed in addon.h. */
+#include "addon.h"
+
+NAPI_MODULE_INIT() {
+  cordon_register_zygote(env, exports);
+  cordon_register_confine(env, exports);
+  return exports;
+}

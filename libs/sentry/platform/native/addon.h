@@ -1,0 +1,10 @@
+/* The parts of the addon. Each registers its functions on the exports object. */
+#ifndef CORDON_ADDON_H
+#define CORDON_ADDON_H
+
+#include <node_api.h>
+
+void cordon_register_zygote(napi_env env, napi_value exports);
+void cordon_register_confine(napi_env env, napi_value exports);
+
+#endif

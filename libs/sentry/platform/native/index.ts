@@ -1,0 +1,20 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** Where build.mjs puts things; this file runs from dist/platform/native/. */
+function built(name: string): string {
+  return fileURLToPath(new URL(`../../../build/${name}`, import.meta.url));
+}
+
+/** The addon. Each `*.unsafe.ts` beside the platform types the part it uses. */
+export const native = createRequire(import.meta.url)(built('cordon.node')) as Readonly<Record<string, unknown>>;
+
+/** The program that starts a zygote in namespaces of its own (launch.c). */
+export function launcherPath(): string {
+  return built('cordon-launch');
+}
+
+/** The library preloaded into a zygote (zygote-shim.c). */
+export function shimPath(): string {
+  return built('zygote-shim.so');
+}

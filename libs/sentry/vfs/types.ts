@@ -4,7 +4,7 @@
  * description's `waitQueue` and tries again (see kernel/types.ts, `Task.park`).
  */
 import type { GuestMemory, IoBuffer, Mappable } from '../mm/types.js';
-import type { Bytes } from '../platform/platform.js';
+import type { Bytes, Nanoseconds } from '../platform/platform.js';
 import type { WaitQueue } from './wait-queue.js';
 
 export interface Credentials {
@@ -172,6 +172,16 @@ export interface FsContext {
 export type DirectoryVisitor = (name: string, inode: number, type: number, nextOffset: number) => boolean;
 
 /**
+ * Wants to know when a description's last reference goes (epoll forgets it then). An intrusive list, so that watching
+ * allocates nothing; the listener owns the link and takes itself out when it loses interest first.
+ */
+export interface CloseListener {
+  nextCloseListener: CloseListener | null;
+  /** Called once, before the file kind closes. Must not change the list. */
+  onClose(description: FileDescription): void;
+}
+
+/**
  * An open file description (struct file): what dup(2) and fork(2) share. Base class with the answers Linux gives
  * for files that do not support an operation; file kinds override what they can do.
  */
@@ -187,7 +197,10 @@ export interface FileDescription {
   release(): void;
   /** At the current offset, advancing it. -EAGAIN when it would block. 0 = end of file. */
   read(io: IoBuffer, caller: Caller): number;
-  /** -EAGAIN, -EPIPE (the caller sends SIGPIPE), -ENOSPC, -EFBIG (the caller sends SIGXFSZ) … Partial counts are results. */
+  /**
+   * -EAGAIN, -EPIPE (the caller sends SIGPIPE), -ENOSPC, -EFBIG (the caller sends SIGXFSZ) … Partial counts are results,
+   * but a blocking write(2) to a pollable file goes on (with the same `io`) until -EAGAIN, waits, and continues, as pipes and streams want.
+   */
   write(io: IoBuffer, caller: Caller): number;
   /** Positional; -ESPIPE where there is no position. */
   pread(io: IoBuffer, offset: Bytes, caller: Caller): number;
@@ -210,6 +223,16 @@ export interface FileDescription {
   setFlags(flags: number): number;
   /** Text of /proc/pid/fd/N when it is no path: "pipe:[123]", "socket:[5]", "anon_inode:[eventpoll]"; null: use path. */
   readonly displayName: string | null;
+  /** Head of the list that the last `release()` walks (and clears) before it closes the file. */
+  closeListeners: CloseListener | null;
+  /**
+   * FIFOs: open(2) must wait until this answers false (the other end is there). The caller waits on `waitQueue` for
+   * POLLIN | POLLOUT, and releases the description when interrupted. Absent for all other kinds.
+   */
+  openPending?(): boolean;
+  /** Sockets: SO_RCVTIMEO / SO_SNDTIMEO, how long a blocking read or write waits before -EAGAIN (Infinity = no limit). */
+  readonly receiveTimeout?: Nanoseconds;
+  readonly sendTimeout?: Nanoseconds;
 }
 
 /** Descriptor table: shared by CLONE_FILES. */

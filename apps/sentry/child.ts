@@ -6,7 +6,7 @@ import { reseedRandom } from './warm.js';
 
 export interface ChildStart {
   readonly nullFd: number;
-  /** Descriptors of Node and of the zygote, to be replaced by /dev/null. */
+  /** Descriptors of Node, to be replaced by /dev/null. */
   readonly stale: Int32Array;
   /** All descriptors that stay open, ascending; the others (the zygote's) are closed. */
   readonly keep: Int32Array;

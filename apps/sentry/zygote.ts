@@ -16,7 +16,7 @@ import {
 import { childLayers, confineZygote, type Layer } from '@cordon/sentry/platform/confine.unsafe';
 import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
 import { probeChild, runChild } from './child.js';
-import { openDescriptors, waitUntilQuiet } from './quiesce.js';
+import { HelperThreads, openDescriptors } from './quiesce.js';
 import type { SentryLike } from './sentry-like.js';
 import { installSeededRandom, warmRuntime } from './warm.js';
 
@@ -71,20 +71,21 @@ async function main(): Promise<never> {
 
   const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
   // What is opened from here on is the zygote's own and closed in children.
-  const keep = Int32Array.from(openDescriptors()).sort();
+  const keep = Int32Array.from(openDescriptors());
   const children = new Map<number, Child>();
   const event = new Int32Array(8);
   const words = Buffer.alloc(ERROR_FILE_BYTES);
   const ownPidNamespace = namespaceOfChildren();
 
   collectGarbage();
-  waitUntilQuiet();
+  const helpers = new HelperThreads();
+  helpers.waitUntilQuiet();
   const childEvents = check(native.quiesced(), 'quiesced');
   const layers = confineZygote({
     uidBase: config.uidBase,
     uidRange: config.uidRange,
     without: config.without,
-    nullDescriptors: [...stale],
+    nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
   layers.push(...probe(childEvents, event));
   const ready: ZygoteReady = { platform: config.platform, layers };
@@ -96,6 +97,7 @@ async function main(): Promise<never> {
       const [operation, id, argument, descriptor] = event;
       if (operation === ZygoteRequest.Fork) {
         const errors = native.errorFile(ERROR_FILE_BYTES);
+        helpers.waitUntilQuiet();
         const pid = errors < 0 ? errors : native.forkChild(ownPidNamespace);
         if (pid === 0) runChild(sentry, { nullFd, stale, keep, channel: descriptor, errors, cpu: argument, id });
         native.closeDescriptor(descriptor);

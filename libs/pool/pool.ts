@@ -55,7 +55,7 @@ export class Pool implements SandboxPool {
   private readonly busy = new Map<SentryProcess, Run>();
   /** Runs without a Sentry, oldest first. */
   private readonly queue: Run[] = [];
-  private readonly cores: readonly number[];
+  readonly cores: readonly number[];
   private readonly log: (line: string) => void;
   private forked = 0;
   /** Zygotes and children that died before they were ready, in a row. */
@@ -121,6 +121,11 @@ export class Pool implements SandboxPool {
   /** The layers of confinement the newest zygote found. */
   layers(): readonly ConfinementLayer[] {
     return this.foundLayers;
+  }
+
+  /** The zygote that forks now. For measurements. */
+  newestZygote(): ZygoteProcess | null {
+    return this.current;
   }
 
   /** Host process ids of the zygotes' launchers, oldest first: for tests and `doctor`. */

@@ -17,7 +17,12 @@ const OUTPUT_GRACE_MS = 5_000;
 const SENTRY_CPU_MARGIN_SECONDS = 30;
 const LOG_LINES_KEPT = 5;
 
-const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+/** Linux's first name of each signal: SIGABRT, not SIGIOT. */
+const signalNames = new Map(
+  Object.entries(constants.signals)
+    .map(([name, number]): [number, string] => [number, name])
+    .reverse(),
+);
 
 /** The frame that starts a guest: JSON length, JSON, contents of the files. */
 export function encodeBoot(spec: RunSpec, pinCpu: number): Buffer {

@@ -50,6 +50,16 @@ export interface ZygoteEvents {
 
 /** The kernel's own state; guest memory is outside the JavaScript heap. A Sentry that needs more ends as `error`. */
 const SENTRY_HEAP_MB = 256;
+const NODE_FLAGS = [
+  '--single-threaded',
+  '--disable-sigusr1',
+  '--v8-pool-size=1',
+  '--expose-gc',
+  // What a child calls first must not be compiled in each child, nor forgotten by the collections before the fork.
+  '--no-lazy',
+  '--no-flush-bytecode',
+  `--max-old-space-size=${SENTRY_HEAP_MB}`,
+];
 const READY_TIMEOUT_MS = 30_000;
 const LINES_KEPT = 20;
 const CLOSE_GRACE_MS = 2_000;
@@ -83,15 +93,7 @@ export class ZygoteProcess {
     const [ours, theirs] = pair;
     this.process = spawn(
       launcherPath(),
-      [
-        sentryNodePath(),
-        '--single-threaded',
-        '--disable-sigusr1',
-        '--v8-pool-size=1',
-        '--expose-gc',
-        `--max-old-space-size=${SENTRY_HEAP_MB}`,
-        fileURLToPath(import.meta.resolve('@cordon/app-sentry/zygote')),
-      ],
+      [sentryNodePath(), ...NODE_FLAGS, fileURLToPath(import.meta.resolve('@cordon/app-sentry/zygote'))],
       {
         stdio: ['ignore', 'pipe', 'pipe', theirs],
         cwd: '/',

@@ -2,7 +2,8 @@
  * A stand-in for the kernel, for tests of everything around it: `argv[0]` of the boot message names what the child does.
  * It speaks frames with blocking reads and writes; nothing else of Node works in a forked child.
  */
-import { readSync, writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, openSync, readSync, writeSync } from 'node:fs';
 
 const CHANNEL = 3;
 const Frame = { Boot: 1, Stdin: 2, Kill: 3, Started: 65, Stdout: 66, Stderr: 67, End: 69, Log: 70 };
@@ -129,10 +130,30 @@ const programs = {
     send(Frame.Log, 'a line for the operator');
     throw new Error('after the line');
   },
+  attack: ({ argv }) => {
+    try {
+      attacks[argv[1]]();
+      send(Frame.Stdout, 'done');
+    } catch (error) {
+      send(Frame.Stdout, error.code ?? error.message);
+    }
+    end();
+  },
   boot: (message) => {
     send(Frame.Stdout, JSON.stringify(message));
     end();
   },
+};
+
+/** What a Sentry must not be able to do; each throws an Error with a code, or is killed. */
+const attacks = {
+  open: () => openSync('/etc/passwd'),
+  chmod: () => chmodSync('/', 0o777),
+  fork: () => spawnSync('/bin/true'),
+  exec: () => process.execve('/bin/true', ['true'], {}),
+  socket: () => process.binding('tcp_wrap') && new (process.binding('tcp_wrap').TCP)(0).bind('127.0.0.1', 0),
+  kill: () => process.kill(4, 9),
+  setuid: () => process.setuid(process.getuid() === 0 ? 1 : 0),
 };
 
 export class Sentry {

@@ -57,7 +57,7 @@ const LAYERS = {
     off: 'only the Sentry itself bounds what it takes',
   },
   landlock: {
-    on: 'files: image only, read and execute; no TCP; no signals outside',
+    on: 'files: image only, read only; no TCP; no signals outside',
     off: 'file access is confined by root directory and seccomp only',
   },
   seccomp: { on: 'listed system calls with checked arguments only', off: 'the whole host kernel is reachable' },

@@ -174,7 +174,7 @@ struct __attribute__((packed)) beneath_attributes {
 
 /*
  * landlockRestrict(roots: Int32Array): from now on only files below these descriptors can be opened, and only to
- * read or execute; no TCP port can be used, and nothing outside the domain signalled (by ABI version).
+ * read; no TCP port can be used, and nothing outside the domain signalled (by ABI version).
  * Precondition: no_new_privs.
  */
 static napi_value landlock_restrict(napi_env env, napi_callback_info info) {
@@ -203,8 +203,8 @@ static napi_value landlock_restrict(napi_env env, napi_callback_info info) {
       error = errno;
       break;
     }
-    /* execute, read file; read directory only where it is one */
-    struct beneath_attributes rule = {.allowed = S_ISDIR(status.st_mode) ? 1 | 4 | 8 : 1 | 4, .parent = roots[index]};
+    /* read file; read directory only where it is one. Not execute: guest programs are mapped, never exec'ed. */
+    struct beneath_attributes rule = {.allowed = S_ISDIR(status.st_mode) ? 4 | 8 : 4, .parent = roots[index]};
     if (syscall(NR_LANDLOCK_ADD_RULE, fd, 1, &rule, 0) != 0) error = errno;
   }
   if (error == 0 && syscall(NR_LANDLOCK_RESTRICT_SELF, fd, 0) != 0) error = errno;

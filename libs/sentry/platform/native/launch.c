@@ -85,6 +85,8 @@ int main(int argc, char **argv) {
   pid_t parent = getppid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) return 1;
+  /* 0 to 3 are for the program; whatever else the worker left open is not. */
+  syscall(SYS_close_range, 4u, ~0u, 0u);
   /* Keys of the terminal are for whoever started us; the pool ends the zygote in its own order. */
   setsid();
 

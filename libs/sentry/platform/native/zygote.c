@@ -122,14 +122,23 @@ static void on_child(int signal) {
 }
 
 /*
- * quiesced(): from here on condition variables are not signalled. Returns an eventfd that becomes readable when a
- * child ends. (Not a signalfd: Node's other threads don't block SIGCHLD and would swallow it.)
+ * quiesced(): from here on condition variables are not signalled and signals have their defaults (SIGPIPE ignored).
+ * Returns an eventfd that becomes readable when a child ends. (Not a signalfd: Node's other threads don't block
+ * SIGCHLD and would swallow it.)
  */
 static napi_value quiesced(napi_env env, napi_callback_info info) {
   (void)info;
   volatile int *flag = shim_flag("cordon_quiesced");
   if (!flag) return number_result(env, -ENOSYS);
   *flag = 1;
+  for (int signal = 1; signal < 65; signal++) {
+    if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;
+    struct sigaction action = {.sa_handler = signal == SIGPIPE ? SIG_IGN : SIG_DFL};
+    sigaction(signal, &action, NULL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
   child_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (child_event < 0) return number_result(env, -errno);
   struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
@@ -219,40 +228,34 @@ static void close_descriptors(unsigned first, unsigned last) {
 
 /*
  * childStart(null, stale: Int32Array, keep: Int32Array, channel, errors): first thing in a child. The descriptors of
- * `stale` (Node's own) become /dev/null; they are not closed, since V8 still writes to libuv's eventfd and a reused
- * number would be a guest's file. Standard input and output become /dev/null, 2 becomes `errors`, 3 becomes
- * `channel`. Of the rest only `keep` (sorted; stale and null included) stays open. Signals go back to their defaults
- * (SIGPIPE ignored), none is blocked.
+ * `stale` (Node's own) become /dev/null. They are not closed: V8 still writes to libuv's eventfd, and a reused number
+ * would be a guest's file. (Not done once in the zygote: its helper threads still wait on them.) Standard input and
+ * output become /dev/null, 2 becomes `errors`, 3 becomes `channel`. Of the rest only `keep` (ascending; stale and null
+ * included) stays open. SIGCHLD goes back to its default.
  */
 static napi_value child_start(napi_env env, napi_callback_info info) {
   ARGUMENTS(5);
   int null = int32_argument(env, argv[0]);
-  size_t stale_bytes = 0, keep_bytes = 0;
+  size_t stale_bytes = 0, bytes = 0;
   int32_t *stale = array_argument(env, argv[1], &stale_bytes);
-  int32_t *keep = array_argument(env, argv[2], &keep_bytes);
+  int32_t *keep = array_argument(env, argv[2], &bytes);
   int channel = int32_argument(env, argv[3]);
   int errors = int32_argument(env, argv[4]);
   if (!stale || !keep) return number_result(env, -EINVAL);
-  for (int signal = 1; signal < 65; signal++) {
-    if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;
-    struct sigaction action = {.sa_handler = signal == SIGPIPE ? SIG_IGN : SIG_DFL};
-    sigaction(signal, &action, NULL);
-  }
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  sigaction(SIGCHLD, &action, NULL);
   if (dup3(errors, 2, 0) < 0 || dup3(channel, 3, O_CLOEXEC) < 0) return number_result(env, -errno);
   dup2(null, 0);
   dup2(null, 1);
   for (size_t index = 0; index < stale_bytes / 4; index++)
     if (stale[index] > 3) dup3(null, stale[index], O_CLOEXEC);
   unsigned from = 4;
-  for (size_t index = 0; index <= keep_bytes / 4; index++) {
-    unsigned next = index < keep_bytes / 4 ? (unsigned)keep[index] : ~0u;
+  for (size_t index = 0; index <= bytes / 4; index++) {
+    unsigned next = index < bytes / 4 ? (unsigned)keep[index] : ~0u;
     if (next < from) continue;
     if (next > from) close_descriptors(from, next == ~0u ? next : next - 1);
     from = next + 1;
   }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
   return number_result(env, 0);
 }
 

@@ -1,0 +1,1061 @@
+/*
+ * The ptrace platform's native half: stubs (processes that hold guest address spaces), their threads, and the one wait for
+ * whatever they do next. Policy is in platform/ptrace. See platform/README.md for the picture.
+ *
+ * All state is static: one Sentry per process. It is created in the process that uses it (after the zygote's fork).
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "addon.h"
+#include "napi-arguments.h"
+
+#ifndef PTRACE_SYSEMU
+#define PTRACE_SYSEMU 31
+#endif
+#define NR_MMAP 9
+#define NR_MPROTECT 10
+#define NR_MUNMAP 11
+#define NR_CLONE 56
+
+#define USER_TOP 0x7ffffffff000ul
+/* The stub's page, near the top. The guest's address space ends 64 KiB below. */
+#define STUB_PAGE (USER_TOP - 0x1000ul)
+#define STUB_TRAP (STUB_PAGE + 3) /* after `syscall; int3` */
+
+#define MAX_CONTEXTS 8192
+#define MAX_SPACES 8192
+#define MAX_THREADS 16384
+#define TID_BUCKETS 32768 /* power of two, twice MAX_THREADS */
+#define XSAVE_MAX 16384
+
+/* Stops a guest thread for the Sentry; the guest's own signals never reach the stub. */
+#define KICK SIGURG
+
+enum trap { TRAP_SYSCALL = 1, TRAP_FAULT, TRAP_EXCEPTION, TRAP_INTERRUPTED, TRAP_LEGACY, TRAP_DIED };
+
+/* Shared with JavaScript: 32 u64 a context. */
+struct context {
+  struct user_regs_struct regs; /* 27 words */
+  uint64_t trap;
+  uint64_t fault_address;
+  uint64_t signal;
+  int64_t signal_code;
+  uint64_t spare;
+};
+_Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with context.ts");
+
+/* Not shared: per context. */
+struct binding {
+  int thread;      /* index, or -1 */
+  int next_free;
+  uint8_t used;
+  uint8_t pending; /* a trap was taken while the thread was borrowed; in the ready queue */
+  uint8_t load_xsave; /* xsave below is newer than the thread's */
+  uint8_t *xsave;
+  double started;  /* of the present run, ns */
+  double spent;    /* in guest code, ns */
+};
+
+struct thread {
+  pid_t tid;
+  int space;
+  int context;    /* bound to, or -1 */
+  int next;       /* of the same space, or of the free list */
+  uint8_t running;
+  uint8_t kicked;   /* a KICK is on its way */
+  uint8_t reported; /* the kick was asked for by the kernel (interrupt), not for borrowing */
+};
+
+struct space {
+  pid_t pid;
+  int threads; /* list */
+  int next_free;
+  uint8_t used;
+};
+
+static struct context *contexts; /* slab, survives the fork with its JavaScript views */
+static struct binding bindings[MAX_CONTEXTS];
+static struct thread threads[MAX_THREADS];
+static struct space spaces[MAX_SPACES];
+static int tid_bucket[TID_BUCKETS]; /* thread index + 1 */
+static int free_context, free_thread, free_space;
+static int context_top, thread_top, space_top;
+static int running; /* threads in guest code */
+static int ready[MAX_CONTEXTS], ready_head, ready_tail; /* contexts whose traps wait to be told */
+static pid_t template_pid;
+static uint8_t pristine_xsave[XSAVE_MAX];
+static size_t xsave_size;
+static double cpu_of_dead; /* ns, of released spaces */
+
+static double now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static double process_cpu(pid_t pid) {
+  struct timespec t;
+  clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2u);
+  return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0;
+}
+
+/* ---- the stub ---- */
+
+__asm__(
+    ".pushsection .text\n"
+    ".globl cordon_stub_start\n"
+    "cordon_stub_start:\n"
+    "  syscall\n"
+    "  int3\n"
+    "  .balign 16\n"
+    ".globl cordon_stub_boot\n"
+    "cordon_stub_boot:\n" /* r12: this page, r13: where the code shall live, r14: top of user space */
+    "  xor %edi, %edi\n"
+    "  mov %r12, %rsi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(0, page) */
+    "  lea 4096(%r12), %rdi\n"
+    "  mov %r14, %rsi\n"
+    "  sub %rdi, %rsi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(page + 4096, rest) */
+    "  mov %r13, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $3, %edx\n"
+    "  mov $0x32, %r10d\n"
+    "  mov $-1, %r8\n"
+    "  xor %r9d, %r9d\n"
+    "  mov $9, %eax\n"
+    "  syscall\n" /* mmap(final, fixed private anonymous) */
+    "  mov %r12, %rsi\n"
+    "  mov %r13, %rdi\n"
+    "  mov $256, %ecx\n"
+    "  rep movsb\n"
+    "  mov %r13, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $5, %edx\n"
+    "  mov $10, %eax\n"
+    "  syscall\n" /* mprotect(final, read + execute) */
+    "  lea (cordon_stub_final - cordon_stub_start)(%r13), %rax\n"
+    "  jmp *%rax\n"
+    "cordon_stub_final:\n"
+    "  mov %r12, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(page) */
+    "1: int3\n"
+    "  jmp 1b\n"
+    ".globl cordon_stub_end\n"
+    "cordon_stub_end:\n"
+    ".popsection\n");
+extern const char cordon_stub_start[], cordon_stub_boot[], cordon_stub_end[];
+
+#define THREAD_FLAGS                                                                                       \
+  (CLONE_VM_ | CLONE_FS_ | CLONE_FILES_ | CLONE_SIGHAND_ | CLONE_THREAD_ | CLONE_SYSVSEM_ | CLONE_PTRACE_)
+#define PROCESS_FLAGS (CLONE_FILES_ | CLONE_PTRACE_ | CLONE_PARENT_)
+enum {
+  CLONE_VM_ = 0x100, CLONE_FS_ = 0x200, CLONE_FILES_ = 0x400, CLONE_SIGHAND_ = 0x800, CLONE_PTRACE_ = 0x2000,
+  CLONE_PARENT_ = 0x8000, CLONE_THREAD_ = 0x10000, CLONE_SYSVSEM_ = 0x40000,
+};
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD_AT(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
+#define ARG(index) (offsetof(struct seccomp_data, args) + 8 * (index))
+#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
+
+/*
+ * What the stub may ask of the host: only what the Sentry injects. Guest code never gets here (PTRACE_SYSEMU stops it
+ * before seccomp) but for vsyscalls, which SYSEMU does not see: those become SIGSYS.
+ */
+static struct sock_filter stub_filter[] = {
+    LOAD(arch),
+    IS(AUDIT_ARCH_X86_64, 1, 0),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer) + 4),
+    IS(0xffffffffu, 0, 1),
+    ANSWER(SECCOMP_RET_TRAP), /* vsyscall page */
+    LOAD(nr),
+    IS(NR_MUNMAP, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_MPROTECT, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_MMAP, 0, 6),
+    LOAD_AT(ARG(3)),
+    IS(MAP_SHARED | MAP_FIXED, 3, 0),
+    IS(MAP_SHARED | MAP_FIXED | MAP_POPULATE, 2, 0),
+    IS(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, 1, 0),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_CLONE, 0, 4),
+    LOAD_AT(ARG(0)),
+    IS(THREAD_FLAGS, 1, 0),
+    IS(PROCESS_FLAGS, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+};
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* The C library's rseq area goes with its memory; the host would kill the stub for writing to it. */
+static void forget_rseq(void) {
+  if (!&__rseq_offset) return;
+  uint8_t *area = (uint8_t *)__builtin_thread_pointer() + __rseq_offset;
+  const unsigned sizes[] = {32, &__rseq_size ? __rseq_size : 0, 64};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    if (syscall(SYS_rseq, area, sizes[i], 1 /* unregister */, 0x53053053) == 0) return;
+}
+
+/* In the forked child: becomes a clean stub. Only raw calls: this is a copy of a V8 process. */
+static _Noreturn void become_stub(void) {
+  struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  sigset_t empty;
+  sigemptyset(&empty);
+  sigprocmask(SIG_SETMASK, &empty, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  forget_rseq();
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) _exit(101);
+  memcpy(page, cordon_stub_start, (size_t)(cordon_stub_end - cordon_stub_start));
+  if (mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0) _exit(102);
+  if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) _exit(103);
+  struct sock_fprog program = {sizeof stub_filter / sizeof *stub_filter, stub_filter};
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
+  register uint64_t r12 __asm__("r12") = (uint64_t)page;
+  register uint64_t r13 __asm__("r13") = STUB_PAGE;
+  register uint64_t r14 __asm__("r14") = USER_TOP;
+  uint8_t *entry = page + (cordon_stub_boot - cordon_stub_start);
+  __asm__ volatile("jmp *%0" : : "r"(entry), "r"(r12), "r"(r13), "r"(r14) : "memory");
+  __builtin_unreachable();
+}
+
+/* Waits until a thread has stopped or is gone. Returns its wait status, or -errno. */
+static int wait_stop(pid_t tid) {
+  int status;
+  for (;;) {
+    pid_t got = wait4(tid, &status, __WALL, NULL);
+    if (got == tid) return status;
+    if (got < 0 && errno != EINTR) return -errno;
+  }
+}
+
+static int start_template(void) {
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
+  if (pid < 0) return -errno;
+  if (pid == 0) become_stub();
+  int status = wait_stop(pid);
+  if (status < 0) return status;
+  if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
+    kill(pid, SIGKILL);
+    return WIFEXITED(status) ? -(1000 + WEXITSTATUS(status)) : -ECHILD;
+  }
+  if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) < 0) return -errno;
+  struct iovec area = {pristine_xsave, XSAVE_MAX};
+  if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &area) < 0) return -errno;
+  xsave_size = area.iov_len;
+  /* The initial state: nothing in use, control words at their defaults. */
+  memset(pristine_xsave, 0, xsave_size);
+  *(uint16_t *)pristine_xsave = 0x37f;
+  *(uint32_t *)(pristine_xsave + 24) = 0x1f80;
+  /* xfeatures of the software-reserved bytes stay as the kernel wrote them on reading; XSTATE_BV zero = initial. */
+  template_pid = pid;
+  return 0;
+}
+
+/* Runs one host call in a stopped stub thread. The thread's registers are clobbered: its context keeps the guest's. */
+static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
+  struct user_regs_struct regs;
+  if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0) return -errno;
+  regs.rip = STUB_PAGE;
+  regs.rax = number;
+  regs.orig_rax = (uint64_t)-1;
+  regs.rdi = arguments[0];
+  regs.rsi = arguments[1];
+  regs.rdx = arguments[2];
+  regs.r10 = arguments[3];
+  regs.r8 = arguments[4];
+  regs.r9 = arguments[5];
+  regs.eflags = 0x202;
+  if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0) return -errno;
+  for (;;) {
+    if (ptrace(PTRACE_CONT, tid, 0, 0) < 0) return -errno;
+    int status = wait_stop(tid);
+    if (status < 0) return status;
+    if (!WIFSTOPPED(status)) return -ESRCH;
+    if (WSTOPSIG(status) == SIGTRAP) {
+      if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0) return -errno;
+      if (regs.rip == STUB_TRAP) return (int64_t)regs.rax;
+    }
+    /* A fault of the stub itself would repeat for ever. A signal from outside, or a late kick: swallowed, the call goes on. */
+    siginfo_t info;
+    if (WSTOPSIG(status) == SIGSEGV && ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0) return -EFAULT;
+  }
+}
+
+/* ---- tables ---- */
+
+static unsigned bucket_of(pid_t tid) { return ((unsigned)tid * 2654435761u) & (TID_BUCKETS - 1); }
+
+static int find_thread(pid_t tid) {
+  for (unsigned at = bucket_of(tid); tid_bucket[at]; at = (at + 1) & (TID_BUCKETS - 1))
+    if (threads[tid_bucket[at] - 1].tid == tid) return tid_bucket[at] - 1;
+  return -1;
+}
+
+static void index_thread(int index) {
+  unsigned at = bucket_of(threads[index].tid);
+  while (tid_bucket[at]) at = (at + 1) & (TID_BUCKETS - 1);
+  tid_bucket[at] = index + 1;
+}
+
+static void unindex_thread(pid_t tid) {
+  unsigned at = bucket_of(tid);
+  while (tid_bucket[at] && threads[tid_bucket[at] - 1].tid != tid) at = (at + 1) & (TID_BUCKETS - 1);
+  if (!tid_bucket[at]) return;
+  tid_bucket[at] = 0;
+  /* Close the gap: entries that probed past it move up. */
+  for (unsigned next = (at + 1) & (TID_BUCKETS - 1); tid_bucket[next]; next = (next + 1) & (TID_BUCKETS - 1)) {
+    int moved = tid_bucket[next];
+    tid_bucket[next] = 0;
+    index_thread(moved - 1);
+  }
+}
+
+static int add_thread(int space, pid_t tid) {
+  int index;
+  if (free_thread >= 0) {
+    index = free_thread;
+    free_thread = threads[index].next;
+  } else {
+    if (thread_top == MAX_THREADS) return -EAGAIN;
+    index = thread_top++;
+  }
+  threads[index] = (struct thread){.tid = tid, .space = space, .context = -1, .next = spaces[space].threads};
+  spaces[space].threads = index;
+  index_thread(index);
+  return index;
+}
+
+static void drop_thread(int index) {
+  unindex_thread(threads[index].tid);
+  if (threads[index].running) running--;
+  if (threads[index].context >= 0) bindings[threads[index].context].thread = -1;
+  threads[index] = (struct thread){.tid = 0, .space = -1, .context = -1, .next = free_thread};
+  free_thread = index;
+}
+
+static void push_ready(int context) {
+  if (bindings[context].pending) return;
+  bindings[context].pending = 1;
+  ready[ready_tail] = context;
+  ready_tail = (ready_tail + 1) % MAX_CONTEXTS;
+}
+
+/* ---- traps ---- */
+
+static void mark_died(int thread) {
+  int context = threads[thread].context;
+  if (threads[thread].running) {
+    threads[thread].running = 0;
+    running--;
+  }
+  if (context >= 0) {
+    contexts[context].trap = TRAP_DIED;
+    push_ready(context);
+  }
+}
+
+/* Fills the context from a stop that ends its run. */
+static void take_trap(int index, int signal, const siginfo_t *info) {
+  struct thread *thread = &threads[index];
+  struct context *context = &contexts[thread->context];
+  if (ptrace(PTRACE_GETREGS, thread->tid, 0, &context->regs) < 0) {
+    mark_died(index);
+    return;
+  }
+  thread->running = 0;
+  running--;
+  struct binding *binding = &bindings[thread->context];
+  binding->spent += now_ns() - binding->started;
+  if (signal == (SIGTRAP | 0x80)) {
+    /* After `syscall` RCX is the return address; int 0x80 leaves it alone. */
+    context->trap = context->regs.rcx == context->regs.rip ? TRAP_SYSCALL : TRAP_LEGACY;
+    return;
+  }
+  if (signal == KICK) {
+    context->trap = TRAP_INTERRUPTED;
+    return;
+  }
+  context->signal = (uint64_t)signal;
+  context->signal_code = info->si_code;
+  context->fault_address = (uint64_t)info->si_addr;
+  if (signal == SIGSYS) { /* a vsyscall; the kernel has already done its `ret` */
+    context->trap = TRAP_SYSCALL;
+    context->regs.orig_rax = (uint64_t)info->si_syscall;
+    return;
+  }
+  int page_fault = (signal == SIGSEGV && (info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR)) ||
+                   (signal == SIGBUS && info->si_code == BUS_ADRERR);
+  context->trap = page_fault ? TRAP_FAULT : TRAP_EXCEPTION;
+}
+
+static int resume_thread(int index) {
+  struct thread *thread = &threads[index];
+  if (ptrace(PTRACE_SYSEMU, thread->tid, 0, 0) < 0) return -errno;
+  thread->running = 1;
+  running++;
+  return 0;
+}
+
+/* One stop of a running thread. Returns its context when that has something to tell, else -1. */
+static int handle_stop(int index, int status) {
+  struct thread *thread = &threads[index];
+  if (!WIFSTOPPED(status)) {
+    mark_died(index); /* told through the ready queue; released with its space */
+    return -1;
+  }
+  int signal = WSTOPSIG(status);
+  siginfo_t info = {0};
+  if (signal == (SIGTRAP | 0x80)) {
+    take_trap(index, signal, &info);
+    return thread->context;
+  }
+  if (signal == KICK && thread->kicked) {
+    thread->kicked = 0;
+    if (thread->reported) {
+      thread->reported = 0;
+      take_trap(index, signal, &info);
+      return thread->context;
+    }
+  } else if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGTRAP ||
+             signal == SIGSYS) {
+    /* Only the processor's own: kill(2) from outside has a code <= 0. */
+    if (ptrace(PTRACE_GETSIGINFO, thread->tid, 0, &info) == 0 && info.si_code > 0) {
+      take_trap(index, signal, &info);
+      return thread->context;
+    }
+  }
+  /* Anything else is not for the guest. */
+  if (ptrace(PTRACE_SYSEMU, thread->tid, 0, 0) < 0) mark_died(index);
+  return -1;
+}
+
+/* A stopped thread of the space to run host calls in; a running one is stopped for it and *borrowed is set. */
+static int stopped_thread(int space, int *borrowed) {
+  *borrowed = 0;
+  for (int index = spaces[space].threads; index >= 0; index = threads[index].next)
+    if (!threads[index].running) return index;
+  int index = spaces[space].threads;
+  if (index < 0) return -ESRCH;
+  struct thread *thread = &threads[index];
+  if (!thread->kicked) {
+    thread->kicked = 1;
+    syscall(SYS_tgkill, spaces[space].pid, thread->tid, KICK);
+  }
+  for (;;) {
+    int status = wait_stop(thread->tid);
+    if (status < 0) return status;
+    if (!WIFSTOPPED(status)) {
+      mark_died(index);
+      return -ESRCH;
+    }
+    if (WSTOPSIG(status) == KICK && thread->kicked && !thread->reported) {
+      thread->kicked = 0;
+      if (ptrace(PTRACE_GETREGS, thread->tid, 0, &contexts[thread->context].regs) < 0) return -errno;
+      thread->running = 0;
+      running--;
+      *borrowed = 1;
+      return index;
+    }
+    int context = handle_stop(index, status);
+    if (context >= 0) {
+      push_ready(context);
+      return index;
+    }
+  }
+}
+
+static int load_context(int index);
+
+static int64_t inject_in_space(int space, uint64_t number, const uint64_t arguments[6]) {
+  int borrowed;
+  int index = stopped_thread(space, &borrowed);
+  if (index < 0) return index;
+  int64_t result = inject(threads[index].tid, number, arguments);
+  if (borrowed) {
+    int failed = load_context(index);
+    if (!failed) failed = resume_thread(index);
+    if (failed) mark_died(index);
+  }
+  return result;
+}
+
+/* Puts the context's registers (and newer xsave) into its thread. */
+static int load_context(int index) {
+  struct thread *thread = &threads[index];
+  struct binding *binding = &bindings[thread->context];
+  struct user_regs_struct regs = contexts[thread->context].regs;
+  regs.orig_rax = (uint64_t)-1; /* never let the host restart what it did not run */
+  if (ptrace(PTRACE_SETREGS, thread->tid, 0, &regs) < 0) return -errno;
+  if (binding->load_xsave) {
+    struct iovec area = {binding->xsave, xsave_size};
+    if (ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &area) < 0) return -errno;
+    binding->load_xsave = 0;
+  }
+  return 0;
+}
+
+static uint8_t *xsave_area(int context) {
+  struct binding *binding = &bindings[context];
+  if (!binding->xsave) binding->xsave = aligned_alloc(64, XSAVE_MAX);
+  return binding->xsave;
+}
+
+/* Brings the context's own copy of its xsave area up to date. */
+static int fetch_xsave(int context) {
+  struct binding *binding = &bindings[context];
+  uint8_t *area = xsave_area(context);
+  if (!area) return -ENOMEM;
+  if (binding->load_xsave) return 0;
+  if (binding->thread < 0) { /* never ran: the initial state */
+    memcpy(area, pristine_xsave, xsave_size);
+    binding->load_xsave = 1;
+    return 0;
+  }
+  struct iovec vector = {area, XSAVE_MAX};
+  return ptrace(PTRACE_GETREGSET, threads[binding->thread].tid, NT_X86_XSTATE, &vector) < 0 ? -errno : 0;
+}
+
+static void unbind(int context) {
+  struct binding *binding = &bindings[context];
+  if (binding->thread < 0) return;
+  struct thread *thread = &threads[binding->thread];
+  thread->context = -1;
+  binding->thread = -1;
+}
+
+static int bind(int context, int space) {
+  struct binding *binding = &bindings[context];
+  if (binding->thread >= 0 && threads[binding->thread].space == space) return 0;
+  if (binding->thread >= 0) {
+    int failed = fetch_xsave(context);
+    if (failed) return failed;
+    binding->load_xsave = 1;
+    unbind(context);
+  }
+  int index = -1;
+  for (int at = spaces[space].threads; at >= 0 && index < 0; at = threads[at].next)
+    if (threads[at].context < 0) index = at;
+  if (index < 0) {
+    const uint64_t arguments[6] = {THREAD_FLAGS, 0, 0, 0, 0, 0};
+    int64_t tid = inject_in_space(space, NR_CLONE, arguments);
+    if (tid < 0) return (int)tid;
+    int status = wait_stop((pid_t)tid);
+    if (status < 0 || !WIFSTOPPED(status)) return -ESRCH;
+    index = add_thread(space, (pid_t)tid);
+    if (index < 0) return index;
+  }
+  threads[index].context = context;
+  binding->thread = index;
+  if (!binding->load_xsave) {
+    uint8_t *area = xsave_area(context);
+    if (!area) return -ENOMEM;
+    memcpy(area, pristine_xsave, xsave_size);
+    binding->load_xsave = 1;
+  }
+  return 0;
+}
+
+static int resume_context(int context, int space) {
+  int failed = bind(context, space);
+  if (failed) return failed;
+  int index = bindings[context].thread;
+  failed = load_context(index);
+  if (failed) return failed;
+  bindings[context].started = now_ns();
+  return resume_thread(index);
+}
+
+/* ---- waiting ---- */
+
+static volatile sig_atomic_t woken; /* a watched descriptor or the timer */
+static timer_t timer;
+static uint8_t timer_made;
+static double armed; /* deadline of the timer, ns; 0 = off */
+#define WATCHES 8
+static struct pollfd watches[WATCHES];
+static int watch_count;
+
+static void arm(double deadline) {
+  struct itimerspec when = {0};
+  if (deadline > 0) {
+    when.it_value.tv_sec = (time_t)(deadline / 1e9);
+    when.it_value.tv_nsec = (long)(deadline - (double)when.it_value.tv_sec * 1e9);
+    if (!when.it_value.tv_sec && !when.it_value.tv_nsec) when.it_value.tv_nsec = 1;
+    /* It repeats: a signal between the check of `woken` and wait4 would be lost otherwise. */
+    when.it_interval.tv_nsec = 1000000;
+  }
+  timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+  armed = deadline;
+}
+
+static void on_signal(int signal) {
+  int saved = errno;
+  woken = 1;
+  if (signal == SIGIO && timer_made) arm(now_ns() + 1e6);
+  errno = saved;
+}
+
+static int prepare_waiting(void) {
+  struct sigaction action = {.sa_handler = on_signal};
+  sigaction(SIGIO, &action, NULL);
+  sigaction(SIGALRM, &action, NULL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGIO);
+  sigaddset(&set, SIGALRM);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0) return -errno;
+  timer_made = 1;
+  armed = 0;
+  return 0;
+}
+
+enum { NEXT_NOTHING = -1, NEXT_WATCH = -2 };
+
+static int poll_watches(double deadline) {
+  struct timespec limit = {0};
+  double wait = deadline - now_ns();
+  if (wait > 0) {
+    double seconds = wait / 1e9 > 1e6 ? 1e6 : wait / 1e9;
+    limit.tv_sec = (time_t)seconds;
+    limit.tv_nsec = (long)((seconds - (double)limit.tv_sec) * 1e9);
+  }
+  int count = ppoll(watches, (nfds_t)watch_count, &limit, NULL);
+  return count > 0 ? NEXT_WATCH : NEXT_NOTHING;
+}
+
+static int next_event(double deadline) {
+  if (ready_head != ready_tail) {
+    int context = ready[ready_head];
+    ready_head = (ready_head + 1) % MAX_CONTEXTS;
+    bindings[context].pending = 0;
+    return context;
+  }
+  if (running == 0) return poll_watches(deadline);
+  if (deadline < 1e18 && (armed == 0 || deadline < armed)) arm(deadline);
+  int options = __WALL | (deadline <= 0 ? WNOHANG : 0);
+  while (running > 0) {
+    if (woken) {
+      woken = 0;
+      if (armed != 0) arm(0);
+      return poll_watches(0) == NEXT_WATCH ? NEXT_WATCH : NEXT_NOTHING;
+    }
+    int status;
+    pid_t tid = wait4(-1, &status, options, NULL);
+    if (tid == 0) return NEXT_NOTHING;
+    if (tid < 0) {
+      if (errno == EINTR) continue;
+      return NEXT_NOTHING;
+    }
+    int index = find_thread(tid);
+    if (index < 0) continue;
+    int context = handle_stop(index, status);
+    if (context >= 0) return context;
+    if (ready_head != ready_tail) return next_event(deadline);
+  }
+  return ready_head != ready_tail ? next_event(deadline) : NEXT_NOTHING;
+}
+
+/* ---- JavaScript ---- */
+
+static napi_value number(napi_env env, double value) {
+  napi_value result;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
+  (void)info;
+  size_t size = sizeof(struct context) * MAX_CONTEXTS;
+  contexts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (contexts == MAP_FAILED) return number(env, -errno);
+  napi_value buffer;
+  napi_create_external_arraybuffer(env, contexts, size, NULL, NULL, &buffer);
+  return buffer;
+}
+
+static void forget_everything(void) {
+  memset(bindings, 0, sizeof(struct binding) * (size_t)context_top);
+  memset(threads, 0, sizeof(struct thread) * (size_t)thread_top);
+  memset(spaces, 0, sizeof(struct space) * (size_t)space_top);
+  memset(tid_bucket, 0, sizeof tid_bucket);
+  free_context = free_thread = free_space = -1;
+  context_top = thread_top = space_top = 0;
+  running = ready_head = ready_tail = watch_count = 0;
+  woken = 0;
+  cpu_of_dead = 0;
+  template_pid = 0;
+}
+
+/* start(): makes the template stub. 0 or -errno; -(1000+n): the stub's own step n failed. */
+static napi_value start(napi_env env, napi_callback_info info) {
+  (void)info;
+  forget_everything();
+  int failed = prepare_waiting();
+  return number(env, failed ? failed : start_template());
+}
+
+static napi_value xsave_bytes(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, (double)xsave_size);
+}
+
+static napi_value create_context(napi_env env, napi_callback_info info) {
+  (void)info;
+  int context;
+  if (free_context >= 0) {
+    context = free_context;
+    free_context = bindings[context].next_free;
+  } else {
+    if (context_top == MAX_CONTEXTS) return number(env, -EAGAIN);
+    context = context_top++;
+  }
+  uint8_t *area = bindings[context].xsave;
+  bindings[context] = (struct binding){.thread = -1, .used = 1, .xsave = area};
+  memset(&contexts[context], 0, sizeof contexts[context]);
+  contexts[context].regs.cs = 0x33;
+  contexts[context].regs.ss = 0x2b;
+  contexts[context].regs.eflags = 0x202;
+  return number(env, context);
+}
+
+static napi_value release_context(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  int context = (int)int_of(env, arguments[0]);
+  struct binding *binding = &bindings[context];
+  if (!binding->used) return number(env, 0);
+  int index = binding->thread;
+  if (index >= 0 && threads[index].running) {
+    /* Not to be reused: stop it for good by taking its turn away. */
+    struct thread *thread = &threads[index];
+    thread->kicked = 1;
+    thread->reported = 1;
+    syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
+    while (thread->running) {
+      int status = wait_stop(thread->tid);
+      if (status < 0) break;
+      handle_stop(index, status);
+      if (!WIFSTOPPED(status)) break;
+    }
+  }
+  if (binding->pending) { /* drop it from the ready queue */
+    int kept = ready_head;
+    for (int at = ready_head; at != ready_tail; at = (at + 1) % MAX_CONTEXTS)
+      if (ready[at] != context) {
+        ready[kept] = ready[at];
+        kept = (kept + 1) % MAX_CONTEXTS;
+      }
+    ready_tail = kept;
+  }
+  unbind(context);
+  binding->used = 0;
+  binding->pending = 0;
+  binding->next_free = free_context;
+  free_context = context;
+  return number(env, 0);
+}
+
+static napi_value create_space(napi_env env, napi_callback_info info) {
+  (void)info;
+  int space;
+  if (free_space >= 0) {
+    space = free_space;
+    free_space = spaces[space].next_free;
+  } else {
+    if (space_top == MAX_SPACES) return number(env, -EAGAIN);
+    space = space_top++;
+  }
+  const uint64_t arguments[6] = {PROCESS_FLAGS, 0, 0, 0, 0, 0};
+  int64_t pid = inject(template_pid, NR_CLONE, arguments);
+  int status = pid < 0 ? (int)pid : wait_stop((pid_t)pid);
+  spaces[space] = (struct space){.pid = (pid_t)pid, .threads = -1, .used = 1};
+  int failed = status < 0 ? status : !WIFSTOPPED(status) ? -ESRCH : add_thread(space, (pid_t)pid);
+  if (failed < 0) {
+    spaces[space].used = 0;
+    spaces[space].next_free = free_space;
+    free_space = space;
+    return number(env, failed);
+  }
+  return number(env, space);
+}
+
+static napi_value release_space(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  int space = (int)int_of(env, arguments[0]);
+  pid_t pid = spaces[space].pid;
+  cpu_of_dead += process_cpu(pid);
+  kill(pid, SIGKILL);
+  /* The leader can be reaped only after its threads. */
+  int leader = -1;
+  for (int index = spaces[space].threads; index >= 0;) {
+    int next = threads[index].next;
+    if (threads[index].tid == pid) {
+      leader = index;
+    } else {
+      int status;
+      do status = wait_stop(threads[index].tid);
+      while (status >= 0 && WIFSTOPPED(status));
+      drop_thread(index);
+    }
+    index = next;
+  }
+  if (leader >= 0) {
+    int status;
+    do status = wait_stop(pid);
+    while (status >= 0 && WIFSTOPPED(status));
+    drop_thread(leader);
+  }
+  spaces[space] = (struct space){.threads = -1, .next_free = free_space};
+  free_space = space;
+  return number(env, 0);
+}
+
+/* map(space, address, length, fd (-1: memory file), offset, protection, populate) */
+static napi_value map(napi_env env, napi_callback_info info) {
+  ARGUMENTS(7);
+  int64_t fd = int_of(env, arguments[3]);
+  const uint64_t values[6] = {
+      (uint64_t)int_of(env, arguments[1]),
+      (uint64_t)int_of(env, arguments[2]),
+      (uint64_t)int_of(env, arguments[5]),
+      MAP_SHARED | MAP_FIXED | (int_of(env, arguments[6]) ? MAP_POPULATE : 0),
+      (uint64_t)(fd < 0 ? cordon_memory_fd() : fd),
+      (uint64_t)int_of(env, arguments[4]),
+  };
+  int64_t result = inject_in_space((int)int_of(env, arguments[0]), NR_MMAP, values);
+  return number(env, result < 0 ? (double)result : 0);
+}
+
+static napi_value unmap(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2])};
+  return number(env, (double)inject_in_space((int)int_of(env, arguments[0]), NR_MUNMAP, values));
+}
+
+/* protect(space, address, length, protection); holes make the host answer ENOMEM after doing the rest. */
+static napi_value protect(napi_env env, napi_callback_info info) {
+  ARGUMENTS(4);
+  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2]),
+                              (uint64_t)int_of(env, arguments[3])};
+  return number(env, (double)inject_in_space((int)int_of(env, arguments[0]), NR_MPROTECT, values));
+}
+
+static napi_value resume(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  return number(env, resume_context((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
+}
+
+/* next(context or -1, space, deadline): resumes the context, then waits. A context, -1 nothing, -2 watched descriptor, <= -1000: -(1000+errno) of resume. */
+static napi_value next(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  int context = (int)double_of(env, arguments[0]);
+  if (context >= 0) {
+    int failed = resume_context(context, (int)double_of(env, arguments[1]));
+    if (failed) return number(env, -1000 + failed);
+  }
+  napi_value result;
+  napi_create_int32(env, next_event(double_of(env, arguments[2])), &result);
+  return result;
+}
+
+static napi_value interrupt(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  int index = bindings[int_of(env, arguments[0])].thread;
+  if (index < 0 || !threads[index].running) return number(env, 0);
+  struct thread *thread = &threads[index];
+  thread->reported = 1;
+  if (!thread->kicked) {
+    thread->kicked = 1;
+    syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
+  }
+  return number(env, 0);
+}
+
+/* readXsave(context, bytes): bytes copied or -errno. */
+static napi_value read_xsave(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int context = (int)int_of(env, arguments[0]);
+  struct bytes out = bytes_of(env, arguments[1]);
+  int failed = fetch_xsave(context);
+  if (failed) return number(env, failed);
+  size_t size = out.length < xsave_size ? out.length : xsave_size;
+  memcpy(out.data, bindings[context].xsave, size);
+  return number(env, (double)size);
+}
+
+/* writeXsave(context, bytes or null for the initial state): 0, or -EINVAL when the host refuses it. */
+static napi_value write_xsave(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int context = (int)int_of(env, arguments[0]);
+  struct bytes in = bytes_of(env, arguments[1]);
+  uint8_t *area = xsave_area(context);
+  if (!area) return number(env, -ENOMEM);
+  if (!in.data) {
+    memcpy(area, pristine_xsave, xsave_size);
+  } else {
+    if (in.length < 576 || in.length > xsave_size) return number(env, -EINVAL);
+    memset(area, 0, xsave_size);
+    memcpy(area, in.data, in.length);
+    /* MXCSR: reserved bits would fault; XCOMP_BV and the rest of the header must be zero in the standard format. */
+    *(uint32_t *)(area + 24) &= 0xffffu;
+    for (int i = 520; i < 576; i++)
+      if (area[i]) return number(env, -EINVAL);
+  }
+  bindings[context].load_xsave = 1;
+  int index = bindings[context].thread;
+  if (index >= 0) { /* let the host judge at once, so that a malformed area is found here */
+    struct iovec vector = {area, xsave_size};
+    if (ptrace(PTRACE_SETREGSET, threads[index].tid, NT_X86_XSTATE, &vector) < 0) {
+      memcpy(area, pristine_xsave, xsave_size);
+      return number(env, -EINVAL);
+    }
+  }
+  return number(env, 0);
+}
+
+/* copyXsave(from, to) */
+static napi_value copy_xsave(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int from = (int)int_of(env, arguments[0]), to = (int)int_of(env, arguments[1]);
+  int failed = fetch_xsave(from);
+  uint8_t *area = xsave_area(to);
+  if (failed || !area) return number(env, failed ? failed : -ENOMEM);
+  memcpy(area, bindings[from].xsave, xsave_size);
+  bindings[to].load_xsave = 1;
+  return number(env, 0);
+}
+
+static napi_value context_time(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct binding *binding = &bindings[int_of(env, arguments[0])];
+  double spent = binding->spent;
+  if (binding->thread >= 0 && threads[binding->thread].running) spent += now_ns() - binding->started;
+  return number(env, spent);
+}
+
+static napi_value space_time(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  return number(env, process_cpu(spaces[int_of(env, arguments[0])].pid));
+}
+
+static napi_value total_time(napi_env env, napi_callback_info info) {
+  (void)info;
+  double total = cpu_of_dead;
+  for (int space = 0; space < space_top; space++)
+    if (spaces[space].used) total += process_cpu(spaces[space].pid);
+  return number(env, total);
+}
+
+/* watch(fd, events): 0 events removes. Readiness interrupts the wait for guests by SIGIO. */
+static napi_value watch(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int fd = (int)int_of(env, arguments[0]);
+  short events = (short)int_of(env, arguments[1]);
+  int at = 0;
+  while (at < watch_count && watches[at].fd != fd) at++;
+  if (events == 0) {
+    if (at < watch_count) watches[at] = watches[--watch_count];
+    return number(env, 0);
+  }
+  if (at == WATCHES) return number(env, -ENOSPC);
+  if (at == watch_count) {
+    watch_count++;
+    fcntl(fd, F_SETOWN, getpid());
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK | O_ASYNC);
+    woken = 1; /* what came before O_ASYNC was set */
+  }
+  watches[at] = (struct pollfd){.fd = fd, .events = events};
+  return number(env, 0);
+}
+
+/* watched(out: Int32Array): pairs of fd, ready events; returns how many are ready. */
+static napi_value watched(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct bytes out = bytes_of(env, arguments[0]);
+  int32_t *pairs = (int32_t *)out.data;
+  int count = 0;
+  for (int at = 0; at < watch_count && (size_t)(count + 1) * 8 <= out.length; at++)
+    if (watches[at].revents) {
+      pairs[2 * count] = watches[at].fd;
+      pairs[2 * count + 1] = watches[at].revents;
+      count++;
+    }
+  return number(env, count);
+}
+
+static napi_value stop(napi_env env, napi_callback_info info) {
+  (void)info;
+  for (int space = 0; space < space_top; space++)
+    if (spaces[space].used) {
+      cpu_of_dead += process_cpu(spaces[space].pid);
+      kill(spaces[space].pid, SIGKILL);
+    }
+  if (template_pid) kill(template_pid, SIGKILL);
+  int status;
+  pid_t tid;
+  while ((tid = wait4(-1, &status, __WALL, NULL)) > 0 || (tid < 0 && errno == EINTR)) {
+  }
+  if (timer_made) timer_delete(timer);
+  timer_made = 0;
+  double spent = cpu_of_dead;
+  forget_everything();
+  cpu_of_dead = spent;
+  return number(env, 0);
+}
+
+void cordon_register_ptrace(napi_env env, napi_value exports) {
+  const struct function functions[] = {
+      {"reserveContexts", reserve_contexts}, {"start", start},
+      {"xsaveBytes", xsave_bytes},           {"createContext", create_context},
+      {"releaseContext", release_context},   {"createSpace", create_space},
+      {"releaseSpace", release_space},       {"map", map},
+      {"unmap", unmap},                      {"protect", protect},
+      {"resume", resume},                    {"next", next},
+      {"interrupt", interrupt},              {"readXsave", read_xsave},
+      {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
+      {"contextTime", context_time},         {"spaceTime", space_time},
+      {"totalTime", total_time},             {"watch", watch},
+      {"watched", watched},                  {"stop", stop},
+  };
+  napi_value part;
+  napi_create_object(env, &part);
+  register_functions(env, part, functions, sizeof functions / sizeof *functions);
+  napi_set_named_property(env, exports, "ptrace", part);
+}

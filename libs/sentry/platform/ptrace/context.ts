@@ -1,0 +1,87 @@
+import type { AccessKind, Bytes, Context, GuestAddress, Nanoseconds, TrapKind } from '../platform.js';
+import { PlatformError } from '../platform.js';
+import { NO_ARGUMENT, type PtraceNative } from './native.js';
+
+/** 64-bit words of one context in the slab shared with native/ptrace.c: 27 registers, then what the trap was. */
+const WORDS = 32;
+const TRAP = 27;
+const FAULT_ADDRESS = 28;
+const SIGNAL = 29;
+const SIGNAL_CODE = 30;
+
+/** One guest thread's processor state. Its registers are memory shared with the native side. */
+export class PtraceContext implements Context {
+  readonly registersLow: Uint32Array;
+  readonly registersHigh: Int32Array;
+  readonly registers64: BigUint64Array;
+  private readonly all: Int32Array;
+  readonly faultAccess: AccessKind = 0;
+  owner: unknown = null;
+  running = false;
+  released = false;
+
+  constructor(
+    private readonly native: PtraceNative,
+    slab: ArrayBuffer,
+    /** Place in the slab. */
+    readonly index: number,
+  ) {
+    const start = index * WORDS * 8;
+    this.registersLow = new Uint32Array(slab, start, 54);
+    this.registersHigh = new Int32Array(slab, start, 54);
+    this.registers64 = new BigUint64Array(slab, start, 27);
+    this.all = new Int32Array(slab, start, WORDS * 2);
+  }
+
+  get trap(): TrapKind {
+    return this.all[TRAP * 2] as TrapKind;
+  }
+
+  get faultAddress(): GuestAddress {
+    return this.all[FAULT_ADDRESS * 2 + 1] * 4294967296 + (this.all[FAULT_ADDRESS * 2] >>> 0);
+  }
+
+  get signal(): number {
+    return this.all[SIGNAL * 2];
+  }
+
+  get signalCode(): number {
+    return this.all[SIGNAL_CODE * 2];
+  }
+
+  get xsaveSize(): Bytes {
+    return this.native.xsaveBytes();
+  }
+
+  readXsave(destination: Uint8Array): Bytes {
+    const count = this.native.readXsave(this.index, destination);
+    if (count < 0) throw new PlatformError(`reading the xsave area: errno ${-count}`);
+    return count;
+  }
+
+  writeXsave(source: Uint8Array): boolean {
+    return this.native.writeXsave(this.index, source) === 0;
+  }
+
+  resetXsave(): void {
+    this.native.writeXsave(this.index, NO_ARGUMENT);
+  }
+
+  copyFrom(other: Context): void {
+    const from = other as PtraceContext;
+    this.registers64.set(from.registers64);
+    const result = this.native.copyXsave(from.index, this.index);
+    if (result < 0) throw new PlatformError(`copying the xsave area: errno ${-result}`);
+  }
+
+  cpuTime(): Nanoseconds {
+    return this.native.contextTime(this.index);
+  }
+
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    this.running = false;
+    this.native.releaseContext(this.index);
+  }
+}

@@ -1,0 +1,44 @@
+import { native } from '../native/index.js';
+import type { Bytes, GuestAddress, HostFd, Nanoseconds } from '../platform.js';
+
+/** Passed where a typed array may be absent. */
+export const NO_ARGUMENT = null;
+
+/** The native half (native/ptrace.c). Contexts and spaces are small integers; results are >= 0 or -errno. */
+export interface PtraceNative {
+  reserveContexts(): ArrayBuffer | number;
+  start(): number;
+  stop(): number;
+  xsaveBytes(): Bytes;
+  createContext(): number;
+  releaseContext(context: number): number;
+  createSpace(): number;
+  releaseSpace(space: number): number;
+  /** fd -1: the memory file. */
+  map(
+    space: number,
+    address: GuestAddress,
+    length: Bytes,
+    fd: HostFd,
+    offset: Bytes,
+    protection: number,
+    populate: number,
+  ): number;
+  unmap(space: number, address: GuestAddress, length: Bytes): number;
+  protect(space: number, address: GuestAddress, length: Bytes, protection: number): number;
+  resume(context: number, space: number): number;
+  /** Resumes the context unless it is -1, then waits. A context, -1 nothing, -2 watched descriptor ready, -(1000+errno). */
+  next(context: number, space: number, deadline: Nanoseconds): number;
+  interrupt(context: number): number;
+  readXsave(context: number, bytes: Uint8Array): number;
+  writeXsave(context: number, bytes: Uint8Array | null): number;
+  copyXsave(from: number, to: number): number;
+  contextTime(context: number): Nanoseconds;
+  spaceTime(space: number): Nanoseconds;
+  totalTime(): Nanoseconds;
+  watch(fd: HostFd, events: number): number;
+  /** Pairs of descriptor and ready events. */
+  watched(out: Int32Array): number;
+}
+
+export const ptraceNative = native.ptrace as PtraceNative;

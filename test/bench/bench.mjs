@@ -1,0 +1,303 @@
+// `npm run bench`: native, Cordon and runsc side by side in one run. Ratios with their spread; JSON beside them.
+// Options: --runs N (5), --only NAME,NAME, --json FILE, --quick (one run of each, for a smoke).
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, '..', '..');
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    only: { type: 'string' },
+    json: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+const runs = options.quick ? 1 : Number(options.runs);
+const work = mkdtempSync(join(tmpdir(), 'cordon-bench-'));
+process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+
+const { createPool } = await import(join(ROOT, 'libs/pool/dist/index.js'));
+const { hostImage } = await import(join(ROOT, 'libs/images/dist/index.js'));
+
+const micro = compile('micro');
+const tracer = compile('tracer');
+const runsc = spawnSync('runsc', ['--version']).status === 0 && process.getuid() === 0;
+
+function compile(name) {
+  const binary = join(work, name);
+  execFileSync('gcc', ['-O2', '-static', '-o', binary, join(HERE, 'programs', `${name}.c`)]);
+  return binary;
+}
+
+/** Runs the micro-benchmark natively, pinned to one core as the sandbox is. */
+function nativeMicro(name) {
+  return parse(execFileSync('taskset', ['-c', '0', micro, name], { cwd: work, encoding: 'utf8' }));
+}
+
+function runscMicro(name) {
+  const result = spawnSync(
+    'runsc',
+    ['--network=none', '--platform=ptrace', '--overlay', 'do', '--cwd', work, micro, name],
+    {
+      encoding: 'utf8',
+      timeout: 120_000,
+    },
+  );
+  return result.status === 0 && result.stdout ? parse(result.stdout) : Number.NaN;
+}
+
+const parse = (text) => JSON.parse(text).value;
+
+function spec(argv, files = []) {
+  return {
+    id: 'bench',
+    image: hostImage(),
+    argv,
+    env: ['PATH=/usr/local/bin:/usr/bin:/bin', 'HOME=/work', 'LANG=C.UTF-8'],
+    cwd: '/work',
+    uid: 1000,
+    gid: 1000,
+    hostname: 'cordon',
+    limits: {
+      wallTimeMs: 300_000,
+      cpuTimeMs: 300_000,
+      memoryBytes: 1024 ** 3,
+      processes: 256,
+      outputBytes: 1 << 20,
+      fileBytes: 1024 ** 3,
+      openFiles: 1024,
+      auditBytes: 1 << 20,
+    },
+    auditLevel: 'off',
+    network: 'none',
+    cpus: 1,
+    files,
+    stdin: 'empty',
+    terminal: false,
+  };
+}
+
+async function runIn(pool, argv, files) {
+  let out = '';
+  const report = await pool.run(spec(argv, files), {
+    stdout: (bytes) => {
+      out += Buffer.from(bytes);
+    },
+  }).ended;
+  if (report.reason !== 'exited' || report.exitCode !== 0) {
+    throw new Error(`${argv.join(' ')}: ${JSON.stringify(report)}`);
+  }
+  return out;
+}
+
+const microContent = readFileSync(micro);
+const oursMicro = async (pool, name) =>
+  parse(await runIn(pool, ['/work/micro', name], [{ path: 'micro', mode: 0o755, content: microContent }]));
+
+/** Milliseconds of a command as a whole. */
+function timed(command, args) {
+  const start = process.hrtime.bigint();
+  const result = spawnSync(command, args, { stdio: 'ignore' });
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: status ${result.status}`);
+  return Number(process.hrtime.bigint() - start) / 1e6;
+}
+
+const MICRO = [
+  ['getppid', 'getppid, ns'],
+  ['open', 'open+read+close, ns'],
+  ['stat', 'stat, ns'],
+  ['touch', 'touch of a fresh page, ns'],
+  ['fork', 'fork+wait, ns'],
+  ['fork64', 'fork+wait with 64 MiB touched, ns'],
+  ['exec', 'vfork+exec /bin/true, ns'],
+  ['pingpong', 'pipe ping-pong, ns'],
+  ['write', 'write a tmp file, 64 KiB blocks, bytes/s'],
+  ['read', 'read a tmp file, 64 KiB blocks, bytes/s'],
+  ['cpu', 'CPU-bound C, ns'],
+];
+
+const rows = [];
+const wanted = options.only ? new Set(options.only.split(',')) : null;
+const want = (name) => !wanted || wanted.has(name);
+
+/** One row: each contender measured in turn, run by run, so that drift of the machine hits all alike. */
+async function measure(name, label, contenders) {
+  if (!want(name)) return;
+  const samples = Object.fromEntries(Object.keys(contenders).map((key) => [key, []]));
+  for (let index = 0; index < runs; index++) {
+    for (const [key, run] of Object.entries(contenders)) if (run) samples[key].push(await run());
+  }
+  const row = {
+    name,
+    label,
+    ...Object.fromEntries(Object.entries(samples).map(([key, list]) => [key, summary(list)])),
+  };
+  rows.push(row);
+  print(row);
+}
+
+function summary(list) {
+  const sorted = list.filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length === 0) return null;
+  return { min: sorted[0], median: sorted[Math.floor(sorted.length / 2)], max: sorted.at(-1), runs: sorted.length };
+}
+
+const short = (value) =>
+  value === undefined || value === null
+    ? '-'
+    : value >= 1e6
+      ? value.toExponential(2)
+      : value >= 100
+        ? value.toFixed(0)
+        : value.toFixed(2);
+
+function print(row) {
+  const ours = row.ours?.median;
+  const ratio = (other) => (other && ours ? `${short(ours / other.median)}x` : '-');
+  const against = row.runsc && ours ? `${short(row.runsc.median / ours)}x` : '-';
+  const spread = row.ours ? `${short(row.ours.min)}..${short(row.ours.max)}` : '-';
+  console.log(
+    `${row.label.padEnd(44)} native ${short(row.native?.median).padStart(9)}  ours ${short(ours).padStart(9)} (${spread})  runsc ${short(row.runsc?.median).padStart(9)}  ours/native ${ratio(row.native).padStart(8)}  runsc/ours ${against.padStart(8)}${row.tracer ? `  ours/C tracer ${ratio(row.tracer)}` : ''}`,
+  );
+}
+
+const pool = await createPool({ image: hostImage(), platform: 'auto', spares: 2, renewAfter: 10_000, cores: [0] });
+console.log(`platform ${pool.stats().platform}, ${runs} runs each, runsc ${runsc ? 'present' : 'absent'}`);
+try {
+  for (const [name, label] of MICRO) {
+    await measure(name, label, {
+      native: () => nativeMicro(name),
+      ours: () => oursMicro(pool, name),
+      runsc: runsc ? () => runscMicro(name) : undefined,
+      ...(name === 'getppid' ? { tracer: () => parse(execFileSync(tracer, { encoding: 'utf8' })) } : {}),
+    });
+  }
+  const programs = [
+    ['true', ['/bin/true']],
+    ['python', ['/usr/bin/python3', '-c', '1']],
+  ];
+  for (const [name, argv] of programs) {
+    const [command, ...args] = argv;
+    await measure(`pool-${name}`, `${argv.join(' ')}: warm pool, ms`, {
+      native: () => timed(command, args),
+      ours: async () => {
+        const start = performance.now();
+        await runIn(pool, argv);
+        return performance.now() - start;
+      },
+      runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...argv]) : undefined,
+    });
+    await measure(`cli-${name}`, `${argv.join(' ')}: cold by the CLI, ms`, {
+      native: () => timed(command, args),
+      ours: () => timed(join(ROOT, 'scripts', 'cordon'), ['run', '--', ...argv]),
+      runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...argv]) : undefined,
+    });
+  }
+} finally {
+  await pool.close();
+}
+if (want('server')) await benchServer();
+if (options.json) {
+  mkdirSync(dirname(options.json), { recursive: true });
+  writeFileSync(options.json, JSON.stringify({ date: new Date().toISOString(), runs, rows }, null, 2));
+}
+
+/** The whole stack: a started server, POST ?wait. */
+async function benchServer() {
+  const port = 18080;
+  const key = 'bench-key-0123456789abcdef0123456789';
+  const server = spawn(process.execPath, [join(ROOT, 'scripts', 'start.mjs')], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: String(port), CORDON_DATA_DIR: join(work, 'data'), CORDON_API_KEY: key },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  const post = (body) =>
+    new Promise((resolve, reject) => {
+      const request = httpRequest(
+        {
+          agent,
+          port,
+          method: 'POST',
+          path: '/v1/executions?wait=30',
+          headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        },
+        (response) => {
+          let text = '';
+          response.on('data', (chunk) => {
+            text += chunk;
+          });
+          response.on('end', () => resolve({ status: response.statusCode, body: text }));
+        },
+      );
+      request.on('error', reject);
+      request.end(JSON.stringify(body));
+    });
+  const once = async (body) => {
+    const { status, body: text } = await post(body);
+    if (status !== 200 || JSON.parse(text).state !== 'succeeded') throw new Error(`POST answered ${status}: ${text}`);
+  };
+  try {
+    await ready(port);
+    for (const [name, command] of [
+      ['true', ['/bin/true']],
+      ['python', ['/usr/bin/python3', '-c', '1']],
+    ]) {
+      for (let index = 0; index < 10; index++) await once({ command });
+      await measure(`post-${name}`, `POST ?wait ${command.join(' ')}, ms`, {
+        native: () => timed(command[0], command.slice(1)),
+        ours: () => medianOf(20, () => once({ command })),
+        runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...command]) : undefined,
+      });
+    }
+    for (const concurrency of [1, 2, 8]) {
+      await measure(`rate-${concurrency}`, `POST ?wait /bin/true a second, ${concurrency} at once`, {
+        ours: () => rate(concurrency, 3000, () => once({ command: ['/bin/true'] })),
+      });
+    }
+  } finally {
+    agent.destroy();
+    server.kill('SIGINT');
+    await new Promise((resolve) => server.on('exit', resolve));
+  }
+}
+
+async function medianOf(count, run) {
+  const list = [];
+  for (let index = 0; index < count; index++) {
+    const start = performance.now();
+    await run();
+    list.push(performance.now() - start);
+  }
+  return list.sort((a, b) => a - b)[count >> 1];
+}
+
+async function rate(concurrency, milliseconds, run) {
+  const start = performance.now();
+  let done = 0;
+  const worker = async () => {
+    while (performance.now() - start < milliseconds) {
+      await run();
+      done++;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return done / ((performance.now() - start) / 1000);
+}
+
+/** Waits for /readyz, as a client would; bounded. */
+async function ready(port) {
+  const deadline = performance.now() + 60_000;
+  while (performance.now() < deadline) {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
+    if (response?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('the server did not become ready within a minute');
+}

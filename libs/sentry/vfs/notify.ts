@@ -1,0 +1,81 @@
+import type { Dentry, FileDescription } from './types.js';
+
+/** What inotify(7) wants to hear of. The hooks cost one comparison each while nobody watches. */
+export interface FileEvents {
+  /** `mask` is of IN_*; `name` the entry in the directory, or null for the object itself. */
+  event(dentry: Dentry, mask: number, name: string | null, cookie: number): void;
+}
+
+export const IN_ACCESS = 0x1;
+export const IN_MODIFY = 0x2;
+export const IN_ATTRIB = 0x4;
+export const IN_CLOSE_WRITE = 0x8;
+export const IN_CLOSE_NOWRITE = 0x10;
+export const IN_OPEN = 0x20;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_ISDIR = 0x40000000;
+
+let listener: FileEvents | null = null;
+let cookies = 0;
+
+/** Set while at least one watch exists. */
+export function setFileEvents(events: FileEvents | null): void {
+  listener = events;
+}
+
+function tell(dentry: Dentry, mask: number): void {
+  if (dentry.parent) listener?.event(dentry.parent, mask, dentry.name, 0);
+  listener?.event(dentry, mask, null, 0);
+}
+
+export function notifyCreate(directory: Dentry, name: string, isDirectory: boolean): void {
+  listener?.event(directory, IN_CREATE | (isDirectory ? IN_ISDIR : 0), name, 0);
+}
+
+export function notifyDelete(directory: Dentry, dentry: Dentry, isDirectory: boolean): void {
+  if (!listener) return;
+  listener.event(directory, IN_DELETE | (isDirectory ? IN_ISDIR : 0), dentry.name, 0);
+  listener.event(dentry, IN_DELETE_SELF, null, 0);
+}
+
+export function notifyMove(
+  from: Dentry,
+  name: string,
+  to: Dentry,
+  newName: string,
+  moved: Dentry,
+  isDirectory: boolean,
+): void {
+  if (!listener) return;
+  const extra = isDirectory ? IN_ISDIR : 0;
+  cookies++;
+  listener.event(from, IN_MOVED_FROM | extra, name, cookies);
+  listener.event(to, IN_MOVED_TO | extra, newName, cookies);
+  listener.event(moved, IN_MOVE_SELF, null, 0);
+}
+
+export function notifyModify(dentry: Dentry): void {
+  if (listener) tell(dentry, IN_MODIFY);
+}
+
+export function notifyAttributes(dentry: Dentry): void {
+  if (listener) tell(dentry, IN_ATTRIB);
+}
+
+export function notifyOpen(description: FileDescription): void {
+  if (listener) tell(description.path.dentry, IN_OPEN);
+}
+
+export function notifyAccess(dentry: Dentry): void {
+  if (listener) tell(dentry, IN_ACCESS);
+}
+
+/** Called when a description closes; `written`: it was open for writing. */
+export function notifyClose(dentry: Dentry, written: boolean): void {
+  if (listener) tell(dentry, written ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+}

@@ -1,4 +1,41 @@
-import type { SyscallRow } from '../row.js';
+import { full, partial, type SyscallRow } from '../row.js';
+import { epollCreate, epollCreate1, epollCtl, epollPwait, epollPwait2, epollWait } from './epoll.js';
+import { eventfd, eventfd2 } from './eventfd.js';
+import { pipe, pipe2 } from './pipe.js';
+import { poll, ppoll } from './poll.js';
+import { pselect6, select } from './select.js';
+import { timerfdCreate, timerfdGettime, timerfdSettime } from './timerfd.js';
 
 /** System calls of the event family: one row each. */
-export const eventRows: readonly SyscallRow[] = [];
+export const eventRows: readonly SyscallRow[] = [
+  full('pipe', 'pipefd:int-pair-out', pipe),
+  full('pipe2', 'pipefd:int-pair-out flags:open-flags', pipe2),
+  full('poll', 'fds:pollfd(nfds) nfds:uint timeout:int', poll),
+  full('ppoll', 'fds:pollfd(nfds) nfds:uint timeout:timespec sigmask:sigset sigsetsize:size', ppoll),
+  full('select', 'nfds:int readfds:address writefds:address exceptfds:address timeout:timeval', select),
+  full(
+    'pselect6',
+    'nfds:int readfds:address writefds:address exceptfds:address timeout:timespec sig:address',
+    pselect6,
+  ),
+  full('epoll_create', 'size:int', epollCreate, { result: 'fd' }),
+  full('epoll_create1', 'flags:open-flags', epollCreate1, { result: 'fd' }),
+  full('epoll_ctl', 'epfd:fd op:epoll-op fd:fd event:epoll-event', epollCtl),
+  full('epoll_wait', 'epfd:fd events:address maxevents:int timeout:int', epollWait),
+  full('epoll_pwait', 'epfd:fd events:address maxevents:int timeout:int sigmask:sigset sigsetsize:size', epollPwait),
+  full(
+    'epoll_pwait2',
+    'epfd:fd events:address maxevents:int timeout:timespec sigmask:sigset sigsetsize:size',
+    epollPwait2,
+  ),
+  full('eventfd', 'initval:uint', eventfd, { result: 'fd' }),
+  full('eventfd2', 'initval:uint flags:hex', eventfd2, { result: 'fd' }),
+  full('timerfd_create', 'clockid:clock flags:hex', timerfdCreate, { result: 'fd' }),
+  partial(
+    'timerfd_settime',
+    'fd:fd flags:hex new:itimerspec old:itimerspec-out',
+    timerfdSettime,
+    'TFD_TIMER_CANCEL_ON_SET is accepted and never cancels: the clock of a sandbox is not set',
+  ),
+  full('timerfd_gettime', 'fd:fd value:itimerspec-out', timerfdGettime),
+];

@@ -323,13 +323,15 @@ export class Pool implements SandboxPool {
     if (!sentry.ready || !this.starting.delete(sentry)) return;
     this.failures = 0;
     this.everReady = true;
-    if (sentry.zygote.retired) {
-      sentry.kill();
-      return;
-    }
     this.started();
     const run = this.queue.shift();
-    if (run === undefined) this.spares.push(sentry);
-    else this.assign(run, sentry);
+    if (run !== undefined) {
+      this.assign(run, sentry);
+    } else if (sentry.zygote.retired) {
+      sentry.kill();
+      this.scheduleRefill(0);
+    } else {
+      this.spares.push(sentry);
+    }
   }
 }

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { hostImage } from '@cordon/images';
+import { encodeFrame } from '@cordon/pool/frame-reader';
 import { Pool } from '@cordon/pool/pool';
 import { SentryProcess } from '@cordon/pool/sentry-process';
 
@@ -57,6 +58,43 @@ for (let round = 0; round < rounds; round++) {
   });
 }
 show('fork to Ready frame', fresh, 'ms');
+
+if (values['stand-in']) {
+  // Only the stand-in tells when its first JavaScript ran.
+  const fork = [];
+  const wake = [];
+  for (let round = 0; round < rounds; round++) {
+    let over;
+    const ended = new Promise((resolve) => {
+      over = resolve;
+    });
+    const start = process.hrtime.bigint();
+    const sentry = await new Promise((resolve) => {
+      const one = new SentryProcess(zygote, pool.cores[0], () => (one.ended ? over() : one.ready && resolve(one)));
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const [forked, woken] = await new Promise((resolve) => {
+      const message = Buffer.from('{"argv":["clock"]}');
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(message.length);
+      const frame = encodeFrame(1, Buffer.concat([length, message]));
+      let sent = 0n;
+      sentry.attach(
+        (type, payload) => {
+          if (type === 66) resolve([...payload.toString().split(' ').map(BigInt), sent]);
+        },
+        () => {},
+      );
+      sent = process.hrtime.bigint();
+      sentry.send(frame);
+    }).then(([forked, woken, sent]) => [forked, woken - sent]);
+    await ended;
+    fork.push(Number(forked - start) / 1e6);
+    wake.push(Number(woken) / 1e6);
+  }
+  show('fork to first JavaScript', fork, 'ms');
+  show('spare: wake to JavaScript', wake, 'ms');
+}
 
 const idle = [];
 const many = await Promise.all(

@@ -66,7 +66,14 @@ export function work(milliseconds) {
   return sum;
 }
 
+/** CLOCK_MONOTONIC, in ns: the first JavaScript after the fork, and after the boot message. */
+const times = { forked: 0n, woken: 0n };
+
 const programs = {
+  clock: () => {
+    send(Frame.Stdout, `${times.forked} ${times.woken}`);
+    end();
+  },
   hello: () => {
     send(Frame.Stdout, 'hello\n');
     end();
@@ -161,10 +168,14 @@ export class Sentry {
     work(50);
   }
 
-  prepare() {}
+  prepare() {
+    times.forked = process.hrtime.bigint();
+  }
 
   run() {
-    const boot = readFrame().payload;
+    const header = read(5);
+    times.woken = process.hrtime.bigint();
+    const boot = read(header.readUInt32LE(0));
     const jsonLength = boot.readUInt32LE(0);
     const message = JSON.parse(boot.toString('utf8', 4, 4 + jsonLength));
     message.contents = boot.toString('latin1', 4 + jsonLength);

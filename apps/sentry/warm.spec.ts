@@ -1,5 +1,5 @@
-import { afterAll, describe, expect, it } from 'vitest';
 import { installSeededRandom, reseedRandom, warmRuntime } from '@cordon/app-sentry/warm';
+import { afterAll, describe, expect, it } from 'vitest';
 
 describe('the seeded Math.random', () => {
   const original = Math.random;

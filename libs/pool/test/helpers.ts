@@ -4,6 +4,9 @@ import type { EndReport, PoolOptions, RunSpec } from '@cordon/pool/types';
 
 export const STAND_IN = new URL('./stand-in.mjs', import.meta.url).href;
 
+/** The stand-in with a real platform in it. */
+export const PLATFORM_STAND_IN = new URL('./stand-in-platform.mjs', import.meta.url).href;
+
 const EMPTY_IMAGE = { name: 'empty', mounts: [], files: [], links: [] };
 
 /** A pool whose Sentries are the stand-in of stand-in.mjs. */

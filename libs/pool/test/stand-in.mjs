@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, openSync, readSync, writeSync } from 'node:fs';
 
 const CHANNEL = 3;
-const Frame = { Boot: 1, Stdin: 2, Kill: 3, Started: 65, Stdout: 66, Stderr: 67, End: 69, Log: 70 };
+export const Frame = { Boot: 1, Stdin: 2, Kill: 3, Started: 65, Stdout: 66, Stderr: 67, End: 69, Log: 70 };
 
 function read(length) {
   const bytes = Buffer.alloc(length);
@@ -23,7 +23,7 @@ function readFrame() {
   return { type: header[4], payload: read(header.readUInt32LE(0)) };
 }
 
-function send(type, payload = Buffer.alloc(0)) {
+export function send(type, payload = Buffer.alloc(0)) {
   const bytes = Buffer.from(payload);
   const header = Buffer.alloc(5);
   header.writeUInt32LE(bytes.length);
@@ -34,7 +34,7 @@ function send(type, payload = Buffer.alloc(0)) {
 
 const usage = { wallMs: 1, cpuMs: 1, memoryPeakBytes: 0, syscalls: 0 };
 
-function end(more = {}) {
+export function end(more = {}) {
   send(
     Frame.End,
     JSON.stringify({
@@ -69,7 +69,7 @@ export function work(milliseconds) {
 /** CLOCK_MONOTONIC, in ns: the first JavaScript after the fork, and after the boot message. */
 const times = { forked: 0n, woken: 0n };
 
-const programs = {
+export const programs = {
   clock: () => {
     send(Frame.Stdout, `${times.forked} ${times.woken}`);
     end();
@@ -159,7 +159,7 @@ const attacks = {
   fork: () => spawnSync('/bin/true'),
   exec: () => process.execve('/bin/true', ['true'], {}),
   socket: () => process.binding('tcp_wrap') && new (process.binding('tcp_wrap').TCP)(0).bind('127.0.0.1', 0),
-  kill: () => process.kill(4, 9),
+  kill: () => process.kill(4, 15),
   setuid: () => process.setuid(process.getuid() === 0 ? 1 : 0),
 };
 

@@ -1,6 +1,7 @@
 /**
- * The host system calls of a Sentry, all of them. A short list is the point: whoever adds a row says who needs it.
- * The tests read the live filter and compare it with this list.
+ * The host system calls of a Sentry, all of them, as they are after it has set up its platform. A short list is the
+ * point: whoever adds a row says who needs it. The tests read the live filter and compare it with this list. The filter
+ * of the stubs is in native/ptrace.c.
  */
 import type { SyscallRule } from './seccomp-program.js';
 
@@ -9,23 +10,95 @@ export interface FilterContext {
   readonly nullDescriptors: readonly number[];
 }
 
+const PTRACE_CONT = 7;
+const PTRACE_GETREGS = 12;
+const PTRACE_SETREGS = 13;
+const PTRACE_SYSEMU = 31;
+const PTRACE_GETSIGINFO = 0x4202;
+const PTRACE_GETREGSET = 0x4204;
+const PTRACE_SETREGSET = 0x4205;
+
+const SIGKILL = 9;
+const SIGURG = 23;
+
+const PROT_ANY = 7;
+/** PRIVATE, FIXED, ANONYMOUS, NORESERVE, POPULATE, STACK, FIXED_NOREPLACE: no file is ever mapped. */
+const MAP_OWN_MEMORY = 0x2 | 0x10 | 0x20 | 0x4000 | 0x8000 | 0x20000 | 0x100000;
+
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_SETOWN = 8;
+
+const STANDARD_ERROR = 2;
+const CHANNEL = 3;
+
+/** In the order in which the filter tries them: the calls of every trap first. */
 export function sentryRules({ nullDescriptors }: FilterContext): SyscallRule[] {
   return [
     {
+      name: 'ptrace',
+      // No ATTACH and no SEIZE: only stubs, which asked to be traced when they were made.
+      arguments: [
+        {
+          index: 0,
+          oneOf: [
+            PTRACE_SYSEMU,
+            PTRACE_GETREGS,
+            PTRACE_SETREGS,
+            PTRACE_CONT,
+            PTRACE_GETSIGINFO,
+            PTRACE_GETREGSET,
+            PTRACE_SETREGSET,
+          ],
+        },
+      ],
+      why: 'running guest code in stubs',
+    },
+    { name: 'wait4', why: 'traps of stubs' },
+    { name: 'clock_gettime', why: 'CPU time of stubs' },
+    { name: 'ppoll', why: 'waiting for the channel' },
+    { name: 'timer_settime', why: 'deadlines while guest code runs' },
+    { name: 'rt_sigreturn', why: 'the handler of that timer' },
+    { name: 'tgkill', arguments: [{ index: 2, oneOf: [SIGURG] }], why: 'stopping a running stub thread' },
+    { name: 'kill', arguments: [{ index: 1, oneOf: [SIGKILL] }], why: 'ending a stub' },
+    {
       name: 'write',
-      arguments: [{ index: 0, oneOf: [2, 3, ...nullDescriptors] }],
+      arguments: [{ index: 0, oneOf: [CHANNEL, STANDARD_ERROR, ...nullDescriptors] }],
       why: 'channel, last words, V8 waking a loop that is not there',
     },
-    { name: 'read', why: 'channel' },
-    { name: 'mmap', why: 'V8 heap and code' },
+    { name: 'read', arguments: [{ index: 0, oneOf: [CHANNEL] }], why: 'channel' },
+    { name: 'pread64', why: 'image files' },
+    { name: 'openat2', why: 'image files; what can be reached is bounded by detached mounts and Landlock' },
+    { name: 'statx', why: 'image files' },
+    { name: 'getdents64', why: 'image directories' },
+    { name: 'readlinkat', why: 'image links' },
+    { name: 'close', why: 'image files' },
+    { name: 'fallocate', why: 'giving guest memory back' },
+    {
+      name: 'fcntl',
+      arguments: [
+        { index: 0, oneOf: [CHANNEL] },
+        { index: 1, oneOf: [F_GETFL, F_SETFL, F_SETOWN] },
+      ],
+      why: 'the channel wakes the wait for guests',
+    },
+    { name: 'getrandom', why: 'randomness of the guest' },
+    { name: 'timer_delete', why: 'the end' },
+    {
+      name: 'mmap',
+      arguments: [
+        { index: 2, within: PROT_ANY },
+        { index: 3, within: MAP_OWN_MEMORY },
+        { index: 4, oneOf: [-1] },
+      ],
+      why: 'V8 heap and code, malloc',
+    },
     { name: 'munmap', why: 'V8 heap' },
-    { name: 'mprotect', why: 'V8 code pages' },
+    { name: 'mprotect', arguments: [{ index: 2, within: PROT_ANY }], why: 'V8 code pages' },
     { name: 'madvise', why: 'V8 heap' },
     { name: 'brk', why: 'malloc' },
-    { name: 'futex', why: 'uncontended locks of V8 that turn out contended' },
-    { name: 'clock_gettime', why: 'where the vdso falls back' },
-    { name: 'getpid', why: 'abort, OpenSSL fork detection' },
-    { name: 'rt_sigreturn', why: 'return from a handler' },
+    { name: 'futex', why: 'locks of V8 and malloc' },
+    { name: 'getpid', why: 'the first thing that abort and OpenSSL do' },
     { name: 'exit_group', why: 'the end' },
   ];
 }

@@ -1,0 +1,109 @@
+import { EINTR } from '../abi/errno.js';
+import { SIGCHLD } from '../abi/signal.js';
+import { REGISTER_COUNT, Reg } from '../platform/platform.js';
+import { POLLIN } from '../vfs/wait-queue.js';
+import { fixCapabilitiesForExec } from './credentials.js';
+import type { LoadedProgram, LoadRequest } from './program.js';
+import { setRegister, USER_CS, USER_SS } from './registers.js';
+import type { Task } from './task.js';
+import { leaveMemory } from './task-exit.js';
+import { NO_RETURN } from './types.js';
+
+/** IF and the bit that is always set. */
+const INITIAL_EFLAGS = 0x202;
+
+/**
+ * execve(2) after its arguments have been copied in. The program is loaded first, beside the old one; then the other threads are
+ * killed, and the task parks until it is alone (called again after each wake, with `task.state` holding the program).
+ */
+export function execute(task: Task, request: LoadRequest | null): number {
+  const { group } = task;
+  let program = task.state as LoadedProgram | null;
+  if (program === null) {
+    const loaded = task.kernel.loadProgram(request!);
+    if (typeof loaded === 'number') return loaded;
+    program = loaded;
+    task.setState(program);
+    if (!task.killed && !group.execTask) {
+      group.execTask = task;
+      for (const other of group.tasks) {
+        if (other === task || other.killed) continue;
+        other.killed = true;
+        other.kick();
+      }
+    }
+  }
+  // Another thread's execve came first, or the process is being killed.
+  if (task.killed || group.execTask !== task) {
+    program.memory.release();
+    task.setState(null);
+    if (group.execTask === task) group.execTask = null;
+    return -EINTR;
+  }
+  if (group.tasks.size > 1) {
+    task.waitOn(group.threadQueue, POLLIN);
+    return task.parkKillable(Number.POSITIVE_INFINITY, 0) || execute(task, null);
+  }
+  group.execTask = null;
+  task.setState(null);
+  become(task, program);
+  return NO_RETURN;
+}
+
+/** The point of no return: the task is the only thread and takes the new program on. */
+function become(task: Task, program: LoadedProgram): void {
+  const { group, kernel } = task;
+  if (group.leader !== task) {
+    // The process keeps its id: the survivor takes it over from the leader, which has exited.
+    kernel.tasks.delete(task.tid);
+    task.tid = group.pid;
+    group.leader = task;
+    kernel.tasks.set(task.tid, task);
+  }
+  leaveMemory(task);
+  // The context still lives in the old address space until it is resumed in the new one.
+  task.oldMemory?.release();
+  task.oldMemory = task.memory;
+  task.memory = program.memory;
+  resetRegisters(task, program);
+
+  if (group.handlers.references > 1) {
+    group.handlers.references--;
+    group.handlers = group.handlers.copy();
+  }
+  group.handlers.resetForExec();
+  task.alternateStack.address = 0;
+  task.alternateStack.size = 0;
+  task.alternateStack.flags = 0;
+  task.restartBlock.handler = null;
+  task.restartCode = 0;
+  group.posixTimers?.deleteAll();
+
+  if (task.files.references > 1) {
+    const copy = task.files.copy();
+    task.files.release();
+    task.files = copy;
+  }
+  task.files.closeMarked();
+
+  task.comm = program.comm;
+  group.executable = program.executable;
+  group.dumpable = 1;
+  group.exitSignal = group.exitSignal === 0 ? 0 : SIGCHLD;
+  group.hasExecuted = true;
+  task.keepCapabilities = false;
+  fixCapabilitiesForExec(task.credentials);
+}
+
+/** Registers as a program finds them at its entry (x86-64 psABI: all zero but the stack pointer). */
+export function resetRegisters(task: Task, program: LoadedProgram): void {
+  const { context } = task;
+  for (let register = 0; register < REGISTER_COUNT; register++) setRegister(context, register, 0);
+  setRegister(context, Reg.RIP, program.entry);
+  setRegister(context, Reg.RSP, program.stackPointer);
+  setRegister(context, Reg.EFLAGS, INITIAL_EFLAGS);
+  setRegister(context, Reg.CS, USER_CS);
+  setRegister(context, Reg.SS, USER_SS);
+  setRegister(context, Reg.ORIG_RAX, -1);
+  context.resetXsave();
+}

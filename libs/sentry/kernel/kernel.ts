@@ -1,0 +1,462 @@
+import { ENOSYS } from '../abi/errno.js';
+import { SEGV_ACCERR, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
+import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
+import type { FrameAllocator, GuestMemory } from '../mm/types.js';
+import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
+import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
+import { type HostRealtime, KernelClock } from './clock.js';
+import { CpuSupervisor } from './cpu-supervisor.js';
+import { resetRegisters } from './exec.js';
+import { FutexTable } from './futex.js';
+import { PidTable } from './pid-table.js';
+import type { ProgramLoader } from './program.js';
+import { ProcessGroup, Session } from './session.js';
+import { SignalHandlers } from './signals/action.js';
+import { prepareReturn } from './signals/delivery.js';
+import { signalInfo } from './signals/pending.js';
+import { forceSignal, killGroup } from './signals/send.js';
+import { RunState, Task } from './task.js';
+import { ThreadGroup } from './thread-group.js';
+import { TimerHeap } from './timers.js';
+import {
+  BLOCKED,
+  type Clock,
+  type Kernel as KernelView,
+  NO_RETURN,
+  type RLimit,
+  type SyscallHandler,
+  type SyscallObserver,
+  type Timer,
+} from './types.js';
+
+const TWO_32 = 0x1_0000_0000;
+/** Timers are looked at after so many traps at the latest (a look costs a clock reading). */
+const TRAPS_BETWEEN_TIMERS = 32;
+/** Marks the number of a 32-bit entry (int 0x80) for observers: it names another table. */
+export const LEGACY_SYSCALL = 0x40000000;
+
+export type KernelEndReason =
+  | 'exited'
+  | 'signaled'
+  | 'timed_out'
+  | 'cpu_exceeded'
+  | 'memory_exceeded'
+  | 'output_exceeded'
+  | 'canceled'
+  | 'error';
+
+/** Known in the zygote. */
+export interface KernelOptions {
+  readonly handlers: readonly (SyscallHandler | undefined)[];
+  readonly loadProgram: ProgramLoader;
+}
+
+/** Known once the sandbox's own process runs. */
+export interface KernelHost {
+  readonly platform: Platform;
+  readonly frames: FrameAllocator;
+  readonly observer: SyscallObserver | null;
+  /** Fills [seconds, nanoseconds] of CLOCK_REALTIME. */
+  readonly realtime: HostRealtime;
+  readonly random: (destination: Uint8Array) => void;
+  readonly log: (line: string) => void;
+  readonly rootMount: Mount;
+  readonly mounts: readonly Mount[];
+  readonly hostname: string;
+  readonly domainname: string;
+  readonly cpus: number;
+  readonly network: 'none' | 'loopback';
+  /** Infinity = none. */
+  readonly wallTime: Nanoseconds;
+  readonly cpuTime: Nanoseconds;
+  /** Most tasks alive at once. */
+  readonly tasks: number;
+}
+
+/** The first process. */
+export interface InitOptions {
+  readonly fileName: string;
+  readonly argv: readonly string[];
+  readonly envp: readonly string[];
+  readonly fs: FsContext;
+  readonly files: FdTable;
+  readonly credentials: Credentials;
+  /** RLIMIT_* by number (rlimits.ts makes the defaults). */
+  readonly rlimits: RLimit[];
+  /** Signals it has no handler for do not reach it, as for pid 1 of a pid namespace; else it is an ordinary process. */
+  readonly protected?: boolean;
+}
+
+/**
+ * The kernel: tables of tasks and processes, and the loop that answers their traps one at a time.
+ * Built once in the zygote; `attach` gives it the platform in the child; `run` returns when the run is over.
+ */
+export class Kernel implements KernelView {
+  platform!: Platform;
+  frames!: FrameAllocator;
+  clock!: Clock;
+  rootMount!: Mount;
+  mounts: readonly Mount[] = [];
+  hostname = 'localhost';
+  domainname = '(none)';
+  cpus = 1;
+  network: 'none' | 'loopback' = 'none';
+  taskLimit = 1;
+  bootTime: Nanoseconds = 0;
+  init!: ThreadGroup;
+  readonly tasks = new Map<number, Task>();
+  readonly groups = new Map<number, ThreadGroup>();
+  readonly pids = new PidTable((id) => this.isIdTaken(id));
+  readonly futexes = new FutexTable();
+  readonly loadProgram: ProgramLoader;
+  cpuSupervisor!: CpuSupervisor;
+  /** Tasks that have not exited, and those whose guest code runs now. */
+  liveTasks = 0;
+  runningTasks = 0;
+  syscallCount = 0;
+  /** How the run ended; null while it goes on. */
+  endReason: KernelEndReason | null = null;
+  endDetail: string | null = null;
+
+  private readonly handlers: readonly (SyscallHandler | undefined)[];
+  private observer: SyscallObserver | null = null;
+  private readonly timers = new TimerHeap();
+  private readyHead: Task | null = null;
+  private readyTail: Task | null = null;
+  private objectId = 1;
+  private logLine: (line: string) => void = () => {};
+  private fillRandom: (destination: Uint8Array) => void = () => {};
+
+  constructor(options: KernelOptions) {
+    this.handlers = options.handlers;
+    this.loadProgram = options.loadProgram;
+  }
+
+  attach(host: KernelHost): void {
+    this.platform = host.platform;
+    this.frames = host.frames;
+    this.observer = host.observer;
+    this.clock = new KernelClock(host.platform, host.realtime);
+    this.fillRandom = host.random;
+    this.logLine = host.log;
+    this.rootMount = host.rootMount;
+    this.mounts = host.mounts;
+    this.hostname = host.hostname;
+    this.domainname = host.domainname;
+    this.cpus = host.cpus;
+    this.network = host.network;
+    this.taskLimit = host.tasks;
+    this.bootTime = this.clock.monotonic();
+    this.cpuSupervisor = new CpuSupervisor(this);
+    this.cpuSupervisor.setLimit(host.cpuTime);
+    this.timers.create(() => this.end('timed_out')).set(this.bootTime + host.wallTime);
+  }
+
+  /** Loads the first program and makes its process: the task, or -errno of the load (-ENOENT, -EACCES, -ENOEXEC …). */
+  createInit(options: InitOptions): Task | number {
+    const { credentials, fs, files, rlimits } = options;
+    const program = this.loadProgram({
+      kernel: this,
+      // There is no guest memory yet that a loader could look at.
+      caller: {
+        credentials,
+        memory: null as unknown as GuestMemory,
+        umask: fs.umask,
+        fileSizeLimit: Number.POSITIVE_INFINITY,
+      },
+      fs,
+      start: null,
+      fileName: options.fileName,
+      displayName: options.fileName,
+      followLink: true,
+      argv: options.argv,
+      envp: options.envp,
+      rlimits,
+    });
+    if (typeof program === 'number') return program;
+    const pid = this.pids.allocate();
+    const now = this.clock.monotonic();
+    const processGroup = new ProcessGroup(pid, new Session(pid));
+    const group = new ThreadGroup(pid, null, processGroup, rlimits, new SignalHandlers(), now, 0);
+    const context = this.platform.createContext();
+    const task = new Task(this, pid, group, context, program.memory, files, fs, credentials, program.comm, now);
+    group.leader = task;
+    group.tasks.add(task);
+    group.executable = program.executable;
+    group.unkillable = options.protected ?? false;
+    resetRegisters(task, program);
+    this.init = group;
+    this.tasks.set(pid, task);
+    this.groups.set(pid, group);
+    this.liveTasks++;
+    this.enqueue(task);
+    return task;
+  }
+
+  /** Puts a task into the run queue. Precondition: it is Ready. */
+  enqueue(task: Task): void {
+    if (task.queued) return;
+    task.queued = true;
+    task.nextReady = null;
+    if (this.readyTail) this.readyTail.nextReady = task;
+    else this.readyHead = task;
+    this.readyTail = task;
+  }
+
+  /** Ends the run: the first reason counts. The loop returns before it resumes any guest again. */
+  end(reason: KernelEndReason, detail: string | null = null): void {
+    if (this.endReason !== null) return;
+    this.endReason = reason;
+    this.endDetail = detail;
+  }
+
+  /** The first process is dead, and the sandbox with it. */
+  initExited(): void {
+    this.end(((this.init.exitStatus ?? 0) & 0x7f) === 0 ? 'exited' : 'signaled');
+  }
+
+  /** The kernel's life: until the first process has died or `end` was called. Guests may still run natively when it returns. */
+  run(): void {
+    try {
+      this.loop();
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const where = this.current ? `${describeCall(this.current)}: ` : '';
+      this.logLine(`kernel: ${where}${text}`);
+      this.end('error', `${where}${error instanceof Error ? error.message : text}`);
+    }
+  }
+
+  /** Whose trap is being handled, for the report of an internal error. */
+  private current: Task | null = null;
+
+  private loop(): void {
+    let trapsLeft = 0;
+    while (this.endReason === null) {
+      const task = this.readyHead;
+      if (task) {
+        this.readyHead = task.nextReady;
+        if (!this.readyHead) this.readyTail = null;
+        task.queued = false;
+        this.step(task);
+        continue;
+      }
+      const deadline = this.timers.next();
+      if (trapsLeft-- <= 0 && deadline !== Number.POSITIVE_INFINITY) {
+        trapsLeft = TRAPS_BETWEEN_TIMERS;
+        const now = this.platform.now();
+        if (deadline <= now) {
+          this.timers.run(now);
+          continue;
+        }
+      }
+      const context = this.platform.next(deadline);
+      if (context === null) trapsLeft = 0;
+      else this.trapped(context);
+    }
+  }
+
+  /** A task from the run queue: tries its call again, or goes back to its guest code. */
+  private step(task: Task): void {
+    if (task.runState !== RunState.Ready) return;
+    this.current = task;
+    if (task.inSyscall) {
+      task.clearWaits();
+      this.finish(task, this.invoke(task));
+    } else {
+      this.returnToGuest(task);
+    }
+  }
+
+  private trapped(context: Context): void {
+    const task = context.owner as Task;
+    this.current = task;
+    task.runState = RunState.Ready;
+    this.runningTasks--;
+    switch (context.trap) {
+      case Trap.Syscall:
+        this.systemCall(task, context.registersLow[2 * Reg.ORIG_RAX] | 0);
+        return;
+      case Trap.Fault:
+        this.fault(task);
+        break;
+      case Trap.Exception:
+        this.exception(task);
+        break;
+      case Trap.LegacySyscall:
+        this.legacyCall(task);
+        break;
+      case Trap.Interrupted:
+        break;
+      case Trap.Died:
+        this.end('error', `the host process of task ${task.tid} (${task.comm}) is gone`);
+        return;
+    }
+    this.returnToGuest(task);
+  }
+
+  private systemCall(task: Task, number: number): void {
+    this.syscallCount++;
+    const { args, context } = task;
+    const low = context.registersLow;
+    const high = context.registersHigh;
+    args[0] = high[2 * Reg.RDI + 1] * TWO_32 + low[2 * Reg.RDI];
+    args[1] = high[2 * Reg.RSI + 1] * TWO_32 + low[2 * Reg.RSI];
+    args[2] = high[2 * Reg.RDX + 1] * TWO_32 + low[2 * Reg.RDX];
+    args[3] = high[2 * Reg.R10 + 1] * TWO_32 + low[2 * Reg.R10];
+    args[4] = high[2 * Reg.R8 + 1] * TWO_32 + low[2 * Reg.R8];
+    args[5] = high[2 * Reg.R9 + 1] * TWO_32 + low[2 * Reg.R9];
+    task.number = number;
+    task.inSyscall = true;
+    task.state = null;
+    task.forgetCopies();
+    if (this.observer !== null) {
+      const verdict = this.observer.enter(task, number, args);
+      if (verdict !== undefined) {
+        this.finish(task, verdict);
+        return;
+      }
+    }
+    this.finish(task, this.invoke(task));
+  }
+
+  private invoke(task: Task): number {
+    const { number } = task;
+    if (number < 0 || number >= this.handlers.length) return -ENOSYS;
+    const handler = this.handlers[number];
+    return handler === undefined ? -ENOSYS : handler(task, task.args);
+  }
+
+  private finish(task: Task, result: number): void {
+    if (result === BLOCKED) return;
+    task.inSyscall = false;
+    task.clearWaits();
+    if (this.observer !== null) {
+      this.observer.exit(task, task.number, task.args, result === NO_RETURN ? 0 : result);
+    }
+    if (task.runState === RunState.Dead) return;
+    if (result !== NO_RETURN) {
+      if (result <= -512 && result >= -516) {
+        task.restartCode = -result;
+      } else {
+        const { context } = task;
+        context.registersLow[2 * Reg.RAX] = result;
+        context.registersHigh[2 * Reg.RAX + 1] = result >= 0 && result < TWO_32 ? 0 : Math.floor(result / TWO_32);
+        // A call that was not interrupted ends its temporary mask before signals are looked at.
+        if (task.savedMaskActive && result !== -4) task.restoreSignalMask();
+      }
+    }
+    this.returnToGuest(task);
+  }
+
+  private returnToGuest(task: Task): void {
+    if (task.restartCode !== 0 || task.savedMaskActive || task.signalPending()) {
+      if (!prepareReturn(task)) return;
+    }
+    if (this.endReason !== null) return;
+    task.runState = RunState.Running;
+    this.runningTasks++;
+    this.platform.resume(task.context, task.memory.space);
+    if (this.cpuSupervisor.idle) this.cpuSupervisor.guestRuns();
+    if (task.oldMemory !== null) {
+      task.oldMemory.release();
+      task.oldMemory = null;
+    }
+  }
+
+  private fault(task: Task): void {
+    const { context, memory } = task;
+    const signal = memory.fault(context.faultAddress, context.faultAccess, context.signalCode);
+    if (signal === 0) return;
+    if (signal === SIGKILL) {
+      killGroup(task.group, SIGKILL);
+      this.end('memory_exceeded');
+      return;
+    }
+    const info = signalInfo(signal, memory.faultCode);
+    info.address = context.faultAddress;
+    task.trapNumber = 14;
+    task.faultAddress = context.faultAddress;
+    // Page fault error code: user, and what is known of the access.
+    task.trapError =
+      4 |
+      (context.faultAccess === Access.Write ? 2 : 0) |
+      (context.faultAccess === Access.Execute ? 16 : 0) |
+      (signal === SIGSEGV && memory.faultCode === SEGV_ACCERR ? 1 : 0);
+    forceSignal(task, info);
+  }
+
+  private exception(task: Task): void {
+    const { context } = task;
+    const info = signalInfo(context.signal, context.signalCode);
+    info.address = context.faultAddress;
+    task.trapNumber = TRAP_NUMBER[context.signal] ?? 13;
+    task.trapError = 0;
+    task.faultAddress = 0;
+    forceSignal(task, info);
+  }
+
+  /** int 0x80 and sysenter: never run as a 64-bit call; the observer sees the number marked. */
+  private legacyCall(task: Task): void {
+    this.syscallCount++;
+    const { context, args } = task;
+    const number = (context.registersLow[2 * Reg.ORIG_RAX] & 0xffff) | LEGACY_SYSCALL;
+    task.number = number;
+    args.fill(0);
+    task.forgetCopies();
+    this.observer?.enter(task, number, args);
+    this.observer?.exit(task, number, args, -ENOSYS);
+    context.registersLow[2 * Reg.RAX] = -ENOSYS;
+    context.registersHigh[2 * Reg.RAX + 1] = -1;
+  }
+
+  createTimer(fire: (now: Nanoseconds) => void): Timer {
+    return this.timers.create(fire);
+  }
+
+  findGroup(pid: number): ThreadGroup | undefined {
+    return this.groups.get(pid);
+  }
+
+  findTask(tid: number): Task | undefined {
+    return this.tasks.get(tid);
+  }
+
+  findProcessGroup(pgid: number): ProcessGroup | undefined {
+    for (const group of this.groups.values()) if (group.processGroup.pgid === pgid) return group.processGroup;
+    return undefined;
+  }
+
+  private isIdTaken(id: number): boolean {
+    if (this.tasks.has(id) || this.groups.has(id)) return true;
+    for (const group of this.groups.values()) {
+      if (group.processGroup.pgid === id || group.session.sid === id) return true;
+    }
+    return false;
+  }
+
+  nextObjectId(): number {
+    return this.objectId++;
+  }
+
+  random(destination: Uint8Array): void {
+    this.fillRandom(destination);
+  }
+
+  log(line: string): void {
+    this.logLine(line);
+  }
+}
+
+/** x86 exception numbers by signal, for the trapno field of a signal frame. */
+const TRAP_NUMBER: Readonly<Record<number, number>> = {
+  [SIGFPE]: 0,
+  [SIGTRAP]: 3,
+  [SIGILL]: 6,
+  [SIGBUS]: 17,
+};
+
+function describeCall(task: Task): string {
+  if (!task.inSyscall) return `task ${task.tid}`;
+  return `task ${task.tid} in ${SYSCALL_NAMES[task.number] ?? `system call ${task.number}`}`;
+}

@@ -1,0 +1,49 @@
+import {
+  SI_KERNEL,
+  SI_TIMER,
+  SI_USER,
+  SIGBUS,
+  SIGCHLD,
+  SIGFPE,
+  SIGILL,
+  SIGIO,
+  SIGSEGV,
+  SIGTRAP,
+} from '../../abi/signal.js';
+import type { SignalInfo } from '../types.js';
+
+function setI64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value, true);
+  view.setInt32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
+}
+
+/** Whether `signal` with a positive si_code carries a fault address. */
+function isFault(signal: number): boolean {
+  return signal === SIGSEGV || signal === SIGBUS || signal === SIGILL || signal === SIGFPE || signal === SIGTRAP;
+}
+
+/** Writes struct siginfo (128 bytes, zeroed before by the caller) with the union member that signal and code select. */
+export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo): void {
+  view.setInt32(offset, info.signal, true);
+  view.setInt32(offset + 8, info.code, true);
+  if (info.code > SI_USER && info.code !== SI_KERNEL && isFault(info.signal)) {
+    setI64(view, offset + 16, info.address);
+  } else if (info.code === SI_TIMER) {
+    view.setInt32(offset + 16, info.timerId, true);
+    view.setInt32(offset + 20, info.overrun, true);
+    setI64(view, offset + 24, info.value);
+  } else if (info.code > SI_USER && info.code !== SI_KERNEL && info.signal === SIGCHLD) {
+    view.setInt32(offset + 16, info.pid, true);
+    view.setUint32(offset + 20, info.uid, true);
+    view.setInt32(offset + 24, info.status, true);
+    setI64(view, offset + 32, info.utime);
+    setI64(view, offset + 40, info.stime);
+  } else if (info.code > SI_USER && info.code !== SI_KERNEL && info.signal === SIGIO) {
+    setI64(view, offset + 16, info.value);
+    view.setInt32(offset + 24, info.status, true);
+  } else {
+    view.setInt32(offset + 16, info.pid, true);
+    view.setUint32(offset + 20, info.uid, true);
+    setI64(view, offset + 24, info.value);
+  }
+}

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Pool } from '@cordon/pool/pool';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { processTree, run, spec, standInPool, until } from './test/helpers.js';
@@ -113,6 +114,16 @@ describe('a pool', () => {
     expect(report.reason).toBe('error');
     expect(report.detail).toMatch(detail);
     expect((await run(pool, ['hello'])).stdout).toBe('hello\n');
+  });
+
+  it.each([
+    ['another image', { image: { name: 'other', mounts: [], files: [], links: [] } }, /image/],
+    ['files beyond one frame', { files: [{ path: '/a', mode: 0o644, content: Buffer.alloc(64 << 20) }] }, /bytes/],
+    ['no time', { limits: { ...spec(['hello']).limits, wallTimeMs: 0 } }, /wallTimeMs/],
+  ])('refuses what it cannot run: %s', async (_what, change, detail) => {
+    const report = await pool.run({ ...spec(['hello']), ...change }, {}).ended;
+    expect(report.reason).toBe('error');
+    expect(report.detail).toMatch(detail);
   });
 
   it('lets a child catch its own stack overflow', async () => {
@@ -273,14 +284,19 @@ describe('renewal and end', () => {
     await expect(standInPool({}, { sentryModule: 'file:///nowhere.mjs' })).rejects.toThrow(/nowhere/);
   });
 
-  it.runIf(process.getuid?.() === 0)('works for an ordinary user', () => {
+  // Needs root to become somebody else, and a checkout that everybody may read.
+  const everybody = () =>
+    spawnSync('cat', [fileURLToPath(import.meta.url)], { uid: 65534, gid: 65534, stdio: 'ignore' }).status === 0;
+  it.runIf(process.getuid?.() === 0 && everybody())('works for an ordinary user', () => {
     const script = `
-      import { standInPool, run } from '${new URL('./test/helpers.ts', import.meta.url).href}';
+      import { PLATFORM_STAND_IN, standInPool, run } from '${new URL('./test/helpers.ts', import.meta.url).href}';
       const pool = await standInPool();
-      const { report, stdout } = await run(pool, ['hello']);
-      const off = pool.layers().filter(({ on }) => !on).map(({ name }) => name);
+      const hello = await run(pool, ['hello']);
       await pool.close();
-      process.stdout.write(JSON.stringify({ reason: report.reason, stdout, off }));
+      const real = await standInPool({}, { sentryModule: PLATFORM_STAND_IN });
+      const traps = await run(real, ['traps', '100']);
+      await real.close();
+      process.stdout.write(JSON.stringify({ stdout: hello.stdout, reason: traps.report.reason, detail: traps.report.detail }));
     `;
     const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',
@@ -289,7 +305,11 @@ describe('renewal and end', () => {
       cwd: '/',
       env: { PATH: process.env.PATH },
     });
-    expect(JSON.parse(child.stdout || '{}'), child.stderr).toMatchObject({ reason: 'exited', stdout: 'hello\n' });
+    expect(JSON.parse(child.stdout || '{}'), child.stderr).toEqual({
+      stdout: 'hello\n',
+      reason: 'exited',
+      detail: null,
+    });
   });
 });
 

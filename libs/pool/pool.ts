@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
-import { Run } from './run.js';
+import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
 import type { PoolOptions, PoolStats, RunHandle, RunHandlers, RunSpec, SandboxPool } from './types.js';
 import { ZygoteProcess } from './zygote-process.js';
@@ -94,8 +94,9 @@ export class Pool implements SandboxPool {
 
   run(spec: RunSpec, handlers: RunHandlers): RunHandle {
     const run = new Run(spec, handlers, this.platform, (ended) => this.runFinished(ended));
-    if (this.closing !== null || this.broken !== null) {
-      run.abandon('error', this.broken ?? 'the pool is closed');
+    const refused = this.refuses(spec);
+    if (refused !== null) {
+      run.abandon('error', refused);
       return run;
     }
     const spare = this.takeSpare();
@@ -106,6 +107,14 @@ export class Pool implements SandboxPool {
       this.assign(run, spare);
     }
     return run;
+  }
+
+  private refuses(spec: RunSpec): string | null {
+    if (this.closing !== null) return 'the pool is closed';
+    if (this.broken !== null) return this.broken;
+    const { name } = this.options.image;
+    if (spec.image.name !== name) return `this pool runs the image ${name}, not ${spec.image.name}`;
+    return refusal(spec);
   }
 
   stats(): PoolStats {

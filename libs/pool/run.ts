@@ -1,6 +1,12 @@
 import { constants } from 'node:os';
 
-import { type BootMessage, type EndReason, type EndReport, FrameType } from '@cordon/sentry/boot/boot-message';
+import {
+  type BootMessage,
+  type EndReason,
+  type EndReport,
+  FRAME_PAYLOAD_MAX,
+  FrameType,
+} from '@cordon/sentry/boot/boot-message';
 import { decodeRecords } from './decode-audit.js';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
@@ -13,8 +19,15 @@ const DEADLINE_SLACK_MS = 100;
 const KILL_GRACE_MS = 500;
 /** After the kill, output that the caller's handlers hold back is waited for this long. */
 const OUTPUT_GRACE_MS = 5_000;
-/** The Sentry's own CPU time beyond the guest's limit, in seconds, before the host kills it (RLIMIT_CPU). */
-const SENTRY_CPU_MARGIN_SECONDS = 30;
+/**
+ * The Sentry has one thread, so its own CPU time stays below the wall time. Beyond that by so much the host itself
+ * kills it (RLIMIT_CPU), even if this process is stuck.
+ */
+const SENTRY_CPU_MARGIN_SECONDS = 5;
+/** Room for the JSON of a boot message. */
+const BOOT_JSON_MAX = 4 * 1024 * 1024;
+/** What a timer can hold. */
+const WALL_TIME_MAX_MS = 2 ** 31 - 10_000;
 const LOG_LINES_KEPT = 5;
 
 /** Linux's first name of each signal: SIGABRT, not SIGIOT. */
@@ -36,6 +49,14 @@ export function encodeBoot(spec: RunSpec, pinCpu: number): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(json.length);
   return encodeFrame(FrameType.Boot, Buffer.concat([length, json, ...files.map((file) => file.content)]));
+}
+
+/** Why a Sentry cannot be asked to run this, or null. */
+export function refusal(spec: RunSpec): string | null {
+  const bytes = spec.files.reduce((sum, { content }) => sum + content.length, 0);
+  if (bytes > FRAME_PAYLOAD_MAX - BOOT_JSON_MAX) return `the files hold ${bytes} bytes, more than one boot message`;
+  if (!(spec.limits.wallTimeMs > 0 && spec.limits.wallTimeMs <= WALL_TIME_MAX_MS)) return 'wallTimeMs is out of range';
+  return null;
 }
 
 /**
@@ -82,8 +103,8 @@ export class Run implements RunHandle {
     sentry.send(encodeBoot(this.spec, sentry.cpu));
     for (const { frame, sent } of this.early) sentry.sendAndWait(frame).then(sent);
     this.early = [];
-    const { wallTimeMs, cpuTimeMs } = this.spec.limits;
-    sentry.limitCpu(Math.ceil(cpuTimeMs / 1000) + SENTRY_CPU_MARGIN_SECONDS);
+    const { wallTimeMs } = this.spec.limits;
+    sentry.limitCpu(Math.ceil(wallTimeMs / 1000) + SENTRY_CPU_MARGIN_SECONDS);
     this.deadline = setTimeout(() => this.endFromOutside('timed_out'), wallTimeMs + DEADLINE_SLACK_MS);
   }
 

@@ -1,4 +1,4 @@
-// Measures the pool: node libs/pool/bench/pool.mjs [--stand-in] [--rounds N]
+// Measures the pool: node libs/pool/bench/pool.mjs [--stand-in [--platform]] [--rounds N]
 // Fork to ready, wake of a ready spare to its first JavaScript, memory of an idle Sentry. Ratios travel, times don't.
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -8,10 +8,15 @@ import { Pool } from '@cordon/pool/pool';
 import { SentryProcess } from '@cordon/pool/sentry-process';
 
 const { values } = parseArgs({
-  options: { 'stand-in': { type: 'boolean' }, rounds: { type: 'string', default: '200' } },
+  options: {
+    'stand-in': { type: 'boolean' },
+    platform: { type: 'boolean' },
+    rounds: { type: 'string', default: '200' },
+  },
 });
 const rounds = Number(values.rounds);
-const standIn = new URL('../test/stand-in.mjs', import.meta.url).href;
+const standIn = new URL(values.platform ? '../test/stand-in-platform.mjs' : '../test/stand-in.mjs', import.meta.url)
+  .href;
 const pool = new Pool(
   { image: hostImage(), platform: 'auto', spares: 1, renewAfter: 1e6, log: (line) => console.error(line) },
   values['stand-in'] ? { sentryModule: standIn } : {},

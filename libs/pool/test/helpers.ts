@@ -15,8 +15,11 @@ export async function standInPool(options: Partial<PoolOptions> = {}, internals:
     { image: EMPTY_IMAGE, platform: 'auto', spares: 2, renewAfter: 10_000, ...options },
     { sentryModule: STAND_IN, ...internals },
   );
+  images.set(pool, options.image ?? EMPTY_IMAGE);
   return pool.start();
 }
+
+const images = new WeakMap<Pool, RunSpec['image']>();
 
 export function spec(argv: readonly string[], limits: Partial<RunSpec['limits']> = {}): RunSpec {
   return {
@@ -62,14 +65,17 @@ export async function run(
 ): Promise<Outcome> {
   const chunks: Uint8Array[] = [];
   const log: string[] = [];
-  const handle = pool.run(spec(argv, limits), {
-    stdout: (bytes) => {
-      chunks.push(Buffer.from(bytes));
+  const handle = pool.run(
+    { ...spec(argv, limits), image: images.get(pool) ?? EMPTY_IMAGE },
+    {
+      stdout: (bytes) => {
+        chunks.push(Buffer.from(bytes));
+      },
+      log: (line) => {
+        log.push(line);
+      },
     },
-    log: (line) => {
-      log.push(line);
-    },
-  });
+  );
   const report = await handle.ended;
   return { report, stdout: Buffer.concat(chunks).toString(), log };
 }

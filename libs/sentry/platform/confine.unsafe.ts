@@ -156,6 +156,7 @@ function outcome(name: LayerName, result: number): Layer {
 }
 
 // getrlimit(2), x86-64
+const RLIMIT_DATA = 2;
 const RLIMIT_CORE = 4;
 const RLIMIT_NPROC = 6;
 const RLIMIT_NOFILE = 7;
@@ -165,6 +166,7 @@ const RLIMIT_MSGQUEUE = 12;
 /** Host limits of each Sentry. The Sentry enforces the guest's own limits; these stand behind it. */
 export const SENTRY_LIMITS: readonly { readonly resource: number; readonly value: number; readonly why: string }[] = [
   { resource: RLIMIT_CORE, value: 0, why: 'a core file would hold guest data' },
+  { resource: RLIMIT_DATA, value: 2 ** 30, why: "the Sentry's own heap; guest memory is a file of bounded size" },
   { resource: RLIMIT_NOFILE, value: 4096, why: 'image files, stubs, watched descriptors' },
   { resource: RLIMIT_NPROC, value: 8192, why: 'stubs and their threads: the guest limit is below' },
   { resource: RLIMIT_MEMLOCK, value: 0, why: 'nothing is locked' },

@@ -2,12 +2,13 @@
  * What surrounds a Sentry, looked at from outside and tried from inside. Children here are stand-ins that do what a
  * compromised Sentry might: each layer is tried with the ones in front of it taken away.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostImage } from '@cordon/images';
 import type { Pool } from '@cordon/pool/pool';
+import type { ConfinementLayer } from '@cordon/pool/types';
 import { compileFilter } from '@cordon/sentry/platform/seccomp-program';
 import { sentryRules } from '@cordon/sentry/platform/sentry-filter';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,6 +105,31 @@ describe('a Sentry from outside', () => {
     expect(pool.layers().map(({ name }) => name)).toEqual(
       expect.arrayContaining(['seccomp', 'landlock', 'empty-root', 'no-new-privs', 'capabilities', 'limits']),
     );
+  });
+});
+
+describe('a host that permits little', () => {
+  // As in a container that runs as root without capabilities.
+  it.runIf(root)('runs all the same, and says what is missing', () => {
+    const script = `
+      import { PLATFORM_STAND_IN, standInPool, run } from '${new URL('./test/helpers.ts', import.meta.url).href}';
+      const pool = await standInPool({}, { sentryModule: PLATFORM_STAND_IN });
+      const { report } = await run(pool, ['traps', '100']);
+      process.stdout.write(JSON.stringify({ reason: report.reason, off: pool.layers().filter(({ on }) => !on) }));
+      await pool.close();
+    `;
+    const child = spawnSync(
+      'setpriv',
+      ['--bounding-set', '-all', '--inh-caps', '-all', process.execPath, '--input-type=module', '-e', script],
+      { encoding: 'utf8' },
+    );
+    const { reason, off } = JSON.parse(child.stdout || '{}') as { reason: string; off: ConfinementLayer[] };
+    expect(reason, child.stderr).toBe('exited');
+    const names = off.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['mount-namespace', 'pid-namespace', 'empty-root']));
+    expect(names).not.toContain('seccomp');
+    expect(names).not.toContain('capabilities');
+    for (const { name, consequence, detail } of off) expect([name, consequence, detail]).not.toContain('');
   });
 });
 

@@ -4,6 +4,7 @@ import { host } from '@cordon/sentry/platform/host';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { MEMORY_SOURCE, Reg, Trap } from '@cordon/sentry/platform/platform';
 import { PtracePlatform } from '@cordon/sentry/platform/ptrace/ptrace-platform';
+import { zygoteNative } from '@cordon/sentry/platform/zygote.unsafe';
 import { end, Frame, programs, Sentry as StandIn, send } from './stand-in.mjs';
 
 const CODE = 0x400000;
@@ -41,6 +42,13 @@ Object.assign(programs, {
     const each = (host.now() - start) / count;
     send(Frame.Stdout, JSON.stringify({ each, cpu: platform.cpuTime() }));
     platform.shutdown();
+    end();
+  },
+  /** What one host call costs here, in ns. */
+  calls: () => {
+    const start = host.now();
+    for (let done = 0; done < 100_000; done++) zygoteNative.getPid();
+    send(Frame.Stdout, String((host.now() - start) / 100_000));
     end();
   },
   /** Reads, lists and maps the image, and tries to leave it. */

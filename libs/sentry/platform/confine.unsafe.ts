@@ -14,6 +14,7 @@ interface ConfineNative {
   openPath(path: string, flags: number): number;
   emptyRoot(): number;
   changeIdentity(uid: number, gid: number): number;
+  dropCapabilities(): number;
   noNewPrivileges(): number;
   limitResource(resource: number, value: number): number;
   landlockVersion(): number;
@@ -174,7 +175,7 @@ export const SENTRY_LIMITS: readonly { readonly resource: number; readonly value
 ];
 
 /** Bits of what failed, for the probe. */
-const Failure = { Identity: 1, Limits: 2, Filter: 4 } as const;
+const Failure = { Identity: 1, Limits: 2, Filter: 4, Capabilities: 8 } as const;
 
 /** First steps of a child: identity, capabilities, limits. Returns a set of `Failure` bits; nothing is thrown. */
 export function confineChild(child: number): number {
@@ -187,6 +188,7 @@ export function confineChild(child: number): number {
     }
   }
   if (native.changeIdentity(uid, uid) < 0) failed |= Failure.Identity;
+  if (native.dropCapabilities() < 0) failed |= Failure.Capabilities;
   return failed;
 }
 
@@ -199,11 +201,18 @@ export function sealChild(): number {
 
 /** What a probe child found, as layers. */
 export function childLayers(failed: number): Layer[] {
-  const identity = (failed & Failure.Identity) === 0;
+  const worked = (bit: number) => (failed & bit) === 0;
+  const identity = ownIdentity && worked(Failure.Identity);
+  const refused = ownIdentity ? 'setresuid is not permitted' : 'no user namespace, and not root';
+  const limits = plan?.limits === true && worked(Failure.Limits);
   return [
-    layer('user-namespace-or-uid', identity && ownIdentity, ownIdentity ? '' : 'no user namespace, and not root'),
-    layer('capabilities', identity),
-    layer('limits', plan?.limits === true && (failed & Failure.Limits) === 0),
-    layer('seccomp', (failed & Failure.Filter) === 0),
+    layer('user-namespace-or-uid', identity, identity ? '' : refused),
+    layer('capabilities', worked(Failure.Capabilities), worked(Failure.Capabilities) ? '' : 'capset failed'),
+    layer('limits', limits, limits ? '' : plan?.limits === true ? 'setrlimit failed' : 'left out'),
+    layer(
+      'seccomp',
+      worked(Failure.Filter),
+      worked(Failure.Filter) ? '' : plan?.filter === null ? 'left out, or not in this kernel' : 'not permitted',
+    ),
   ];
 }

@@ -115,27 +115,34 @@ static napi_value empty_root(napi_env env, napi_callback_info info) {
 
 /*
  * changeIdentity(uid, gid): real, effective and saved ids of this thread, no supplementary groups. -1, -1: keep.
- * All capabilities are given up either way.
+ * Raw calls: glibc's wrappers would signal threads that a forked child does not have.
  */
 static napi_value change_identity(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
   int32_t uid = int32_argument(env, argv[0]);
   int32_t gid = int32_argument(env, argv[1]);
-  if (uid >= 0) {
-    /* Raw calls: glibc's wrappers would signal threads that a forked child does not have. */
-    if (syscall(SYS_setgroups, 0, NULL) != 0) return number_result(env, -errno);
-    if (syscall(SYS_setresgid, gid, gid, gid) != 0) return number_result(env, -errno);
-    if (syscall(SYS_setresuid, uid, uid, uid) != 0) return number_result(env, -errno);
-  }
+  if (uid < 0) return number_result(env, 0);
+  if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, gid, gid, gid) != 0 ||
+      syscall(SYS_setresuid, uid, uid, uid) != 0)
+    return number_result(env, -errno);
+  return number_result(env, 0);
+}
+
+/*
+ * dropCapabilities(): all of them, and what a change of ids has reset: the process dies with its parent, and stays
+ * traceable for its own tests (dumpable; it cannot be reached from other namespaces or by other uids).
+ */
+static napi_value drop_capabilities(napi_env env, napi_callback_info info) {
+  (void)info;
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
-  if (syscall(SYS_capset, &header, none) != 0) return number_result(env, -errno);
+  int error = 0;
+  if (syscall(SYS_capset, &header, none) != 0) error = errno;
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  /* Changing ids cleared the first and the second of these. */
-  if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return number_result(env, -errno);
-  if (prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0) != 0) return number_result(env, -errno);
-  return number_result(env, 0);
+  if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) error = errno;
+  if (prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0) != 0) error = errno;
+  return number_result(env, -error);
 }
 
 static napi_value no_new_privileges(napi_env env, napi_callback_info info) {
@@ -246,6 +253,7 @@ void cordon_register_confine(napi_env env, napi_value exports) {
       {"openPath", open_path},
       {"emptyRoot", empty_root},
       {"changeIdentity", change_identity},
+      {"dropCapabilities", drop_capabilities},
       {"noNewPrivileges", no_new_privileges},
       {"limitResource", limit_resource},
       {"landlockVersion", landlock_version},

@@ -1,0 +1,244 @@
+import { AuditDecoder, decodeRecords } from '@cordon/sentry/audit/codec';
+import { AuditRecorder, type RecordedCall } from '@cordon/sentry/audit/recorder';
+import { renderStrace } from '@cordon/sentry/audit/strace';
+import type { Task } from '@cordon/sentry/kernel/types';
+import { describe, expect, it } from 'vitest';
+
+/** A task whose memory is 64 KiB at address 0x10000. */
+const BASE = 0x10000;
+function fakeTask(comm = 'cat', tid = 7) {
+  const bytes = new Uint8Array(65536);
+  const data = new DataView(bytes.buffer);
+  const copies = new Map<number, string>();
+  const inside = (address: number, length: number) => address >= BASE && address + length <= BASE + bytes.length;
+  const memory = {
+    copyIn(address: number, destination: Uint8Array, offset: number, length: number) {
+      if (!(address >= BASE && address < BASE + bytes.length)) return 0;
+      const got = Math.min(length, BASE + bytes.length - address);
+      destination.set(bytes.subarray(address - BASE, address - BASE + got), offset);
+      return got;
+    },
+    readU32: (address: number) => (inside(address, 4) ? data.getUint32(address - BASE, true) : Number.NaN),
+    readU64: (address: number) => (inside(address, 8) ? Number(data.getBigInt64(address - BASE, true)) : Number.NaN),
+  };
+  const task = {
+    tid,
+    comm,
+    group: { pid: 7 },
+    memory,
+    pathArgument(index: number, address: number) {
+      if (!inside(address, 1)) return -14;
+      let end = address - BASE;
+      while (bytes[end] !== 0) end++;
+      const text = Buffer.from(bytes.subarray(address - BASE, end)).toString('latin1');
+      copies.set(index, text);
+      return text;
+    },
+    argumentCopy: (index: number) => copies.get(index) ?? null,
+  } as unknown as Task;
+  const put = (address: number, text: string) => bytes.set(Buffer.from(text, 'latin1'), address - BASE);
+  return { task, bytes, data, put };
+}
+
+const CALLS: RecordedCall[] = [];
+CALLS[0] = { name: 'read', signature: 'fd:fd buf:buffer-out count:size' };
+CALLS[1] = { name: 'write', signature: 'fd:fd buf:buffer-in count:size' };
+CALLS[9] = {
+  name: 'mmap',
+  signature: 'addr:address length:size prot:mmap-prot flags:mmap-flags fd:fd offset:hex',
+  result: 'hex',
+};
+CALLS[20] = { name: 'writev', signature: 'fd:fd iov:iovec-in iovcnt:int' };
+CALLS[42] = { name: 'connect', signature: 'fd:fd addr:sockaddr-in addrlen:int', security: true };
+CALLS[59] = { name: 'execve', signature: 'path:path argv:string-array-in envp:address', security: true };
+CALLS[231] = { name: 'exit_group', signature: 'status:int', result: 'none' };
+CALLS[257] = { name: 'openat', signature: 'dirfd:dirfd path:path flags:open-flags mode:mode', security: true };
+
+function record(
+  run: (recorder: AuditRecorder) => void,
+  options: { level?: 'full' | 'security'; auditBytes?: number } = {},
+) {
+  const batches: Uint8Array[] = [];
+  let now = 1000;
+  const recorder = new AuditRecorder({
+    level: options.level ?? 'full',
+    auditBytes: options.auditBytes ?? 1 << 20,
+    startedAt: 1000,
+    now: () => {
+      now += 500;
+      return now;
+    },
+    calls: CALLS,
+    names: [],
+    flush: (bytes) => batches.push(bytes.slice()),
+  });
+  run(recorder);
+  recorder.flush();
+  const decoder = new AuditDecoder();
+  const records = batches.flatMap((batch) => decoder.decode(batch));
+  return { records, decoder, bytes: Buffer.concat(batches), recorder };
+}
+
+function call(recorder: AuditRecorder, task: Task, number: number, args: number[], result: number, during = () => {}) {
+  const six = new Float64Array(6);
+  six.set(args);
+  recorder.enter(task, number, six);
+  during();
+  recorder.exit(task, number, six, result);
+}
+
+const AT_FDCWD = -100;
+
+describe('audit recorder and decoder', () => {
+  it('shows calls as strace does', () => {
+    const { task, put, data } = fakeTask();
+    put(BASE, '/etc/passwd\0');
+    put(BASE + 0x100, 'hello\n\x01\x7f"');
+    put(BASE + 0x400, '\x02\x00\x00\x50\x7f\x00\x00\x01\0\0\0\0\0\0\0\0');
+    data.setBigUint64(0x200, BigInt(BASE + 0x100), true);
+    data.setBigUint64(0x208, 5n, true);
+    put(BASE + 0x300, 'ls\0');
+    put(BASE + 0x310, '-l\0');
+    data.setBigUint64(0x320, BigInt(BASE + 0x300), true);
+    data.setBigUint64(0x328, BigInt(BASE + 0x310), true);
+    const { records } = record((recorder) => {
+      call(recorder, task, 257, [AT_FDCWD, BASE, 0o2000000, 0], 3);
+      call(recorder, task, 257, [AT_FDCWD, BASE, 0o1101, 0o644], -2);
+      call(recorder, task, 0, [3, BASE + 0x500, 4096], 6, () => put(BASE + 0x500, 'root:x'));
+      call(recorder, task, 1, [1, BASE + 0x100, 9], 9);
+      call(recorder, task, 1, [1, 0xdead0000, 9], -14);
+      call(recorder, task, 9, [0, 8192, 3, 0x22, -1, 0], 0x7f32fa62c000);
+      call(recorder, task, 20, [1, BASE + 0x200, 1], 5);
+      call(recorder, task, 42, [3, BASE + 0x400, 16], -111);
+      call(recorder, task, 59, [BASE, BASE + 0x320, 0], 0);
+      call(recorder, task, 0x1c1, [1], -38);
+      call(recorder, task, 231, [0], 0);
+    });
+    expect(records.map((entry) => renderStrace(entry).replace(/ +=/, ' ='))).toEqual([
+      'openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3',
+      'openat(AT_FDCWD, "/etc/passwd", O_WRONLY|O_CREAT|O_TRUNC, 0644) = -1 ENOENT (No such file or directory)',
+      'read(3, "root:x", 4096) = 6',
+      'write(1, "hello\\n\\1\\177\\"", 9) = 9',
+      'write(1, 0xdead0000, 9) = -1 EFAULT (Bad address)',
+      'mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f32fa62c000',
+      'writev(1, [{iov_base="hello", iov_len=5}], 1) = 5',
+      'connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 ECONNREFUSED (Connection refused)',
+      'execve("/etc/passwd", ["ls", "-l"], NULL) = 0',
+      'syscall_0x1c1(0x1, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)',
+      'exit_group(0) = ?',
+    ]);
+    expect(records.map((entry) => entry.sequence)).toEqual(records.map((_, index) => index));
+    expect(records[0]).toMatchObject({
+      pid: 7,
+      tid: 7,
+      comm: 'cat',
+      number: 257,
+      result: 3,
+      error: null,
+      start: 500,
+      duration: 500,
+    });
+    expect(records[10].result).toBeNull();
+  });
+
+  it('keeps calls apart that are under way at once', () => {
+    const one = fakeTask('one', 1);
+    const two = fakeTask('two', 2);
+    one.put(BASE, 'first');
+    two.put(BASE, 'second');
+    const { records } = record((recorder) => {
+      call(recorder, one.task, 1, [1, BASE, 5], 5, () => call(recorder, two.task, 1, [1, BASE, 6], 6));
+    });
+    expect(records.map((entry) => [entry.comm, entry.arguments[1].text])).toEqual([
+      ['two', '"second"'],
+      ['one', '"first"'],
+    ]);
+  });
+
+  it('copies a path once, before the handler runs', () => {
+    const { task, put } = fakeTask();
+    put(BASE, '/a\0');
+    const { records } = record((recorder) => call(recorder, task, 257, [0, BASE, 0], 3, () => put(BASE, '/b\0')));
+    expect(records[0].arguments[1].text).toBe('"/a"');
+    expect(task.argumentCopy(1)).toBe('/a');
+  });
+
+  it('records at level security what is relevant, refused or decided about', () => {
+    const { task } = fakeTask();
+    const { records } = record(
+      (recorder) => {
+        call(recorder, task, 0, [3, BASE, 1], 1);
+        call(recorder, task, 257, [0, BASE, 0], 3);
+        call(recorder, task, 257, [0, BASE, 0o1], 3);
+        call(recorder, task, 42, [0, BASE, 16], 0);
+        call(recorder, task, 0x200, [0], -38);
+        const args = new Float64Array(6);
+        recorder.enter(task, 0, args);
+        recorder.decided(task, 0, args, 'deny');
+        recorder.exit(task, 0, args, -1);
+      },
+      { level: 'security' },
+    );
+    expect(records.map((entry) => [entry.name, entry.decision])).toEqual([
+      ['openat', 'allow'],
+      ['connect', 'allow'],
+      ['syscall_0x200', 'allow'],
+      ['read', 'deny'],
+    ]);
+  });
+
+  it('says so when the byte budget is used up, and keeps within it', () => {
+    const { task } = fakeTask();
+    const { records, decoder, bytes, recorder } = record(
+      (running) => {
+        for (let count = 0; count < 100; count++) call(running, task, 0, [3, BASE, 1], 1);
+      },
+      { auditBytes: 1000 },
+    );
+    expect(bytes.length).toBeLessThanOrEqual(1000);
+    expect(recorder.truncated && decoder.truncated).toBe(true);
+    expect(records.at(-1)).toMatchObject({ name: 'audit_truncated', sequence: records.length - 1 });
+    expect(records.filter((entry) => entry.name === 'audit_truncated')).toHaveLength(1);
+  });
+
+  it('passes records on whole when batches fill', () => {
+    const { task, put } = fakeTask();
+    put(BASE, 'x'.repeat(64));
+    const { records } = record(
+      (recorder) => {
+        for (let count = 0; count < 5000; count++) call(recorder, task, 1, [count, BASE, 64], 64);
+      },
+      { auditBytes: 1 << 24 },
+    );
+    expect(records).toHaveLength(5000);
+    expect(records[4999].arguments[0].text).toBe('4999');
+  });
+
+  it('survives any bytes', () => {
+    const { task, put } = fakeTask();
+    put(BASE, '/etc/passwd\0');
+    const { bytes } = record((recorder) => {
+      for (let count = 0; count < 20; count++) {
+        call(recorder, task, 257, [AT_FDCWD, BASE, 0, 0], 3);
+        call(recorder, task, 20, [1, BASE, 1], 5);
+        call(recorder, task, 42, [3, BASE, 16], 0);
+      }
+    });
+    let seed = 12345;
+    const random = (limit: number) => {
+      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+      return Math.floor((seed / 2 ** 32) * limit);
+    };
+    let malformed = 0;
+    for (let round = 0; round < 3000; round++) {
+      const copy = Uint8Array.from(bytes.subarray(0, random(bytes.length)));
+      for (let flips = random(12); flips > 0 && copy.length; flips--) copy[random(copy.length)] = random(256);
+      for (const entry of decodeRecords(copy)) {
+        const line = renderStrace(entry, { pid: true, timestamps: true, duration: true });
+        expect(line).toMatch(/^[\x20-\x7e]*$/);
+        if (entry.name === 'audit_malformed') malformed++;
+      }
+    }
+    expect(malformed).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,192 @@
+import type { SyscallArguments, Task } from '../kernel/types.js';
+import { CAPTURE_CUT, CAPTURE_HEADER_BYTES } from './format.js';
+import { kindOf } from './kinds.js';
+import type { Parameter, Shape } from './signature.js';
+
+/** How one argument's memory is copied. */
+export interface CapturePlan {
+  readonly index: number;
+  readonly direction: 'in' | 'out';
+  readonly shape: Shape;
+  readonly base: string;
+  readonly lengthIndex: number;
+  /** The length argument is itself a pointer to a 32-bit length (accept, getsockname). */
+  readonly indirectLength: boolean;
+}
+
+/** Most bytes of one path, of one string of an array, of one buffer behind an iovec. */
+const PATH_BYTES = 4095;
+const STRING_BYTES = 96;
+const STRINGS_MOST = 32;
+const IOVEC_MOST = 8;
+const IOVEC_PREFIX_BYTES = 32;
+/** All captures of one call. */
+const CAPTURE_BYTES = 12 * 1024;
+
+/** What has been copied for one call, in the record's own format. Reused: allocates only to grow. */
+export class CaptureBuffer {
+  bytes = new Uint8Array(512);
+  length = 0;
+
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** Room for `count` more bytes? */
+  ensure(count: number): boolean {
+    const needed = this.length + count;
+    if (needed > CAPTURE_BYTES) return false;
+    if (needed > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+      larger.set(this.bytes);
+      this.bytes = larger;
+    }
+    return true;
+  }
+}
+
+/** Null when the argument is a plain value. */
+export function planCapture(parameter: Parameter, index: number): CapturePlan | null {
+  const shape = kindOf(parameter.base).shape;
+  if (!shape || parameter.direction === 'value') return null;
+  return {
+    index,
+    direction: parameter.direction,
+    shape,
+    base: parameter.base,
+    lengthIndex: parameter.lengthIndex,
+    indirectLength: parameter.base === 'sockaddr' && parameter.direction === 'out',
+  };
+}
+
+/** Copies what an argument points to. A wild pointer copies nothing; the handler finds out for itself. */
+export function capture(
+  task: Task,
+  plan: CapturePlan,
+  args: SyscallArguments,
+  result: number,
+  into: CaptureBuffer,
+): void {
+  const address = args[plan.index];
+  if (address === 0) return;
+  const shape = plan.shape;
+  switch (shape.form) {
+    case 'path':
+      capturePath(task, plan.index, address, into);
+      break;
+    case 'struct':
+      copy(task, plan.index, address, shape.size, 0, into);
+      break;
+    case 'array': {
+      const count = arrayCount(task, plan, args, result);
+      if (!(count > 0)) {
+        if (count === 0) copy(task, plan.index, address, 0, 0, into);
+        return;
+      }
+      const shown = Math.min(count, shape.most);
+      copy(task, plan.index, address, shown * shape.size, shown < count ? CAPTURE_CUT : 0, into);
+      break;
+    }
+    case 'strings':
+      captureStrings(task, plan.index, address, into);
+      break;
+    case 'iovec':
+      captureIovec(task, plan, args, result, into);
+      break;
+  }
+}
+
+/** Elements of an array argument: buffers that a call filled hold `result` bytes, all others what their length argument says. */
+function arrayCount(task: Task, plan: CapturePlan, args: SyscallArguments, result: number): number {
+  if (plan.direction === 'out' && !plan.indirectLength) return result;
+  if (plan.lengthIndex < 0) return 0;
+  const length = args[plan.lengthIndex];
+  return plan.indirectLength ? (length === 0 ? 0 : task.memory.readU32(length)) : length;
+}
+
+function header(into: CaptureBuffer, index: number, flags: number, length: number): void {
+  const { bytes, length: at } = into;
+  bytes[at] = index;
+  bytes[at + 1] = flags;
+  bytes[at + 2] = length & 0xff;
+  bytes[at + 3] = length >> 8;
+  into.length = at + CAPTURE_HEADER_BYTES;
+}
+
+function copy(task: Task, index: number, address: number, size: number, flags: number, into: CaptureBuffer): void {
+  if (!into.ensure(CAPTURE_HEADER_BYTES + size)) return;
+  if (size > 0 && task.memory.copyIn(address, into.bytes, into.length + CAPTURE_HEADER_BYTES, size) < size) return;
+  header(into, index, flags, size);
+  into.length += size;
+}
+
+/** `pathArgument` copies once for audit, policy and handler, so that all three see the same path. */
+function capturePath(task: Task, index: number, address: number, into: CaptureBuffer): void {
+  const path = task.pathArgument(index, address);
+  if (typeof path !== 'string') return;
+  const length = Math.min(path.length, PATH_BYTES);
+  if (!into.ensure(CAPTURE_HEADER_BYTES + length)) return;
+  header(into, index, length < path.length ? CAPTURE_CUT : 0, length);
+  const { bytes, length: at } = into;
+  for (let offset = 0; offset < length; offset++) bytes[at + offset] = path.charCodeAt(offset);
+  into.length = at + length;
+}
+
+/** argv and envp: u8 flags, u8 length, bytes per string. */
+function captureStrings(task: Task, index: number, address: number, into: CaptureBuffer): void {
+  if (!into.ensure(CAPTURE_HEADER_BYTES + STRINGS_MOST * (2 + STRING_BYTES))) return;
+  const start = into.length;
+  let at = start + CAPTURE_HEADER_BYTES;
+  let cut = CAPTURE_CUT;
+  for (let count = 0; count < STRINGS_MOST; count++) {
+    const pointer = task.memory.readU64(address + count * 8);
+    if (!(pointer > 0)) {
+      cut = 0;
+      break;
+    }
+    const got = task.memory.copyIn(pointer, into.bytes, at + 2, STRING_BYTES);
+    let length = 0;
+    while (length < got && into.bytes[at + 2 + length] !== 0) length++;
+    into.bytes[at] = length === got ? 1 : 0;
+    into.bytes[at + 1] = length;
+    at += 2 + length;
+  }
+  header(into, index, cut, at - start - CAPTURE_HEADER_BYTES);
+  into.length = at;
+}
+
+/** u32 length, u8 flags, u8 prefix length, prefix per buffer. */
+function captureIovec(
+  task: Task,
+  plan: CapturePlan,
+  args: SyscallArguments,
+  result: number,
+  into: CaptureBuffer,
+): void {
+  const count = plan.lengthIndex < 0 ? 0 : args[plan.lengthIndex];
+  if (!(count >= 0)) return;
+  const shown = Math.min(count, IOVEC_MOST);
+  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * (6 + IOVEC_PREFIX_BYTES))) return;
+  const start = into.length;
+  let at = start + CAPTURE_HEADER_BYTES;
+  let left = plan.direction === 'out' ? result : Number.POSITIVE_INFINITY;
+  for (let index = 0; index < shown; index++) {
+    const base = task.memory.readU64(args[plan.index] + index * 16);
+    const length = task.memory.readU64(args[plan.index] + index * 16 + 8);
+    if (Number.isNaN(base) || Number.isNaN(length)) return;
+    const filled = Math.max(0, Math.min(length, left));
+    left -= filled;
+    const prefix = Math.min(filled, IOVEC_PREFIX_BYTES);
+    const got = prefix > 0 ? task.memory.copyIn(base, into.bytes, at + 6, prefix) : 0;
+    const saturated = length < 0 || length > 0xffffffff ? 0xffffffff : length;
+    into.bytes[at] = saturated & 0xff;
+    into.bytes[at + 1] = (saturated >>> 8) & 0xff;
+    into.bytes[at + 2] = (saturated >>> 16) & 0xff;
+    into.bytes[at + 3] = saturated >>> 24;
+    into.bytes[at + 4] = got < prefix ? 1 : 0;
+    into.bytes[at + 5] = got;
+    at += 6 + got;
+  }
+  header(into, plan.index, shown < count ? CAPTURE_CUT : 0, at - start - CAPTURE_HEADER_BYTES);
+  into.length = at;
+}

@@ -1,0 +1,71 @@
+/** Small renderings that everything in this folder shares. Output is printable ASCII only, whatever comes in. */
+import type { NameTable } from './constants.js';
+
+/** A signed 64-bit value (as a number) in hexadecimal, as unsigned. */
+export function hex(value: number): string {
+  if (value === 0) return '0';
+  if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) return `0x${Math.trunc(value).toString(16)}`;
+  return `0x${unsigned(value).toString(16)}`;
+}
+
+/** The unsigned reading of a 64-bit value. NaN and infinities (never written by a sound recorder) give 0. */
+export function unsigned(value: number): bigint {
+  return Number.isFinite(value) ? BigInt.asUintN(64, BigInt(Math.trunc(value))) : 0n;
+}
+
+export const signed32 = (value: number): number => value | 0;
+export const unsigned32 = (value: number): number => value >>> 0;
+
+const ESCAPES: Readonly<Record<number, string>> = {
+  9: '\\t',
+  10: '\\n',
+  11: '\\v',
+  12: '\\f',
+  13: '\\r',
+  34: '\\"',
+  92: '\\\\',
+};
+
+/** Bytes as a quoted C string, as strace shows it; `more` adds the dots of a cut one. */
+export function quote(bytes: Uint8Array, more = false): string {
+  let text = '"';
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index];
+    const short = ESCAPES[byte];
+    if (short) text += short;
+    else if (byte >= 32 && byte < 127) text += String.fromCharCode(byte);
+    else {
+      const next = bytes[index + 1];
+      // A digit after it would be read as part of a short octal escape.
+      const digits = next >= 48 && next <= 57 ? 3 : 1;
+      text += `\\${byte.toString(8).padStart(digits, '0')}`;
+    }
+  }
+  return `${text}"${more ? '...' : ''}`;
+}
+
+/** Byte string without quotes, everything unprintable as `?`: for names. */
+export function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}
+
+export function byValue(names: NameTable, value: number): string | undefined {
+  for (const [name, candidate] of names) if (candidate === value) return name;
+  return undefined;
+}
+
+/** Flags as `A|B|0x80000`. Works on the low 53 bits, which is more than any flag argument has. */
+export function flags(names: NameTable, value: number, zero = '0'): string {
+  let rest = unsigned(value);
+  if (rest === 0n) return zero;
+  const parts: string[] = [];
+  for (const [name, candidate] of names) {
+    const bits = BigInt(candidate);
+    if (bits !== 0n && (rest & bits) === bits) {
+      parts.push(name);
+      rest &= ~bits;
+    }
+  }
+  if (rest !== 0n) parts.push(`0x${rest.toString(16)}`);
+  return parts.join('|');
+}

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { AuditDecoder } from '@cordon/sentry/audit/codec';
 import {
   type BootMessage,
   type EndReason,
@@ -7,7 +8,6 @@ import {
   FRAME_PAYLOAD_MAX,
   FrameType,
 } from '@cordon/sentry/boot/boot-message';
-import { decodeRecords } from './decode-audit.js';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
 import type { RunHandle, RunHandlers, RunSpec } from './types.js';
@@ -79,6 +79,7 @@ export class Run implements RunHandle {
   /** Frames of the caller that came before there was a Sentry. */
   private early: { frame: Buffer; sent: () => void }[] = [];
   private readonly lastLines: string[] = [];
+  private readonly audit = new AuditDecoder();
 
   constructor(
     private readonly spec: RunSpec,
@@ -178,7 +179,7 @@ export class Run implements RunHandle {
       case FrameType.Stderr:
         return this.handlers.stderr?.(payload);
       case FrameType.Audit:
-        return this.handlers.audit?.(decodeRecords(payload));
+        return this.handlers.audit?.(this.audit.decode(payload));
       case FrameType.Started:
         return this.handlers.started?.();
       case FrameType.Log:

@@ -1,0 +1,221 @@
+import { EFAULT, ENAMETOOLONG } from '../abi/errno.js';
+import { type Bytes, type GuestAddress, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../platform/platform.js';
+import type { MemoryEnvironment } from './environment.js';
+import { PTE_FRAME, PTE_PRESENT } from './page-table.js';
+import { Pager } from './pager.js';
+import type { FrameNumber, GuestMemory } from './types.js';
+import type { Vma } from './vma.js';
+
+/** On x86 what may be written or executed may be read. */
+export const PROT_READABLE = PROT_READ | PROT_WRITE | PROT_EXEC;
+/** Below this a loop over bytes beats making a view for TypedArray.set. */
+const SMALL_COPY = 48;
+/** Size of the scratch structs. */
+const SCRATCH_SIZE = 4096;
+
+// One thread is the whole kernel, and a scratch is only valid until its next use: shared by all address spaces.
+const readBytes = new Uint8Array(SCRATCH_SIZE);
+const readView = new DataView(readBytes.buffer);
+const writeBytes = new Uint8Array(SCRATCH_SIZE);
+const writeView = new DataView(writeBytes.buffer);
+
+/** What Buffer has but its types do not say: the quickest way from bytes to a byte string. */
+interface Latin1Source {
+  latin1Slice(start: number, end: number): string;
+}
+
+/** Copy-in and copy-out. */
+export abstract class GuestAccess extends Pager implements GuestMemory {
+  runOffset: Bytes = 0;
+  readonly bytes: Uint8Array;
+  private readonly text: Latin1Source;
+  private readonly words: Int32Array;
+
+  constructor(environment: MemoryEnvironment) {
+    super(environment);
+    const { memory } = environment;
+    this.bytes = memory.bytes;
+    this.words = memory.words32;
+    const { buffer, byteOffset, byteLength } = memory.bytes;
+    this.text = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength) as unknown as Latin1Source;
+  }
+
+  /** The VMA that covers the address, growing a stack down to it if that is what it takes. null: SEGV_MAPERR. */
+  protected abstract vmaAt(address: GuestAddress): Vma | null;
+
+  /** Frame for the Sentry to read or write at the address, or a negative number (EFAULT for the caller). */
+  private access(address: GuestAddress, write: boolean): FrameNumber {
+    let vma = this.vmas.find(address);
+    if (vma === null) {
+      vma = this.vmaAt(address);
+      if (vma === null) return -EFAULT;
+    }
+    if ((vma.protection & (write ? PROT_WRITE : PROT_READABLE)) === 0) return -EFAULT;
+    const page = address - (address % PAGE_SIZE);
+    if (!write) {
+      const entry = this.table.get(page);
+      if ((entry & PTE_PRESENT) !== 0) return entry & PTE_FRAME;
+      // Memory nobody has touched reads as zeros: frame 0.
+      if (vma.object === null) return 0;
+    }
+    return this.frameFor(vma, page, write);
+  }
+
+  run(address: GuestAddress, length: Bytes, write: boolean): Bytes {
+    if (length <= 0) return 0;
+    const frame = this.access(address, write);
+    if (frame < 0) return 0;
+    const inPage = address % PAGE_SIZE;
+    this.runOffset = frame * PAGE_SIZE + inPage;
+    let available = PAGE_SIZE - inPage;
+    let next = frame + 1;
+    while (available < length && frame !== 0 && this.access(address + available, write) === next) {
+      available += PAGE_SIZE;
+      next++;
+    }
+    return available < length ? available : length;
+  }
+
+  copyIn(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes {
+    const { bytes } = this;
+    let done = 0;
+    while (done < length) {
+      const count = this.run(address + done, length - done, false);
+      if (count === 0) break;
+      const from = this.runOffset;
+      if (count <= SMALL_COPY) {
+        const to = offset + done;
+        for (let index = 0; index < count; index++) destination[to + index] = bytes[from + index];
+      } else {
+        destination.set(bytes.subarray(from, from + count), offset + done);
+      }
+      done += count;
+    }
+    return done;
+  }
+
+  copyOut(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes {
+    const { bytes } = this;
+    let done = 0;
+    while (done < length) {
+      const count = this.run(address + done, length - done, true);
+      if (count === 0) break;
+      const to = this.runOffset;
+      const from = offset + done;
+      if (count <= SMALL_COPY) {
+        for (let index = 0; index < count; index++) bytes[to + index] = source[from + index];
+      } else {
+        bytes.set(source.subarray(from, from + count), to);
+      }
+      done += count;
+    }
+    return done;
+  }
+
+  zero(address: GuestAddress, length: Bytes): Bytes {
+    let done = 0;
+    while (done < length) {
+      const count = this.run(address + done, length - done, true);
+      if (count === 0) break;
+      this.bytes.fill(0, this.runOffset, this.runOffset + count);
+      done += count;
+    }
+    return done;
+  }
+
+  readStruct(address: GuestAddress, length: Bytes): DataView | null {
+    return length <= SCRATCH_SIZE && this.copyIn(address, readBytes, 0, length) === length ? readView : null;
+  }
+
+  scratch(length: Bytes): DataView {
+    writeBytes.fill(0, 0, length);
+    return writeView;
+  }
+
+  writeStruct(address: GuestAddress, length: Bytes): boolean {
+    return this.copyOut(address, writeBytes, 0, length) === length;
+  }
+
+  readU8(address: GuestAddress): number {
+    const frame = this.access(address, false);
+    return frame < 0 ? Number.NaN : this.bytes[frame * PAGE_SIZE + (address % PAGE_SIZE)];
+  }
+
+  readI32(address: GuestAddress): number {
+    if (address % 4 !== 0) return this.readStruct(address, 4)?.getInt32(0, true) ?? Number.NaN;
+    const frame = this.access(address, false);
+    return frame < 0 ? Number.NaN : this.words[frame * 1024 + ((address % PAGE_SIZE) >>> 2)];
+  }
+
+  readU32(address: GuestAddress): number {
+    const value = this.readI32(address);
+    return value < 0 ? value + 0x100000000 : value;
+  }
+
+  readU64(address: GuestAddress): number {
+    if (address % 8 !== 0) {
+      const view = this.readStruct(address, 8);
+      return view === null ? Number.NaN : view.getInt32(4, true) * 0x100000000 + view.getUint32(0, true);
+    }
+    const frame = this.access(address, false);
+    if (frame < 0) return Number.NaN;
+    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    return this.words[index + 1] * 0x100000000 + (this.words[index] >>> 0);
+  }
+
+  writeU32(address: GuestAddress, value: number): boolean {
+    if (address % 4 !== 0) {
+      writeView.setUint32(0, value, true);
+      return this.writeStruct(address, 4);
+    }
+    const frame = this.access(address, true);
+    if (frame < 0) return false;
+    this.words[frame * 1024 + ((address % PAGE_SIZE) >>> 2)] = value;
+    return true;
+  }
+
+  writeU64(address: GuestAddress, value: number): boolean {
+    const high = Math.floor(value / 0x100000000);
+    if (address % 8 !== 0) {
+      writeView.setUint32(0, value, true);
+      writeView.setUint32(4, high, true);
+      return this.writeStruct(address, 8);
+    }
+    const frame = this.access(address, true);
+    if (frame < 0) return false;
+    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    this.words[index] = value;
+    this.words[index + 1] = high;
+    return true;
+  }
+
+  readString(address: GuestAddress, max: Bytes): string | number {
+    let text = '';
+    let read = 0;
+    // One byte more than max: a string of exactly max bytes has its NUL there.
+    while (read <= max) {
+      const count = this.run(
+        address + read,
+        Math.min(max + 1 - read, PAGE_SIZE - ((address + read) % PAGE_SIZE)),
+        false,
+      );
+      if (count === 0) return -EFAULT;
+      const start = this.runOffset;
+      const end = start + count;
+      let at = start;
+      while (at < end && this.bytes[at] !== 0) at++;
+      if (at < end) return text + this.text.latin1Slice(start, at);
+      text += this.text.latin1Slice(start, end);
+      read += count;
+    }
+    return -ENAMETOOLONG;
+  }
+
+  compareExchangeU32(address: GuestAddress, expected: number, replacement: number): number {
+    if (address % 4 !== 0) return Number.NaN;
+    const frame = this.access(address, true);
+    if (frame < 0) return Number.NaN;
+    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    return Atomics.compareExchange(this.words, index, expected | 0, replacement | 0) >>> 0;
+  }
+}

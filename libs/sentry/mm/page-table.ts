@@ -1,0 +1,98 @@
+import { type GuestAddress, PAGE_SIZE } from '../platform/platform.js';
+
+/** An entry: frame number in the low bits, and what the host has mapped at the page now. 0: nothing known of the page. */
+export const PTE_FRAME = 0x00ffffff;
+/** The page has a frame (its number is in PTE_FRAME). */
+export const PTE_PRESENT = 1 << 24;
+/** The host has something mapped here, with the VMA's protection, except perhaps PROT_WRITE … */
+export const PTE_MAPPED = 1 << 25;
+/** … which it has if this is set. */
+export const PTE_WRITABLE = 1 << 26;
+/** What the host has mapped is the image file, not the frame (there may be a frame too: the Sentry's copy of the same bytes). */
+export const PTE_FILE = 1 << 27;
+
+/** Pages and bytes of one block: what a page directory entry of the processor covers. */
+export const BLOCK_PAGES = 512;
+export const BLOCK_SIZE = BLOCK_PAGES * PAGE_SIZE;
+
+/** Index of the block an address is in. */
+export function blockOf(address: GuestAddress): number {
+  return Math.floor(address / BLOCK_SIZE);
+}
+
+/** Two-level page table: a reservation of any size costs nothing until its pages are used. */
+export class PageTable {
+  private readonly blocks = new Map<number, Int32Array>();
+  private lastIndex = -1;
+  private last: Int32Array | undefined;
+  /** Indexes of all blocks in ascending order, or null when out of date. */
+  private sorted: number[] | null = null;
+
+  get(address: GuestAddress): number {
+    const index = Math.floor(address / BLOCK_SIZE);
+    const block = index === this.lastIndex ? this.last : this.find(index);
+    return block === undefined ? 0 : block[(address - index * BLOCK_SIZE) >>> 12];
+  }
+
+  set(address: GuestAddress, entry: number): void {
+    const index = Math.floor(address / BLOCK_SIZE);
+    this.obtain(index)[(address - index * BLOCK_SIZE) >>> 12] = entry;
+  }
+
+  /** The block, if it exists. */
+  find(index: number): Int32Array | undefined {
+    if (index === this.lastIndex) return this.last;
+    this.last = this.blocks.get(index);
+    this.lastIndex = index;
+    return this.last;
+  }
+
+  /** The block, made if absent. */
+  obtain(index: number): Int32Array {
+    let block = this.find(index);
+    if (block === undefined) {
+      block = new Int32Array(BLOCK_PAGES);
+      this.put(index, block);
+    }
+    return block;
+  }
+
+  put(index: number, block: Int32Array): void {
+    this.blocks.set(index, block);
+    this.lastIndex = index;
+    this.last = block;
+    this.sorted = null;
+  }
+
+  remove(index: number): void {
+    this.blocks.delete(index);
+    this.lastIndex = -1;
+    this.last = undefined;
+    this.sorted = null;
+  }
+
+  clear(): void {
+    this.blocks.clear();
+    this.lastIndex = -1;
+    this.last = undefined;
+    this.sorted = null;
+  }
+
+  /** Index of the first existing block in [index, end), or -1. Fast over huge empty ranges. */
+  next(index: number, end: number): number {
+    if (end - index <= 16) {
+      for (; index < end; index++) if (this.blocks.has(index)) return index;
+      return -1;
+    }
+    this.sorted ??= [...this.blocks.keys()].sort((a, b) => a - b);
+    const { sorted } = this;
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle] < index) low = middle + 1;
+      else high = middle;
+    }
+    return low < sorted.length && sorted[low] < end ? sorted[low] : -1;
+  }
+}

@@ -204,15 +204,11 @@ describe('a pool', () => {
   });
 
   it('reports a Sentry killed from outside as error', async () => {
-    let pid = -1;
-    const before = new Set(sentries(pool));
-    const handle = pool.run(spec(['until-killed']), {});
-    await until(() => {
-      // The one that was a spare and is now busy: kill all, the pool must cope with dying spares as well.
-      pid = [...before][0];
-      return pid > 0;
-    }, 'a process');
-    for (const sentry of sentries(pool)) process.kill(sentry, 'SIGKILL');
+    const handle = pool.run(spec(['until-killed']), {
+      started: () => {
+        for (const sentry of sentries(pool)) process.kill(sentry, 'SIGKILL');
+      },
+    });
     const report = await handle.ended;
     expect(report.reason).toBe('error');
     expect(report.detail).toContain('SIGKILL');
@@ -220,11 +216,32 @@ describe('a pool', () => {
     expect((await run(pool, ['hello'])).stdout).toBe('hello\n');
   });
 
+  it('starts a run anew whose Sentry died before the guest began, its input included', async () => {
+    await until(() => pool.stats().spares === 2, 'spares');
+    for (const sentry of sentries(pool)) process.kill(sentry, 'SIGKILL');
+    // In the same turn: the pool cannot know yet.
+    let out = '';
+    const handle = pool.run(
+      { ...spec(['echo']), stdin: 'stream' },
+      {
+        stdout: (bytes) => {
+          out += Buffer.from(bytes).toString();
+        },
+      },
+    );
+    void handle.writeStdin(Buffer.from('once'));
+    handle.endStdin();
+    expect((await handle.ended).reason).toBe('exited');
+    expect(out).toBe('once');
+  });
+
   it('recovers when the zygote is killed: what ran ends as error, what comes waits for the next', async () => {
-    const handle = pool.run(spec(['until-killed']), {});
     const [launcher] = pool.zygotePids();
-    const [, zygote] = processTree(launcher);
-    process.kill(zygote, 'SIGKILL');
+    const handle = pool.run(spec(['until-killed']), {
+      started: () => {
+        process.kill(processTree(launcher)[1], 'SIGKILL');
+      },
+    });
     const report = await handle.ended;
     expect(report.reason).toBe('error');
     expect((await run(pool, ['hello'])).stdout).toBe('hello\n');

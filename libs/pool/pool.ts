@@ -93,7 +93,14 @@ export class Pool implements SandboxPool {
   }
 
   run(spec: RunSpec, handlers: RunHandlers): RunHandle {
-    const run = new Run(spec, handlers, this.platform, (ended) => this.runFinished(ended));
+    const run = new Run(spec, handlers, this.platform, {
+      finished: (ended) => this.runFinished(ended),
+      again: (lost) => {
+        // Not on a spare: what killed one may have killed them all.
+        this.queue.unshift(lost);
+        this.replenish();
+      },
+    });
     const refused = this.refuses(spec);
     if (refused !== null) {
       run.abandon('error', refused);
@@ -223,11 +230,9 @@ export class Pool implements SandboxPool {
     }, RESTART_PAUSE_MS * Math.min(this.failures, RESTART_PAUSES_MAX));
   }
 
-  /** The old zygote's spares are used up first; it ends with its last child. */
+  /** It forks no more. Its spares serve until there are new ones, and it ends with its last child. */
   private retire(zygote: ZygoteProcess): void {
     zygote.retired = true;
-    // Idle spares of it would live for ever in a quiet pool.
-    for (const spare of this.spares) if (spare.zygote === zygote) spare.kill();
     this.closeIfDrained(zygote);
   }
 
@@ -240,7 +245,6 @@ export class Pool implements SandboxPool {
     let bestLoad = Number.POSITIVE_INFINITY;
     for (let index = 0; index < this.spares.length; index++) {
       const spare = this.spares[index];
-      if (spare.zygote.retired) continue;
       const load = this.load(spare.cpu);
       if (load < bestLoad) {
         best = index;
@@ -297,6 +301,7 @@ export class Pool implements SandboxPool {
     }
   }
 
+  /** Spares that count: those of a retired zygote are to be replaced. */
   private usableSpares(): number {
     return this.spares.reduce((count, spare) => count + (spare.zygote.retired ? 0 : 1), 0);
   }
@@ -341,6 +346,9 @@ export class Pool implements SandboxPool {
       this.scheduleRefill(0);
     } else {
       this.spares.push(sentry);
+      // A new one for an old one.
+      const old = this.spares.findIndex((spare) => spare.zygote.retired);
+      if (old >= 0) this.spares.splice(old, 1)[0].kill();
     }
   }
 }

@@ -28,6 +28,8 @@ const SENTRY_CPU_MARGIN_SECONDS = 5;
 const BOOT_JSON_MAX = 4 * 1024 * 1024;
 /** What a timer can hold. */
 const WALL_TIME_MAX_MS = 2 ** 31 - 10_000;
+/** Sentries a run may lose before its guest has begun. */
+const ATTEMPTS = 2;
 const LOG_LINES_KEPT = 5;
 
 /** Linux's first name of each signal: SIGABRT, not SIGIOT. */
@@ -59,6 +61,14 @@ export function refusal(spec: RunSpec): string | null {
   return null;
 }
 
+/** What a run tells its pool. */
+export interface RunOwner {
+  /** The report is out: off the queue and the books. */
+  finished(run: Run): void;
+  /** Its Sentry was lost before the guest began: it wants another. */
+  again(run: Run): void;
+}
+
 /**
  * One run, from the request to its EndReport. Until a Sentry is given to it, it waits in the pool's queue.
  * Exactly one report comes out, whatever the Sentry does.
@@ -78,6 +88,9 @@ export class Run implements RunHandle {
   private startedAt = 0;
   /** Frames of the caller that came before there was a Sentry. */
   private early: { frame: Buffer; sent: () => void }[] = [];
+  /** What the Sentry was sent, as long as the run could begin again on another one; null from its first frame on. */
+  private replay: Buffer[] | null = [];
+  private attempts = 0;
   private readonly lastLines: string[] = [];
   private readonly audit = new AuditDecoder();
 
@@ -85,8 +98,7 @@ export class Run implements RunHandle {
     private readonly spec: RunSpec,
     private readonly handlers: RunHandlers,
     private readonly platform: string,
-    /** Takes the run out of the pool's queue and books. */
-    private readonly finished: (run: Run) => void,
+    private readonly owner: RunOwner,
   ) {
     this.ended = new Promise((resolve) => {
       this.resolve = resolve;
@@ -101,8 +113,13 @@ export class Run implements RunHandle {
       (type, payload) => this.receive(type, payload),
       (exit) => this.sentryEnded(exit),
     );
+    this.attempts++;
     sentry.send(encodeBoot(this.spec, sentry.cpu));
-    for (const { frame, sent } of this.early) sentry.sendAndWait(frame).then(sent);
+    for (const frame of this.replay ?? []) sentry.send(frame);
+    for (const { frame, sent } of this.early) {
+      this.replay?.push(frame);
+      sentry.sendAndWait(frame).then(sent);
+    }
     this.early = [];
     const { wallTimeMs } = this.spec.limits;
     sentry.limitCpu(Math.ceil(wallTimeMs / 1000) + SENTRY_CPU_MARGIN_SECONDS);
@@ -143,7 +160,10 @@ export class Run implements RunHandle {
 
   private deliver(frame: Buffer): Promise<void> {
     if (this.done) return Promise.resolve();
-    if (this.sentry !== null) return this.sentry.sendAndWait(frame);
+    if (this.sentry !== null) {
+      this.replay?.push(frame);
+      return this.sentry.sendAndWait(frame);
+    }
     return new Promise((sent) => {
       this.early.push({ frame, sent });
     });
@@ -165,6 +185,7 @@ export class Run implements RunHandle {
 
   private receive(type: number, payload: Buffer): void | Promise<void> {
     if (this.done || this.failed) return;
+    this.replay = null;
     try {
       return this.dispatch(type, payload)?.catch((error) => this.fail(type, error));
     } catch (error) {
@@ -210,6 +231,13 @@ export class Run implements RunHandle {
     const words = exit.words.split('\n').filter((line) => line.trim() !== '');
     for (const line of words) this.handlers.log?.(line);
     if (this.done) return;
+    if (this.replay !== null && this.killedFor === null && this.attempts < ATTEMPTS) {
+      // It died as a spare, or with its zygote: nothing has run, so nothing can run twice.
+      this.sentry = null;
+      if (this.deadline !== null) clearTimeout(this.deadline);
+      this.owner.again(this);
+      return;
+    }
     const reason = this.killedFor ?? 'error';
     const how =
       exit.lost ??
@@ -247,7 +275,7 @@ export class Run implements RunHandle {
       const lingering = setTimeout(() => sentry.kill(), KILL_GRACE_MS);
       lingering.unref();
     }
-    this.finished(this);
+    this.owner.finished(this);
     this.resolve(report);
   }
 }

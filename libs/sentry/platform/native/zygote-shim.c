@@ -7,12 +7,16 @@
  *    condition variables hang when their waiters vanished. Once the zygote is quiesced, signalling is a no-op,
  *    and anything that needs another thread fails loudly instead of hanging.
  *
+ * 3. V8 scatters its 256 KiB chunks over the whole address space: each costs three page tables of its own, which every
+ *    fork copies and every exit frees. They are placed side by side instead, from a random start.
+ *
  * The addon finds `cordon_quiesced` with dlsym; its absence means the shim is not loaded.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -56,6 +60,34 @@ static void refuse(const char *what) {
 __attribute__((visibility("default"))) int madvise(void *address, size_t length, int advice) {
   if (advice == MADV_DONTFORK) return 0;
   return (int)syscall(SYS_madvise, address, length, advice);
+}
+
+#define CHUNK (256ul << 10)
+#define CLUSTERED_MAX (16ul << 20)
+
+static uintptr_t cluster;
+
+/* Where the next chunk goes. Only a hint: the kernel looks elsewhere when the place is taken. */
+static void *clustered(size_t length) {
+  if (!cluster) {
+    uint64_t random = 0;
+    syscall(SYS_getrandom, &random, sizeof random, 0);
+    cluster = 0x100000000000ul + (random & 0x3fffffff0000ul) / (1ul << 30) * (1ul << 30);
+  }
+  return (void *)__atomic_fetch_add(&cluster, (length + CHUNK - 1) & ~(CHUNK - 1), __ATOMIC_RELAXED);
+}
+
+__attribute__((visibility("default"))) void *mmap(void *address, size_t length, int protection, int flags, int fd,
+                                                  off_t offset) {
+  /* A hint that is no demand: only V8 gives those. */
+  if (address && fd == -1 && length <= CLUSTERED_MAX && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+    address = clustered(length);
+  return (void *)syscall(SYS_mmap, address, length, protection, flags, fd, offset);
+}
+
+__attribute__((visibility("default"))) void *mmap64(void *address, size_t length, int protection, int flags, int fd,
+                                                    off_t offset) {
+  return mmap(address, length, protection, flags, fd, offset);
 }
 
 __attribute__((visibility("default"))) int pthread_cond_signal(pthread_cond_t *condition) {

@@ -1,0 +1,183 @@
+import { ENOSPC } from '../../abi/errno.js';
+import type { FrameAllocator, FrameNumber, IoBuffer } from '../../mm/types.js';
+import { type Bytes, PAGE_SHIFT, PAGE_SIZE } from '../../platform/platform.js';
+
+const BLOCK_SHIFT = 9;
+const BLOCK_PAGES = 1 << BLOCK_SHIFT;
+
+/**
+ * Contents of a file in memory: frames of the memory file by page, sparse. Guest mappings of the file share these frames.
+ * A page without a frame is a hole and reads as zeros.
+ */
+export class FileData {
+  private readonly blocks = new Map<number, Int32Array>();
+  /** Frames held, for st_blocks. */
+  frames = 0;
+  private lastBlock: Int32Array | null = null;
+  private lastIndex = -1;
+
+  constructor(private readonly allocator: FrameAllocator) {}
+
+  /** Frame of a page, 0 for a hole. */
+  page(index: number): FrameNumber {
+    const block = this.block(index);
+    return block ? block[index & (BLOCK_PAGES - 1)] : 0;
+  }
+
+  /** Frame of a page, made when it is a hole. -ENOSPC at the sandbox's memory limit. */
+  ensure(index: number): FrameNumber {
+    const present = this.page(index);
+    if (present !== 0) return present;
+    const frame = this.allocator.allocate();
+    if (frame < 0) return -ENOSPC;
+    this.put(index, frame);
+    return frame;
+  }
+
+  /** Bytes [offset, offset + min(remaining, size - offset)) to io. Returns bytes moved. */
+  read(io: IoBuffer, offset: Bytes, size: Bytes): Bytes {
+    const before = io.done;
+    let at = offset;
+    while (at < size && io.remaining > 0 && !io.faulted) {
+      const index = Math.floor(at / PAGE_SIZE);
+      const inPage = at - index * PAGE_SIZE;
+      const frame = this.page(index);
+      const run = this.runLength(index, frame, Math.ceil((size - at + inPage) / PAGE_SIZE), io.remaining + inPage);
+      const wanted = Math.min(run * PAGE_SIZE - inPage, size - at);
+      const moved = frame === 0 ? io.putZeros(wanted) : io.put(this.allocator.bytes, frame * PAGE_SIZE + inPage, wanted);
+      if (moved === 0) break;
+      at += moved;
+    }
+    return io.done - before;
+  }
+
+  /** Bytes of io at `offset`, as many as fit in memory. Bytes moved, or -ENOSPC when not even one did. */
+  write(io: IoBuffer, offset: Bytes, length: Bytes): Bytes {
+    const before = io.done;
+    let at = offset;
+    const end = offset + length;
+    while (at < end && io.remaining > 0 && !io.faulted) {
+      const index = Math.floor(at / PAGE_SIZE);
+      const inPage = at - index * PAGE_SIZE;
+      const wantedPages = Math.ceil((end - at + inPage) / PAGE_SIZE);
+      const frame = this.ensureRun(index, wantedPages);
+      if (frame < 0) return io.done > before ? io.done - before : frame;
+      const run = this.runLength(index, frame, wantedPages, end - at + inPage);
+      const moved = io.take(this.allocator.bytes, frame * PAGE_SIZE + inPage, Math.min(run * PAGE_SIZE - inPage, end - at));
+      if (moved === 0) break;
+      at += moved;
+    }
+    return io.done - before;
+  }
+
+  /** Frees all pages from `first` on, and zeroes the bytes of the page before from `tail` on. */
+  truncate(size: Bytes): void {
+    const first = Math.ceil(size / PAGE_SIZE);
+    this.release(first, Number.POSITIVE_INFINITY);
+    this.zeroTail(size);
+  }
+
+  /** Bytes after `size` in its page: they must read as zeros when the file grows again. */
+  zeroTail(size: Bytes): void {
+    const inPage = size % PAGE_SIZE;
+    if (inPage === 0) return;
+    const frame = this.page(Math.floor(size / PAGE_SIZE));
+    if (frame !== 0) this.allocator.bytes.fill(0, frame * PAGE_SIZE + inPage, (frame + 1) * PAGE_SIZE);
+  }
+
+  /** Makes [offset, offset+length) read as zeros; whole pages become holes. */
+  punch(offset: Bytes, length: Bytes): void {
+    const end = offset + length;
+    const first = Math.ceil(offset / PAGE_SIZE);
+    const last = Math.floor(end / PAGE_SIZE);
+    if (last > first) this.release(first, last);
+    this.zeroPart(offset, Math.min(end, first * PAGE_SIZE));
+    if (last >= first) this.zeroPart(last * PAGE_SIZE, end);
+  }
+
+  /** First page at or after `index` that is (not) a hole, below `limit`; `limit` when there is none. */
+  seek(index: number, hole: boolean, limit: number): number {
+    let at = index;
+    while (at < limit) {
+      const block = this.block(at);
+      if (!block) {
+        if (hole) return at;
+        at = ((at >> BLOCK_SHIFT) + 1) << BLOCK_SHIFT;
+        continue;
+      }
+      if ((block[at & (BLOCK_PAGES - 1)] === 0) === hole) return at;
+      at++;
+    }
+    return limit;
+  }
+
+  private zeroPart(start: Bytes, end: Bytes): void {
+    if (end <= start) return;
+    const index = Math.floor(start / PAGE_SIZE);
+    const frame = this.page(index);
+    if (frame === 0) return;
+    const base = (frame - index) * PAGE_SIZE;
+    this.allocator.bytes.fill(0, base + start, base + end);
+  }
+
+  private release(first: number, last: number): void {
+    this.lastIndex = -1;
+    for (const [key, block] of this.blocks) {
+      const base = key * BLOCK_PAGES;
+      if (base + BLOCK_PAGES <= first || base >= last) continue;
+      for (let index = 0; index < BLOCK_PAGES; index++) {
+        if (block[index] === 0 || base + index < first || base + index >= last) continue;
+        this.allocator.release(block[index]);
+        block[index] = 0;
+        this.frames--;
+      }
+      if (base >= first && base + BLOCK_PAGES <= last) this.blocks.delete(key);
+    }
+  }
+
+  private block(index: number): Int32Array | null {
+    const key = Math.floor(index / BLOCK_PAGES);
+    if (key === this.lastIndex) return this.lastBlock;
+    const block = this.blocks.get(key) ?? null;
+    if (block) {
+      this.lastBlock = block;
+      this.lastIndex = key;
+    }
+    return block;
+  }
+
+  private put(index: number, frame: FrameNumber): void {
+    let block = this.block(index);
+    if (!block) {
+      block = new Int32Array(BLOCK_PAGES);
+      const key = Math.floor(index / BLOCK_PAGES);
+      this.blocks.set(key, block);
+      this.lastBlock = block;
+      this.lastIndex = key;
+    }
+    block[index & (BLOCK_PAGES - 1)] = frame;
+    this.frames++;
+  }
+
+  /** Like ensure, but fills up to 16 holes in a row with frames in a row: one copy instead of many. */
+  private ensureRun(index: number, pages: number): FrameNumber {
+    const present = this.page(index);
+    if (present !== 0) return present;
+    let holes = 1;
+    const most = Math.min(pages, 16);
+    while (holes < most && this.page(index + holes) === 0) holes++;
+    if (holes === 1) return this.ensure(index);
+    const frame = this.allocator.allocateRun(holes);
+    if (frame < 0) return this.ensure(index);
+    for (let at = 0; at < holes; at++) this.put(index + at, frame + at);
+    return frame;
+  }
+
+  /** Pages from `index` on whose frames follow each other in the memory file (or are all holes). */
+  private runLength(index: number, frame: FrameNumber, limit: number, bytes: Bytes): number {
+    const most = Math.min(limit, (Math.min(bytes, 1 << 22) + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    let run = 1;
+    while (run < most && this.page(index + run) === (frame === 0 ? 0 : frame + run)) run++;
+    return run;
+  }
+}

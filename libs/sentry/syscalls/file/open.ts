@@ -1,0 +1,48 @@
+import { ERESTARTSYS } from '../../abi/errno.js';
+import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY } from '../../abi/fcntl.js';
+import { RLIMIT_NOFILE } from '../../abi/resource.js';
+import type { SyscallArguments, Task } from '../../kernel/types.js';
+import { openAt } from '../../vfs/open.js';
+import type { FileDescription } from '../../vfs/types.js';
+import { POLLIN, POLLOUT } from '../../vfs/wait-queue.js';
+import { startOf } from './common.js';
+
+/** open(2), openat(2), creat(2) after their arguments are sorted out. */
+function doOpen(task: Task, dirfd: number, pathIndex: number, address: number, flags: number, mode: number): number {
+  const waiting = task.state as FileDescription | null;
+  if (waiting) return finish(task, waiting, flags);
+  const path = task.pathArgument(pathIndex, address);
+  if (typeof path === 'number') return path;
+  const start = startOf(task, dirfd, path);
+  if (typeof start === 'number') return start;
+  const file = openAt(task, start, path, flags, mode);
+  return typeof file === 'number' ? file : finish(task, file, flags);
+}
+
+/** A FIFO waits for its other end (fifo(7)); everything else gets its descriptor at once. */
+function finish(task: Task, file: FileDescription, flags: number): number {
+  if (!(flags & O_NONBLOCK) && file.openPending?.()) {
+    if (task.signalPending()) {
+      file.release();
+      return -ERESTARTSYS;
+    }
+    task.setState(file);
+    task.waitOn(file.waitQueue, POLLIN | POLLOUT);
+    return task.park(Number.POSITIVE_INFINITY, -ERESTARTSYS);
+  }
+  const fd = task.files.install(file, (flags & O_CLOEXEC) !== 0, 0, task.rlimit(RLIMIT_NOFILE));
+  if (fd < 0) file.release();
+  return fd;
+}
+
+/** open implements Linux syscall open(2). */
+export function open(task: Task, args: SyscallArguments): number {
+  return doOpen(task, AT_FDCWD, 0, args[0], args[1] | 0, args[2] & 0o7777);
+}
+
+/** creat implements Linux syscall creat(2). */
+export function creat(task: Task, args: SyscallArguments): number {
+  return doOpen(task, AT_FDCWD, 0, args[0], O_CREAT | O_WRONLY | O_TRUNC, args[1] & 0o7777);
+}
+
+export { doOpen };

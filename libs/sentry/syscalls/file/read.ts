@@ -1,0 +1,43 @@
+import { EBADF, EINVAL, EOPNOTSUPP } from '../../abi/errno.js';
+import type { SyscallArguments, Task } from '../../kernel/types.js';
+import { Direction, guestIo, vectorIo } from '../../mm/io.js';
+import { fileOf, readable, readInto } from './common.js';
+
+/** read implements Linux syscall read(2). */
+export function read(task: Task, args: SyscallArguments): number {
+  const file = fileOf(task, args[0]);
+  if (!readable(file)) return -EBADF;
+  return readInto(task, file, guestIo(task.memory, args[1], args[2], Direction.ToGuest), -1);
+}
+
+/** pread64 implements Linux syscall pread64(2). */
+export function pread64(task: Task, args: SyscallArguments): number {
+  if (args[3] < 0) return -EINVAL;
+  const file = fileOf(task, args[0]);
+  if (!readable(file)) return -EBADF;
+  return readInto(task, file, guestIo(task.memory, args[1], args[2], Direction.ToGuest), args[3]);
+}
+
+function readVector(task: Task, args: SyscallArguments, offset: number): number {
+  const file = fileOf(task, args[0]);
+  if (!readable(file)) return -EBADF;
+  const io = vectorIo(task.memory, args[1], args[2] | 0, Direction.ToGuest);
+  return typeof io === 'number' ? io : readInto(task, file, io, offset);
+}
+
+/** readv implements Linux syscall readv(2). */
+export function readv(task: Task, args: SyscallArguments): number {
+  return readVector(task, args, -1);
+}
+
+/** preadv implements Linux syscall preadv(2). */
+export function preadv(task: Task, args: SyscallArguments): number {
+  return args[3] < 0 ? -EINVAL : readVector(task, args, args[3]);
+}
+
+/** preadv2 implements Linux syscall preadv2(2): offset -1 means the file's own position; RWF_* flags are not supported. */
+export function preadv2(task: Task, args: SyscallArguments): number {
+  if (args[5] !== 0) return -EOPNOTSUPP;
+  if (args[3] < -1) return -EINVAL;
+  return readVector(task, args, args[3]);
+}

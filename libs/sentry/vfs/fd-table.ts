@@ -1,4 +1,5 @@
 import { EBADF, EMFILE } from '../abi/errno.js';
+import { existingLocks } from './locks.js';
 import type { FdTable, FileDescription } from './types.js';
 
 /** Descriptor table of a process (shared by CLONE_FILES). */
@@ -8,8 +9,6 @@ export class DescriptorTable implements FdTable {
   private readonly marks: boolean[] = [];
   /** No descriptor below this is free. */
   private lowest = 0;
-  /** Called with each description that leaves the table (POSIX locks of the process on its inode go with it). */
-  onClose: ((description: FileDescription, table: DescriptorTable) => void) | null = null;
 
   get(fd: number): FileDescription | null {
     return fd >= 0 && fd < this.files.length ? this.files[fd] : null;
@@ -50,7 +49,6 @@ export class DescriptorTable implements FdTable {
 
   copy(): DescriptorTable {
     const copy = new DescriptorTable();
-    copy.onClose = this.onClose;
     copy.lowest = this.lowest;
     for (let fd = 0; fd < this.files.length; fd++) {
       const file = this.files[fd];
@@ -87,7 +85,8 @@ export class DescriptorTable implements FdTable {
   }
 
   private drop(description: FileDescription): void {
-    this.onClose?.(description, this);
+    // fcntl(2): closing any descriptor of a file drops the process's record locks on it.
+    existingLocks(description.inode)?.drop(this);
     description.release();
   }
 }

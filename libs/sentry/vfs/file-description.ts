@@ -2,6 +2,7 @@ import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../a
 import { O_APPEND, O_ASYNC, O_DIRECT, O_NOATIME, O_NONBLOCK } from '../abi/fcntl.js';
 import type { IoBuffer, Mappable } from '../mm/types.js';
 import type { Bytes } from '../platform/platform.js';
+import { existingLocks } from './locks.js';
 import type { Caller, CloseListener, DirectoryVisitor, FileDescription, Inode, Path, Stat } from './types.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, WaitQueue } from './wait-queue.js';
 
@@ -50,6 +51,7 @@ export abstract class BaseFileDescription implements FileDescription {
       listener.onClose(this);
       listener = next;
     }
+    existingLocks(this.inode)?.drop(this);
     this.close();
   }
 

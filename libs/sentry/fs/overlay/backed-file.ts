@@ -57,7 +57,11 @@ export abstract class BackedFile extends MemoryRegularFile {
   private load(index: number): number {
     const frame = this.data.ensure(index);
     if (frame < 0) return frame;
-    const failed = this.fill(frame * PAGE_SIZE, Math.min(PAGE_SIZE, this.length - index * PAGE_SIZE), index * PAGE_SIZE);
+    const failed = this.fill(
+      frame * PAGE_SIZE,
+      Math.min(PAGE_SIZE, this.length - index * PAGE_SIZE),
+      index * PAGE_SIZE,
+    );
     return failed || frame;
   }
 

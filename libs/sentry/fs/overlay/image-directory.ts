@@ -77,7 +77,9 @@ export class ImageDirectory extends MemoryDirectory {
   /** What the host has under this name; sockets, FIFOs and devices of the host are not shown. */
   private fetch(name: string): MemoryInode | undefined {
     const path = this.path === '' ? name : `${this.path}/${name}`;
-    return host.statAt(this.root, path, attributes) < 0 ? undefined : imageInode(this.fileSystem, this.root, path, attributes);
+    return host.statAt(this.root, path, attributes) < 0
+      ? undefined
+      : imageInode(this.fileSystem, this.root, path, attributes);
   }
 }
 
@@ -100,7 +102,12 @@ function setTimes(inode: MemoryInode, from: Float64Array): void {
 }
 
 /** The inode for a host object described by `from`; undefined for kinds that are not shown. */
-export function imageInode(fileSystem: MemoryFileSystem, root: HostFd, path: string, from: Float64Array): MemoryInode | undefined {
+export function imageInode(
+  fileSystem: MemoryFileSystem,
+  root: HostFd,
+  path: string,
+  from: Float64Array,
+): MemoryInode | undefined {
   let inode: MemoryInode;
   switch (from[StatField.Mode] & S_IFMT) {
     case S_IFDIR:

@@ -44,7 +44,8 @@ export class FileData {
       const frame = this.page(index);
       const run = this.runLength(index, frame, Math.ceil((size - at + inPage) / PAGE_SIZE), io.remaining + inPage);
       const wanted = Math.min(run * PAGE_SIZE - inPage, size - at);
-      const moved = frame === 0 ? io.putZeros(wanted) : io.put(this.allocator.bytes, frame * PAGE_SIZE + inPage, wanted);
+      const moved =
+        frame === 0 ? io.putZeros(wanted) : io.put(this.allocator.bytes, frame * PAGE_SIZE + inPage, wanted);
       if (moved === 0) break;
       at += moved;
     }
@@ -63,7 +64,11 @@ export class FileData {
       const frame = this.ensureRun(index, wantedPages);
       if (frame < 0) return io.done > before ? io.done - before : frame;
       const run = this.runLength(index, frame, wantedPages, end - at + inPage);
-      const moved = io.take(this.allocator.bytes, frame * PAGE_SIZE + inPage, Math.min(run * PAGE_SIZE - inPage, end - at));
+      const moved = io.take(
+        this.allocator.bytes,
+        frame * PAGE_SIZE + inPage,
+        Math.min(run * PAGE_SIZE - inPage, end - at),
+      );
       if (moved === 0) break;
       at += moved;
     }

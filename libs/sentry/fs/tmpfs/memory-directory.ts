@@ -26,7 +26,14 @@ export class MemoryDirectory extends MemoryInode {
   parentNumber: number;
   private removed = false;
 
-  constructor(fileSystem: MemoryFileSystem, number: number, mode: number, uid: number, gid: number, parentNumber = number) {
+  constructor(
+    fileSystem: MemoryFileSystem,
+    number: number,
+    mode: number,
+    uid: number,
+    gid: number,
+    parentNumber = number,
+  ) {
     super(fileSystem, number, S_IFDIR | (mode & 0o7777), uid, gid);
     this.links = 2;
     this.parentNumber = parentNumber;
@@ -95,7 +102,13 @@ export class MemoryDirectory extends MemoryInode {
 
   private newFile(mode: number, caller: Caller): MemoryRegularFile {
     const { fileSystem } = this;
-    return new MemoryRegularFile(fileSystem, fileSystem.nextNumber(), S_IFREG | (mode & 0o7777), caller.credentials.fsuid, this.group(caller));
+    return new MemoryRegularFile(
+      fileSystem,
+      fileSystem.nextNumber(),
+      S_IFREG | (mode & 0o7777),
+      caller.credentials.fsuid,
+      this.group(caller),
+    );
   }
 
   override mkdir(name: string, mode: number, caller: Caller): Inode | number {
@@ -104,7 +117,14 @@ export class MemoryDirectory extends MemoryInode {
     if (this.links >= LINK_MAX) return -EMLINK;
     const { fileSystem } = this;
     const inherited = (mode & 0o7777) | (this.mode & S_ISGID);
-    const child = new MemoryDirectory(fileSystem, fileSystem.nextNumber(), inherited, caller.credentials.fsuid, this.group(caller), this.number);
+    const child = new MemoryDirectory(
+      fileSystem,
+      fileSystem.nextNumber(),
+      inherited,
+      caller.credentials.fsuid,
+      this.group(caller),
+      this.number,
+    );
     return this.insert(name, child);
   }
 
@@ -116,14 +136,20 @@ export class MemoryDirectory extends MemoryInode {
     if (type === S_IFCHR || type === S_IFBLK) return -EPERM;
     if (type !== S_IFIFO && type !== S_IFSOCK) return -EINVAL;
     const { fileSystem } = this;
-    return this.insert(name, new SpecialFile(fileSystem, fileSystem.nextNumber(), mode, caller.credentials.fsuid, this.group(caller), rdev));
+    return this.insert(
+      name,
+      new SpecialFile(fileSystem, fileSystem.nextNumber(), mode, caller.credentials.fsuid, this.group(caller), rdev),
+    );
   }
 
   override symlink(name: string, target: string, caller: Caller): Inode | number {
     const refused = this.refuse(name);
     if (refused) return refused;
     const { fileSystem } = this;
-    return this.insert(name, new MemorySymlink(fileSystem, fileSystem.nextNumber(), target, caller.credentials.fsuid, this.group(caller)));
+    return this.insert(
+      name,
+      new MemorySymlink(fileSystem, fileSystem.nextNumber(), target, caller.credentials.fsuid, this.group(caller)),
+    );
   }
 
   override link(name: string, target: Inode): number {
@@ -198,7 +224,13 @@ export class MemoryDirectory extends MemoryInode {
     return 0;
   }
 
-  private exchange(name: string, moved: MemoryInode, newParent: MemoryDirectory, newName: string, other: MemoryInode | undefined): number {
+  private exchange(
+    name: string,
+    moved: MemoryInode,
+    newParent: MemoryDirectory,
+    newName: string,
+    other: MemoryInode | undefined,
+  ): number {
     if (!other) return -ENOENT;
     if (other === moved) return 0;
     this.take(name);

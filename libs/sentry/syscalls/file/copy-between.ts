@@ -23,14 +23,22 @@ interface Progress {
  * Moves up to `count` bytes. Offsets of -1 mean the file's own position. Waits for the output (and a pipe as input) unless
  * nonblocking. Bytes moved, -errno, or BLOCKED.
  */
-function move(task: Task, input: FileDescription, inOffset: number, output: FileDescription, outOffset: number, count: number): number {
+function move(
+  task: Task,
+  input: FileDescription,
+  inOffset: number,
+  output: FileDescription,
+  outOffset: number,
+  count: number,
+): number {
   const progress = (task.state as Progress | null) ?? { done: 0, left: null };
   while (progress.done < count || progress.left) {
     let bytes = progress.left;
     if (!bytes) {
       io.reset(chunk, 0, Math.min(CHUNK, count - progress.done));
       const got = inOffset < 0 ? input.read(io, task) : input.pread(io, inOffset + progress.done, task);
-      if (got === -EAGAIN && progress.done === 0 && !(input.flags & O_NONBLOCK)) return wait(task, progress, input, POLLIN);
+      if (got === -EAGAIN && progress.done === 0 && !(input.flags & O_NONBLOCK))
+        return wait(task, progress, input, POLLIN);
       if (got <= 0) return progress.done > 0 ? progress.done : got;
       bytes = chunk.subarray(0, got);
     }

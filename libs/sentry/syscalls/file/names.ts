@@ -1,9 +1,14 @@
 /** Calls that make, remove and move names. */
+import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV } from '../../abi/errno.js';
 import {
-  EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV,
-} from '../../abi/errno.js';
-import {
-  AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, W_OK, X_OK,
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  W_OK,
+  X_OK,
 } from '../../abi/fcntl.js';
 import { S_IFBLK, S_IFCHR, S_IFMT } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
@@ -168,7 +173,16 @@ export function symlinkat(task: Task, args: SyscallArguments): number {
   return doSymlink(task, args[0], args[1] | 0, 2, args[2]);
 }
 
-function doLink(task: Task, oldDirfd: number, oldIndex: number, oldAddress: number, newDirfd: number, newIndex: number, newAddress: number, flags: number): number {
+function doLink(
+  task: Task,
+  oldDirfd: number,
+  oldIndex: number,
+  oldAddress: number,
+  newDirfd: number,
+  newIndex: number,
+  newAddress: number,
+  flags: number,
+): number {
   const path = task.pathArgument(oldIndex, oldAddress);
   if (typeof path === 'number') return path;
   const place = placeAt(task, oldDirfd, path, (flags & AT_SYMLINK_FOLLOW) !== 0, (flags & AT_EMPTY_PATH) !== 0);
@@ -205,7 +219,16 @@ function contains(above: DentryNode, node: DentryNode): boolean {
   return false;
 }
 
-function doRename(task: Task, oldDirfd: number, oldIndex: number, oldAddress: number, newDirfd: number, newIndex: number, newAddress: number, flags: number): number {
+function doRename(
+  task: Task,
+  oldDirfd: number,
+  oldIndex: number,
+  oldAddress: number,
+  newDirfd: number,
+  newIndex: number,
+  newAddress: number,
+  flags: number,
+): number {
   if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
   if (flags === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
   const from = parentOf(task, oldDirfd, oldIndex, oldAddress);
@@ -230,7 +253,14 @@ function doRename(task: Task, oldDirfd: number, oldIndex: number, oldAddress: nu
   return 0;
 }
 
-function checkRename(task: Task, from: LastComponent, to: LastComponent, moved: DentryNode, existing: DentryNode | null, flags: number): number {
+function checkRename(
+  task: Task,
+  from: LastComponent,
+  to: LastComponent,
+  moved: DentryNode,
+  existing: DentryNode | null,
+  flags: number,
+): number {
   const movedIsDirectory = isDirectory(moved.inode);
   if (!movedIsDirectory && (from.trailingSlash || (to.trailingSlash && !existing))) return -ENOTDIR;
   if (to.parent.deleted) return -ENOENT;

@@ -29,7 +29,14 @@ function copyStat(task: Task, address: number): number {
   return task.memory.writeStruct(address, STAT_BYTES) ? 0 : -EFAULT;
 }
 
-function statPath(task: Task, dirfd: number, pathIndex: number, args: SyscallArguments, address: number, flags: number): number {
+function statPath(
+  task: Task,
+  dirfd: number,
+  pathIndex: number,
+  args: SyscallArguments,
+  address: number,
+  flags: number,
+): number {
   const path = task.pathArgument(pathIndex, args[pathIndex]);
   if (typeof path === 'number') return path;
   if (path === '' && flags & AT_EMPTY_PATH && dirfd !== AT_FDCWD) return statFd(task, dirfd, address);

@@ -1,5 +1,16 @@
 /** Extended attributes: user., trusted. and security. names on files in memory. */
-import { E2BIG, EACCES, EBADF, EFAULT, EINVAL, ENAMETOOLONG, EOPNOTSUPP, EPERM, ERANGE, EROFS } from '../../abi/errno.js';
+import {
+  E2BIG,
+  EACCES,
+  EBADF,
+  EFAULT,
+  EINVAL,
+  ENAMETOOLONG,
+  EOPNOTSUPP,
+  EPERM,
+  ERANGE,
+  EROFS,
+} from '../../abi/errno.js';
 import { AT_FDCWD, O_PATH, R_OK, W_OK } from '../../abi/fcntl.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { compile, runGuest, useGuests } from './harness.js';
+
+useGuests();
+
+/** After every attack the next run on the same pool must be as good as new. */
+async function expectWhole(): Promise<void> {
+  const next = await runGuest({ argv: ['/bin/echo', 'still here'] });
+  expect(next.stdout).toBe('still here\n');
+  expect(next.report.reason).toBe('exited');
+}
+
+describe('limits end a run from outside the guest', () => {
+  it('while(1); ends as cpu_exceeded', async () => {
+    const guest = await runGuest({ argv: ['./spin'], files: { spin: compile('spin.c') }, limits: { cpuTimeMs: 300 } });
+    expect(guest.report.reason).toBe('cpu_exceeded');
+    expect(guest.report.usage.cpuMs).toBeGreaterThanOrEqual(280);
+    await expectWhole();
+  });
+
+  it('a spinning guest that blocks every signal ends as timed_out at the wall limit', async () => {
+    const guest = await runGuest({
+      argv: ['./spin', 'block'],
+      files: { spin: compile('spin.c') },
+      limits: { wallTimeMs: 500, cpuTimeMs: 60_000 },
+    });
+    expect(guest.report.reason).toBe('timed_out');
+    await expectWhole();
+  });
+
+  it('sleeping for ever ends as timed_out', async () => {
+    const guest = await runGuest({ argv: ['/bin/sleep', 'infinity'], limits: { wallTimeMs: 300 } });
+    expect(guest.report.reason).toBe('timed_out');
+    await expectWhole();
+  });
+
+  it('a memory bomb ends as memory_exceeded', async () => {
+    const guest = await runGuest({
+      argv: ['./membomb'],
+      files: { membomb: compile('membomb.c') },
+      limits: { memoryBytes: 64 * 1024 ** 2 },
+    });
+    expect(guest.report.reason).toBe('memory_exceeded');
+    expect(guest.report.usage.memoryPeakBytes).toBeLessThanOrEqual(64 * 1024 ** 2);
+    await expectWhole();
+  });
+
+  it('a file bomb gets ENOSPC and the run goes on', async () => {
+    const guest = await runGuest({
+      argv: ['/bin/sh', '-c', 'head -c 200M /dev/zero > big; echo status $?; rm big; echo small > ok && cat ok'],
+      limits: { memoryBytes: 96 * 1024 ** 2 },
+    });
+    expect(guest.stdout).toBe('status 1\nsmall\n');
+    expect(guest.stderr).toContain('No space left on device');
+    await expectWhole();
+  });
+
+  it('a file over the file limit gets SIGXFSZ', async () => {
+    const guest = await runGuest({
+      argv: ['/bin/bash', '-c', 'head -c 3M /dev/zero > big; echo status $?; stat -c %s big'],
+      limits: { fileBytes: 1024 ** 2 },
+    });
+    expect(guest.stdout).toBe(`status ${128 + 25}\n${1024 ** 2}\n`);
+  });
+
+  it('a fork bomb meets EAGAIN at the task limit and ends at the wall limit', async () => {
+    const guest = await runGuest({
+      argv: ['./forkbomb'],
+      files: { forkbomb: compile('forkbomb.c') },
+      limits: { processes: 32, wallTimeMs: 1500, cpuTimeMs: 60_000 },
+    });
+    expect(guest.report.reason).toBe('timed_out');
+    expect(guest.stdout).toContain('fork: Resource temporarily unavailable');
+    await expectWhole();
+  });
+
+  it('a thread bomb meets EAGAIN at the task limit', async () => {
+    const guest = await runGuest({
+      argv: [
+        '/usr/bin/python3',
+        '-c',
+        'import threading,time\nn=0\ntry:\n  while True:\n    threading.Thread(target=time.sleep,args=(9,),daemon=True).start(); n+=1\nexcept RuntimeError as e: print(n, e, flush=True)\nimport os; os._exit(0)',
+      ],
+      limits: { processes: 20 },
+    });
+    expect(guest.stdout).toBe("19 can't start new thread\n");
+    await expectWhole();
+  });
+
+  it('an endless yes ends as output_exceeded with exactly the limit delivered', async () => {
+    const guest = await runGuest({ argv: ['/usr/bin/yes'], limits: { outputBytes: 100_000 } });
+    expect(guest.report.reason).toBe('output_exceeded');
+    expect(guest.stdoutBytes.length).toBe(100_000);
+    await expectWhole();
+  });
+
+  it('too many open files give EMFILE', async () => {
+    const guest = await runGuest({
+      argv: [
+        '/usr/bin/python3',
+        '-c',
+        'l=[]\ntry:\n  while True: l.append(open("/dev/null"))\nexcept OSError as e: print(e.errno, len(l)+3)',
+      ],
+      limits: { openFiles: 64 },
+    });
+    expect(guest.stdout).toBe('24 64\n');
+  });
+});
+
+describe('how a run ends', () => {
+  it('an absent program: exit 127 and a detail that names it', async () => {
+    const guest = await runGuest({ argv: ['no-such-program'] });
+    expect(guest.report).toMatchObject({ reason: 'exited', exitCode: 127 });
+    expect(guest.report.detail).toContain('no-such-program');
+  });
+
+  it('a signal', async () => {
+    const guest = await runGuest({ argv: ['/bin/sh', '-c', 'kill -SEGV $$'] });
+    expect(guest.report).toMatchObject({ reason: 'signaled', signal: 'SIGSEGV', exitCode: null });
+  });
+
+  it('children that outlive the first process are ended with it', async () => {
+    const guest = await runGuest({
+      argv: ['/bin/sh', '-c', 'sleep 1000 & (trap "" HUP TERM; while :; do :; done) & echo bye'],
+    });
+    expect(guest.report).toMatchObject({ reason: 'exited', exitCode: 0 });
+    expect(guest.stdout).toBe('bye\n');
+  });
+});

@@ -10,6 +10,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, '..', '..', 'build');
 const headers = createRequire(import.meta.url)('node-api-headers').include_dir;
 const compiler = process.env.CC ?? 'cc';
+/** Bound at load: a stub calls the C library when the linker's own data is no longer there (ptrace.c). */
+const bound = '-Wl,-z,now';
 const warnings = ['-std=gnu17', '-O2', '-g', '-Wall', '-Wextra'];
 
 /** Sources that are no part of the addon. */
@@ -18,11 +20,11 @@ const sources = readdirSync(here).filter((name) => name.endsWith('.c') && !alone
 const shared = readdirSync(here).filter((name) => name.endsWith('.h') || name === 'build.mjs');
 
 const targets = [
-  { file: 'cordon.node', sources, flags: ['-shared', '-fPIC', `-I${headers}`] },
+  { file: 'cordon.node', sources, flags: ['-shared', '-fPIC', bound, `-I${headers}`] },
   {
     file: 'zygote-shim.so',
     sources: ['zygote-shim.c'],
-    flags: ['-shared', '-fPIC', '-fvisibility=hidden'],
+    flags: ['-shared', '-fPIC', bound, '-fvisibility=hidden'],
     libraries: ['-ldl'],
   },
   { file: 'cordon-launch', sources: ['launch.c'], flags: [] },

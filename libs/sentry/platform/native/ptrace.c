@@ -5,6 +5,7 @@
  * All state is static: one Sentry per process. It is created in the process that uses it (after the zygote's fork).
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -263,7 +264,27 @@ static int wait_stop(pid_t tid) {
   }
 }
 
+/*
+ * A forked Sentry forks once more, for its template stub, which needs nothing of the JavaScript heap: left out, its page
+ * tables are neither copied nor made copy-on-write again. Only below the libraries, where stack, thread pointer and code
+ * are not; and only in a Sentry, since a process that spawns programs would break.
+ */
+static void keep_heap_from_stub(void) {
+  const volatile int *forked = dlsym(RTLD_DEFAULT, "cordon_forked");
+  if (!forked || !*forked) return;
+  const uintptr_t first = 0x10000, margin = 64ul << 20;
+  uintptr_t needed[] = {(uintptr_t)cordon_stub_start, (uintptr_t)dlsym(RTLD_DEFAULT, "prctl"),
+                        (uintptr_t)__builtin_thread_pointer(), (uintptr_t)&first};
+  uintptr_t low = needed[0];
+  for (size_t i = 1; i < sizeof needed / sizeof *needed; i++)
+    if (needed[i] < low) low = needed[i];
+  if (low < first + margin) return;
+  /* Raw: the zygote's shim drops this advice. ENOMEM for holes comes after the rest was done. */
+  syscall(SYS_madvise, first, (low - margin - first) & ~0xffful, MADV_DONTFORK);
+}
+
 static int start_template(void) {
+  keep_heap_from_stub();
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) return -errno;
   if (pid == 0) become_stub();

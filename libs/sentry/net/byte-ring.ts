@@ -104,6 +104,12 @@ export class ByteRing {
     this.shrink();
   }
 
+  /** Takes back the last `count` bytes written (a message that did not fit whole). */
+  unwrite(count: number): void {
+    this.length -= count;
+    this.shrink();
+  }
+
   clear(): void {
     this.length = 0;
     this.shrink();

@@ -8,6 +8,9 @@ export class FrameReader {
   private chunks: Buffer[] = [];
   private buffered = 0;
 
+  /** `payloadMax`: bytes; a longer frame is malformed. */
+  constructor(private readonly payloadMax = FRAME_PAYLOAD_MAX) {}
+
   /** Takes the next bytes of the stream. */
   push(chunk: Buffer): void {
     this.chunks.push(chunk);
@@ -23,7 +26,7 @@ export class FrameReader {
   next(): { type: number; payload: Buffer } | null {
     if (this.buffered < FRAME_HEADER_BYTES) return null;
     const length = this.header().readUInt32LE(0);
-    if (length > FRAME_PAYLOAD_MAX) throw new RangeError(`a frame of ${length} bytes`);
+    if (length > this.payloadMax) throw new RangeError(`a frame of ${length} bytes`);
     const whole = FRAME_HEADER_BYTES + length;
     if (this.buffered < whole) return null;
     const first = this.chunks.length === 1 || this.chunks[0].length >= whole ? this.chunks[0] : this.join();

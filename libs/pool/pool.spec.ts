@@ -142,6 +142,19 @@ describe('a pool', () => {
     expect(report).toMatchObject({ reason: 'timed_out', platform: 'stand-in' });
   });
 
+  it('kills a Sentry that has reported and does not go', async () => {
+    await until(() => sentries(pool).length === 2, 'two spares');
+    expect((await run(pool, ['lingers'])).report.reason).toBe('exited');
+    await until(() => pool.stats().running === 0 && sentries(pool).length === 2, 'it is gone');
+  });
+
+  it('does not take more output from a Sentry than the run may have', async () => {
+    const { report, stdout } = await run(pool, ['flood', String(8 << 20)], { outputBytes: 1 << 20 });
+    expect(report.reason).toBe('error');
+    expect(report.detail).toContain('output');
+    expect(stdout.length).toBeLessThanOrEqual((1 << 20) + (1 << 16));
+  });
+
   it('cancels at any time', async () => {
     const running = pool.run(spec(['until-killed']), { started: () => running.cancel() });
     expect((await running.ended).reason).toBe('canceled');

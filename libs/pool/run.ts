@@ -28,6 +28,8 @@ const SENTRY_CPU_MARGIN_SECONDS = 5;
 const BOOT_JSON_MAX = 4 * 1024 * 1024;
 /** What a timer can hold. */
 const WALL_TIME_MAX_MS = 2 ** 31 - 10_000;
+/** The Sentry counts; this only has to catch one that does not. */
+const OUTPUT_SLACK_BYTES = 64 * 1024;
 /** Sentries a run may lose before its guest has begun. */
 const ATTEMPTS = 2;
 const LOG_LINES_KEPT = 5;
@@ -83,6 +85,7 @@ export class Run implements RunHandle {
   /** Why the pool ended the run from outside, if it did. */
   private killedFor: EndReason | null = null;
   private failed = false;
+  private outputBytes = 0;
   private deadline: NodeJS.Timeout | null = null;
   private grace: NodeJS.Timeout | null = null;
   private startedAt = 0;
@@ -196,8 +199,10 @@ export class Run implements RunHandle {
   private dispatch(type: number, payload: Buffer): void | Promise<void> {
     switch (type) {
       case FrameType.Stdout:
+        this.count(payload.length);
         return this.handlers.stdout?.(payload);
       case FrameType.Stderr:
+        this.count(payload.length);
         return this.handlers.stderr?.(payload);
       case FrameType.Audit:
         return this.handlers.audit?.(this.audit.decode(payload));
@@ -211,6 +216,13 @@ export class Run implements RunHandle {
       default:
         return this.logged(`unknown frame type ${type}`);
     }
+  }
+
+  /** The Sentry keeps the output limit; one that does not is no Sentry of ours any more. */
+  private count(bytes: number): void {
+    this.outputBytes += bytes;
+    if (this.outputBytes > this.spec.limits.outputBytes + OUTPUT_SLACK_BYTES)
+      throw new Error('more output than the limit allows');
   }
 
   /** What the Sentry sent cannot be understood, or a handler failed: this run is over, nothing else. */

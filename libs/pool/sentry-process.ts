@@ -7,6 +7,8 @@ import type { ChildExit, ZygoteProcess } from './zygote-process.js';
 /** What a Sentry says, frame by frame. Returning a promise holds its socket back until that settles. */
 export type FrameListener = (type: number, payload: Buffer) => void | Promise<void>;
 
+/** A Sentry's frames are cut to its output buffer, which is far smaller. */
+const PAYLOAD_MAX = 4 * 1024 * 1024;
 /** How long a child's exit report may lag behind the end of its channel. */
 const EXIT_REPORT_TIMEOUT_MS = 2_000;
 
@@ -20,7 +22,7 @@ export class SentryProcess {
   lastDetail = '';
   private readonly id: number;
   private readonly socket: Socket;
-  private readonly reader = new FrameReader();
+  private readonly reader = new FrameReader(PAYLOAD_MAX);
   private listener: FrameListener = () => {};
   private onEnded: (exit: ChildExit) => void = () => {};
   private exit: ChildExit | null = null;

@@ -126,6 +126,10 @@ export const programs = {
       if (type === Frame.Kill) return end(JSON.parse(payload.toString()));
     }
   },
+  lingers: () => {
+    end();
+    for (;;);
+  },
   garbage: () => {
     writeSync(CHANNEL, Buffer.from('ffffffff42', 'hex'));
     for (;;);

@@ -37,6 +37,8 @@ export interface CloneRequest {
   parentTid: number;
   childTid: number;
   exitSignal: number;
+  /** The new process's exit queue, when a pidfd waits on it already; null = a new one. */
+  exitQueue: WaitQueue | null;
 }
 
 /** -EINVAL or -EPERM for flags that do not go together or are not for guests (clone(2), "ERRORS"). */
@@ -166,6 +168,7 @@ function newGroup(parent: Task, request: CloneRequest, pid: number): ThreadGroup
     handlers,
     parent.kernel.clock.monotonic(),
     flags & CLONE_PARENT ? from.exitSignal : request.exitSignal,
+    request.exitQueue ?? new WaitQueue(),
   );
   group.executable = from.executable;
   group.dumpable = from.dumpable;

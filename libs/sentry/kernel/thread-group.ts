@@ -36,7 +36,6 @@ export class ThreadGroup implements ThreadGroupView {
   readonly signalQueue = new WaitQueue();
   /** Woken when a child changes state: wait4(2), waitid(2). */
   readonly childQueue = new WaitQueue();
-  readonly exitQueue = new WaitQueue();
   /** Woken when a thread exits: execve(2) waits until it is alone. */
   readonly threadQueue = new WaitQueue();
 
@@ -71,6 +70,8 @@ export class ThreadGroup implements ThreadGroupView {
     public handlers: SignalHandlers,
     readonly startTime: Nanoseconds,
     exitSignal: number,
+    /** Woken (POLLIN) when the process ends: pidfds. */
+    readonly exitQueue = new WaitQueue(),
   ) {
     this.exitSignal = exitSignal;
     processGroup.members.add(this);

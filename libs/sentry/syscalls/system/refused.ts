@@ -8,7 +8,6 @@ const MESSAGES = 'ENOSYS: no System V message queues';
 const POSIX_MESSAGES = 'ENOSYS: no POSIX message queues';
 const LANDLOCK = 'EOPNOTSUPP: as a kernel with Landlock disabled at boot';
 const MOUNT_API = 'ENOSYS: no new mount interface; callers fall back to mount(2)';
-const HANDLES = 'EOPNOTSUPP: no file handles';
 const GONE = 'ENOSYS: Linux has none any more either';
 const PROTECTION_KEYS = 'ENOSYS: no memory protection keys';
 
@@ -94,13 +93,6 @@ export const refusedRows: readonly SyscallRow[] = [
   refused('fsmount', 'fs_fd:fd flags:hex ms_flags:hex', ENOSYS, MOUNT_API),
   refused('fspick', 'dirfd:dirfd path:path flags:hex', ENOSYS, MOUNT_API),
   refused('mount_setattr', 'dirfd:dirfd path:path flags:hex uattr:address usize:size', ENOSYS, MOUNT_API),
-  refused(
-    'name_to_handle_at',
-    'dirfd:dirfd pathname:path handle:address mount_id:address flags:hex',
-    EOPNOTSUPP,
-    HANDLES,
-  ),
-  refused('open_by_handle_at', 'mount_fd:fd handle:address flags:open-flags', EPERM, 'EPERM: no file handles'),
   refused('lookup_dcookie', 'cookie:hex buffer:address len:size', ENOSYS, GONE),
   refused('memfd_secret', 'flags:hex', ENOSYS, 'ENOSYS: as with secretmem disabled'),
   refused('map_shadow_stack', 'addr:address size:size flags:hex', EOPNOTSUPP, 'EOPNOTSUPP: no shadow stacks'),

@@ -1,8 +1,10 @@
 import { EFAULT, ENOTTY } from '../abi/errno.js';
+import { O_RDWR } from '../abi/fcntl.js';
 import { FIOGETOWN, FIONREAD, FIOSETOWN, SIOCATMARK, SIOCGPGRP, SIOCOUTQ, SIOCSPGRP } from '../abi/ioctl.js';
+import { S_IFSOCK } from '../abi/stat.js';
 import type { IoBuffer } from '../mm/types.js';
 import type { Nanoseconds } from '../platform/platform.js';
-import { AnonymousFile, AnonymousInode, O_RDWR, PSEUDO_FILE_SYSTEMS, S_IFSOCK } from '../vfs/anonymous-file.js';
+import { AnonymousFile, AnonymousInode, PSEUDO_FILE_SYSTEMS } from '../vfs/anonymous-file.js';
 import type { Caller } from '../vfs/types.js';
 import { interfaceIoctl } from './interfaces.js';
 import { Received, type Socket, SocketAddress, type SocketCaller } from './socket.js';
@@ -73,7 +75,7 @@ export class SocketFile extends AnonymousFile {
     return own === -ENOTTY ? interfaceIoctl(request, argument, memory, this.networkUp) : own;
   }
 
-  protected close(): void {
+  protected override close(): void {
     this.socket.close();
   }
 }

@@ -1,7 +1,8 @@
 import { EP_MAX_NESTS, EPOLL_EVENT_SIZE, EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP } from '../../abi/epoll.js';
 import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, EPERM } from '../../abi/errno.js';
+import { O_RDWR } from '../../abi/fcntl.js';
 import type { GuestMemory } from '../../mm/types.js';
-import { AnonymousFile, anonymousPath, O_RDWR } from '../../vfs/anonymous-file.js';
+import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
 import type { CloseListener, FileDescription } from '../../vfs/types.js';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, WaitEntry, type Waiter } from '../../vfs/wait-queue.js';
 
@@ -181,7 +182,7 @@ export class EpollFile extends AnonymousFile {
       }
   }
 
-  protected close(): void {
+  protected override close(): void {
     for (let item of this.items.values())
       for (;;) {
         const next = item.nextSameFd;

@@ -1,7 +1,8 @@
 import { EFD_NONBLOCK, EFD_SEMAPHORE } from '../../abi/epoll.js';
 import { EAGAIN, EFAULT, EINVAL } from '../../abi/errno.js';
+import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.js';
 import type { IoBuffer } from '../../mm/types.js';
-import { AnonymousFile, anonymousPath, O_NONBLOCK, O_RDWR } from '../../vfs/anonymous-file.js';
+import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
 import type { Caller } from '../../vfs/types.js';
 import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../vfs/wait-queue.js';
 
@@ -71,5 +72,5 @@ export class EventFile extends AnonymousFile {
     return events;
   }
 
-  protected close(): void {}
+  protected override close(): void {}
 }

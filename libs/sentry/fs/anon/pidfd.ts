@@ -1,5 +1,6 @@
+import { O_RDWR } from '../../abi/fcntl.js';
 import type { ThreadGroup } from '../../kernel/types.js';
-import { AnonymousFile, anonymousPath, O_RDWR } from '../../vfs/anonymous-file.js';
+import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
 import { POLLIN, POLLRDNORM, type WaitQueue } from '../../vfs/wait-queue.js';
 
 /** pidfd_open(2), CLONE_PIDFD: names a process for good. Readable once it has ended. */
@@ -18,7 +19,7 @@ export class PidFile extends AnonymousFile {
     return state === 'zombie' || state === 'dead' ? POLLIN | POLLRDNORM : 0;
   }
 
-  protected close(): void {
+  protected override close(): void {
     this.group = null;
   }
 }

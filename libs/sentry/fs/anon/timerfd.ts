@@ -1,9 +1,10 @@
 import { TFD_IOC_SET_TICKS, TFD_NONBLOCK } from '../../abi/epoll.js';
 import { EAGAIN, EFAULT, EINVAL, ENOTTY } from '../../abi/errno.js';
+import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.js';
 import type { Kernel, Timer } from '../../kernel/types.js';
 import type { IoBuffer } from '../../mm/types.js';
 import type { Nanoseconds } from '../../platform/platform.js';
-import { AnonymousFile, anonymousPath, O_NONBLOCK, O_RDWR } from '../../vfs/anonymous-file.js';
+import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
 import type { Caller } from '../../vfs/types.js';
 import { POLLIN, POLLRDNORM } from '../../vfs/wait-queue.js';
 
@@ -83,7 +84,7 @@ export class TimerFile extends AnonymousFile {
     return this.ticks;
   }
 
-  protected close(): void {
+  protected override close(): void {
     this.timer.cancel();
   }
 

@@ -1,21 +1,14 @@
 import { EAGAIN, EBUSY, EFAULT, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE } from '../../abi/errno.js';
+import { O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.js';
 import { FIONREAD } from '../../abi/ioctl.js';
+import { S_IFIFO } from '../../abi/stat.js';
 import type { IoBuffer } from '../../mm/types.js';
 import { ByteRing } from '../../net/byte-ring.js';
 import { bufferSize, MAX_BUFFER, MIN_BUFFER } from '../../net/kernel-buffers.js';
-import {
-  AnonymousFile,
-  AnonymousInode,
-  O_ACCMODE,
-  O_DIRECT,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_WRONLY,
-  PSEUDO_FILE_SYSTEMS,
-  S_IFIFO,
-} from '../../vfs/anonymous-file.js';
-import type { Caller, FileDescription, Path } from '../../vfs/types.js';
+import { AnonymousFile, AnonymousInode, PSEUDO_FILE_SYSTEMS } from '../../vfs/anonymous-file.js';
+import type { Caller, FileDescription, Inode, Path } from '../../vfs/types.js';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, WaitQueue } from '../../vfs/wait-queue.js';
+import { registerFifo } from '../tmpfs/special-file.js';
 
 /** Writes of up to this many bytes never mix with others (pipe(7)). */
 export const PIPE_BUF = 4096;
@@ -193,12 +186,22 @@ export class PipeFile extends AnonymousFile {
       : this.pipe.readers === 0 && this.pipe.readerOpens === this.seenOpens;
   }
 
+  /** fcntl(F_SETPIPE_SZ): see Pipe.resize. Beyond PIPE_MAX_SIZE not even CAP_SYS_RESOURCE helps here. */
+  setPipeSize(bytes: number): number {
+    return this.pipe.resize(bytes);
+  }
+
+  /** fcntl(F_GETPIPE_SZ): capacity in bytes. */
+  getPipeSize(): number {
+    return this.pipe.ring.capacity;
+  }
+
   override ioctl(request: number, argument: number, caller: Caller): number {
     if (request !== FIONREAD) return -ENOTTY;
     return caller.memory.writeU32(argument, this.pipe.ring.length) ? 0 : -EFAULT;
   }
 
-  protected close(): void {
+  protected override close(): void {
     const pipe = this.pipe;
     if (this.reads) pipe.readers--;
     if (this.writes) pipe.writers--;
@@ -246,3 +249,15 @@ export function openFifo(pipe: Pipe, path: Path, flags: number, named = true): P
   pipe.waitQueue.wake(POLLIN | POLLOUT);
   return file;
 }
+
+/** Pipes of named FIFOs, for as long as somebody has one open. */
+const namedPipes = new WeakMap<Inode, Pipe>();
+
+registerFifo((inode, path, flags) => {
+  let pipe = namedPipes.get(inode);
+  if (!pipe) {
+    pipe = new Pipe();
+    namedPipes.set(inode, pipe);
+  }
+  return openFifo(pipe, path, flags);
+});

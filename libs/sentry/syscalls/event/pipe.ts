@@ -1,7 +1,7 @@
 import { EFAULT, EINVAL } from '../../abi/errno.js';
+import { O_CLOEXEC, O_DIRECT, O_NONBLOCK } from '../../abi/fcntl.js';
 import { createPipe } from '../../fs/pipe/pipe.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
-import { O_CLOEXEC, O_DIRECT, O_NONBLOCK } from '../../vfs/anonymous-file.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { installFile } from './support.js';
 

@@ -1,8 +1,9 @@
 import { EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from '../../abi/errno.js';
+import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { Nanoseconds } from '../../platform/platform.js';
 import { POLLERR, POLLHUP, POLLNVAL } from '../../vfs/wait-queue.js';
-import { applySignalMask, deadlineOf, RLIMIT_NOFILE, readTimespec, writeRemaining } from './support.js';
+import { applySignalMask, deadlineOf, readTimespec, writeRemaining } from './support.js';
 
 /** `struct pollfd`: s32 fd, s16 events, s16 revents. */
 const POLLFD_SIZE = 8;

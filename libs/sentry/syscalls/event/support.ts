@@ -1,10 +1,11 @@
 /** What the calls of this family share: descriptor installation, timeouts, temporary signal masks. */
 import { EFAULT, EINVAL } from '../../abi/errno.js';
+import { RLIMIT_NOFILE } from '../../abi/resource.js';
+import { UNBLOCKABLE_MASK } from '../../abi/signal.js';
 import type { Task } from '../../kernel/types.js';
 import type { Nanoseconds } from '../../platform/platform.js';
 import type { FileDescription } from '../../vfs/types.js';
 
-export const RLIMIT_NOFILE = 7;
 const NANOSECONDS_PER_SECOND = 1e9;
 
 /** Gives the description (one reference, taken over in any case) a number, or -EMFILE. */
@@ -57,6 +58,6 @@ export function applySignalMask(task: Task, address: number, size: number): numb
   const low = task.memory.readU32(address);
   const high = task.memory.readU32(address + 4);
   if (Number.isNaN(low) || Number.isNaN(high)) return -EFAULT;
-  task.setTemporarySignalMask(low, high);
+  task.setTemporarySignalMask(low & ~UNBLOCKABLE_MASK, high);
   return 0;
 }

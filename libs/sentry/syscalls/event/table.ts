@@ -1,9 +1,11 @@
 import { full, partial, type SyscallRow } from '../row.js';
 import { epollCreate, epollCreate1, epollCtl, epollPwait, epollPwait2, epollWait } from './epoll.js';
 import { eventfd, eventfd2 } from './eventfd.js';
+import { inotifyAddWatch, inotifyInit, inotifyInit1, inotifyRmWatch } from './inotify.js';
 import { pipe, pipe2 } from './pipe.js';
 import { poll, ppoll } from './poll.js';
 import { pselect6, select } from './select.js';
+import { signalfd, signalfd4 } from './signalfd.js';
 import { timerfdCreate, timerfdGettime, timerfdSettime } from './timerfd.js';
 
 /** System calls of the event family: one row each. */
@@ -42,4 +44,27 @@ export const eventRows: readonly SyscallRow[] = [
     'TFD_TIMER_CANCEL_ON_SET is accepted and never cancels: the clock of a sandbox is not set',
   ),
   full('timerfd_gettime', 'fd:fd value:itimerspec-out', timerfdGettime),
+  partial(
+    'signalfd',
+    'fd:fd mask:sigset sizemask:size',
+    signalfd,
+    'readiness is that of the process that made the descriptor, also after fork',
+    { result: 'fd' },
+  ),
+  partial(
+    'signalfd4',
+    'fd:fd mask:sigset sizemask:size flags:signalfd-flags',
+    signalfd4,
+    'readiness is that of the process that made the descriptor, also after fork',
+    { result: 'fd' },
+  ),
+  full('inotify_init', '', inotifyInit, { result: 'fd' }),
+  full('inotify_init1', 'flags:inotify-flags', inotifyInit1, { result: 'fd' }),
+  partial(
+    'inotify_add_watch',
+    'fd:fd pathname:path mask:inotify-mask',
+    inotifyAddWatch,
+    'IN_DELETE_SELF comes with the unlink, also while the file is open or has other names',
+  ),
+  full('inotify_rm_watch', 'fd:fd wd:int', inotifyRmWatch),
 ];

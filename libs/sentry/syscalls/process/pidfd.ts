@@ -1,5 +1,6 @@
 import { CAP_KILL } from '../../abi/capability.js';
 import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../../abi/errno.js';
+import { O_NONBLOCK } from '../../abi/fcntl.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { SI_TKILL, SI_USER, SIGRTMAX } from '../../abi/signal.js';
 import { PidFile } from '../../fs/anon/pidfd.js';
@@ -9,7 +10,6 @@ import { sendToGroup } from '../../kernel/signals/send.js';
 import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { SyscallArguments } from '../../kernel/types.js';
-import { O_NONBLOCK } from '../../vfs/anonymous-file.js';
 import { readSignalInfo } from '../signal/support.js';
 
 /** pidfd_open implements Linux syscall pidfd_open(2): processes only, not threads. */

@@ -1,4 +1,5 @@
 import { EAGAIN, EBADF, EFAULT, EINVAL, ESRCH } from '../../abi/errno.js';
+import { O_NONBLOCK } from '../../abi/fcntl.js';
 import { SIGCHLD } from '../../abi/signal.js';
 import {
   __WALL,
@@ -19,7 +20,6 @@ import { PidFile } from '../../fs/anon/pidfd.js';
 import type { Task } from '../../kernel/task.js';
 import { BLOCKED, type SyscallArguments } from '../../kernel/types.js';
 import { waitForChild, waitResult } from '../../kernel/wait.js';
-import { O_NONBLOCK } from '../../vfs/anonymous-file.js';
 import { writeUsage } from './rusage.js';
 
 const INT_MIN = -0x80000000;

@@ -1,16 +1,14 @@
 /** Unix sockets' names in the file system: bind(2) makes an inode, connect(2) and sendto(2) look for one. */
 import { EADDRINUSE, ECONNREFUSED, EINVAL, ENOENT, EROFS } from '../../abi/errno.js';
 import { W_OK, X_OK } from '../../abi/fcntl.js';
+import { S_IFMT, S_IFSOCK } from '../../abi/stat.js';
 import type { Task } from '../../kernel/types.js';
 import type { Socket, SocketAddress } from '../../net/socket.js';
 import { parseUnixAddress } from '../../net/unix/unix-name.js';
 import type { UnixSocket } from '../../net/unix/unix-socket.js';
-import { S_IFSOCK } from '../../vfs/anonymous-file.js';
 import { notifyCreate } from '../../vfs/notify.js';
 import { badLastName, resolve, resolveParent } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
-
-const S_IFMT = 0o170000;
 
 /** bind(2) for AF_UNIX. -EADDRINUSE when the path exists, and what creating a file may answer. */
 export function bindUnix(task: Task, socket: UnixSocket, address: SocketAddress): number {

@@ -17,6 +17,7 @@ import { childLayers, confineZygote, type Layer } from '@cordon/sentry/platform/
 import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
 import { probeChild, runChild } from './child.js';
 import { HelperThreads, openDescriptors } from './quiesce.js';
+import { rehearse } from './rehearsal.js';
 import type { SentryLike } from './sentry-like.js';
 import { installSeededRandom, warmRuntime } from './warm.js';
 
@@ -24,6 +25,7 @@ const CONTROL = 3;
 /** A dying child may say this much. */
 const ERROR_FILE_BYTES = 16 * 1024;
 const SIGKILL = 9;
+const EX_SOFTWARE = 70;
 
 interface Child {
   readonly id: number;
@@ -61,6 +63,14 @@ async function main(): Promise<never> {
   const config = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
   const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
 
+  if (config.rehearsals > 0) {
+    const failure = rehearse(() => new module.Sentry(), config);
+    if (failure !== null) {
+      // Stubs and descriptors of a half-run guest may be left: no process to fork from.
+      console.error(`rehearsal: ${failure}`);
+      native.exitGroup(EX_SOFTWARE);
+    }
+  }
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
   const sentry = new module.Sentry();

@@ -23,6 +23,7 @@ const REFILL_DELAY_MS = 25;
 const START_ATTEMPTS = 5;
 const RESTART_PAUSE_MS = 200;
 const RESTART_PAUSES_MAX = 25;
+const DEFAULT_REHEARSALS = 3;
 /** Host ids of children when we are root: far above what useradd or container managers hand out. */
 const UID_BASE = 0x7000_0000;
 const UID_RANGE = 0x1_0000;
@@ -57,6 +58,7 @@ export class Pool implements SandboxPool {
   private readonly queue: Run[] = [];
   readonly cores: readonly number[];
   private readonly log: (line: string) => void;
+  private rehearsals: number;
   private forked = 0;
   /** Zygotes and children that died before they were ready, in a row. */
   private failures = 0;
@@ -75,6 +77,7 @@ export class Pool implements SandboxPool {
     private readonly options: PoolOptions,
     private readonly internals: PoolInternals = {},
   ) {
+    this.rehearsals = options.rehearsals ?? DEFAULT_REHEARSALS;
     this.cores = options.cores ?? allowedCores();
     this.log = options.log ?? (() => {});
     this.platform = options.platform === 'auto' ? 'ptrace' : options.platform;
@@ -172,6 +175,7 @@ export class Pool implements SandboxPool {
       sentryModule: this.internals.sentryModule ?? import.meta.resolve('@cordon/sentry/boot/sentry'),
       uidBase: UID_BASE,
       uidRange: UID_RANGE,
+      rehearsals: this.rehearsals,
       without: this.internals.without ?? [],
     };
     const zygote = new ZygoteProcess(config, {
@@ -206,6 +210,8 @@ export class Pool implements SandboxPool {
     }
     if (zygote.retired) return;
     this.log(`zygote ${zygote.pid} did not start: ${detail}`);
+    // Perhaps the rehearsal failed or hung: it is worth having, but nothing depends on it.
+    this.rehearsals = 0;
     this.startFailed(`no zygote can be started: ${detail}`);
   }
 

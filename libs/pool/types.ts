@@ -39,6 +39,11 @@ export interface PoolOptions {
   readonly renewAfter: number;
   /** Cores used round-robin for pinning; default: all allowed. */
   readonly cores?: readonly number[];
+  /**
+   * Guests a zygote runs to warm the kernel before it forks (default 3). Each costs start-up time and saves every child
+   * the compilation of what it runs; 0 suits a pool made for one run.
+   */
+  readonly rehearsals?: number;
   readonly log?: (line: string) => void;
 }
 

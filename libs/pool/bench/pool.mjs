@@ -12,13 +12,21 @@ const { values } = parseArgs({
     'stand-in': { type: 'boolean' },
     platform: { type: 'boolean' },
     rounds: { type: 'string', default: '200' },
+    rehearsals: { type: 'string', default: '3' },
   },
 });
 const rounds = Number(values.rounds);
 const standIn = new URL(values.platform ? '../test/stand-in-platform.mjs' : '../test/stand-in.mjs', import.meta.url)
   .href;
 const pool = new Pool(
-  { image: hostImage(), platform: 'auto', spares: 1, renewAfter: 1e6, log: (line) => console.error(line) },
+  {
+    image: hostImage(),
+    platform: 'auto',
+    spares: 1,
+    renewAfter: 1e6,
+    rehearsals: values['stand-in'] ? 0 : Number(values.rehearsals),
+    log: (line) => console.error(line),
+  },
   values['stand-in'] ? { sentryModule: standIn } : {},
 );
 const before = performance.now();

@@ -12,7 +12,7 @@ const EMPTY_IMAGE = { name: 'empty', mounts: [], files: [], links: [] };
 /** A pool whose Sentries are the stand-in of stand-in.mjs. */
 export async function standInPool(options: Partial<PoolOptions> = {}, internals: PoolInternals = {}): Promise<Pool> {
   const pool = new Pool(
-    { image: EMPTY_IMAGE, platform: 'auto', spares: 2, renewAfter: 10_000, ...options },
+    { image: EMPTY_IMAGE, platform: 'auto', spares: 2, renewAfter: 10_000, rehearsals: 0, ...options },
     { sentryModule: STAND_IN, ...internals },
   );
   images.set(pool, options.image ?? EMPTY_IMAGE);

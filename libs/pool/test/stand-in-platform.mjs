@@ -94,8 +94,8 @@ export class Sentry extends StandIn {
     for (const { path, source } of image.mounts) roots.set(path, openImageSource(source));
   }
 
-  prepare(_channel, cpu) {
-    super.prepare();
+  prepare(channel, cpu) {
+    super.prepare(channel);
     if (cpu >= 0) host.pin(cpu);
     memory.attach();
     platform.start();

@@ -5,13 +5,13 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, openSync, readSync, writeSync } from 'node:fs';
 
-const CHANNEL = 3;
+let channel = 3;
 export const Frame = { Boot: 1, Stdin: 2, Kill: 3, Started: 65, Stdout: 66, Stderr: 67, End: 69, Log: 70 };
 
 function read(length) {
   const bytes = Buffer.alloc(length);
   for (let done = 0; done < length; ) {
-    const got = readSync(CHANNEL, bytes, done, length - done, null);
+    const got = readSync(channel, bytes, done, length - done, null);
     if (got === 0) throw new Error('the channel ended');
     done += got;
   }
@@ -29,7 +29,7 @@ export function send(type, payload = Buffer.alloc(0)) {
   header.writeUInt32LE(bytes.length);
   header[4] = type;
   const frame = Buffer.concat([header, bytes]);
-  for (let done = 0; done < frame.length; ) done += writeSync(CHANNEL, frame, done);
+  for (let done = 0; done < frame.length; ) done += writeSync(channel, frame, done);
 }
 
 const usage = { wallMs: 1, cpuMs: 1, memoryPeakBytes: 0, syscalls: 0 };
@@ -131,7 +131,7 @@ export const programs = {
     for (;;);
   },
   garbage: () => {
-    writeSync(CHANNEL, Buffer.from('ffffffff42', 'hex'));
+    writeSync(channel, Buffer.from('ffffffff42', 'hex'));
     for (;;);
   },
   'false-report': () => {
@@ -172,7 +172,8 @@ export class Sentry {
     work(50);
   }
 
-  prepare() {
+  prepare(fd) {
+    channel = fd;
     times.forked = process.hrtime.bigint();
   }
 

@@ -16,6 +16,8 @@ export interface ZygoteConfig {
   /** First host uid (and gid) given to children when the zygote runs as root; child n gets base + n mod range. */
   readonly uidBase: number;
   readonly uidRange: number;
+  /** Guests run to warm the kernel before the first fork; 0 starts sooner and leaves children cold. */
+  readonly rehearsals: number;
   /** Layers of confinement to leave out, by name (tests and `doctor` only). */
   readonly without: readonly string[];
 }

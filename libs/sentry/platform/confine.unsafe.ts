@@ -4,6 +4,7 @@
  * what was found. A layer that is off is never silently ignored: `cordon doctor` prints it with its consequence.
  */
 import { statSync } from 'node:fs';
+import { host } from './host.js';
 import { native as addon } from './native/index.js';
 import type { HostFd } from './platform.js';
 import { compileFilter } from './seccomp-program.js';
@@ -94,6 +95,13 @@ export function openImageSource(path: string): HostFd {
   if (fd < 0) throw new Error(`${path}: errno ${-fd}`);
   roots.push(fd);
   return fd;
+}
+
+/** Closes what `openImageSource` has opened: a rehearsal's image is not the children's. */
+export function closeImageSources(): void {
+  for (const fd of roots.splice(0)) host.close(fd);
+  trees = 0;
+  plainDirectories = 0;
 }
 
 export interface ZygoteConfinement {

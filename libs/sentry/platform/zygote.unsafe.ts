@@ -22,6 +22,10 @@ interface ZygoteNative {
   getPid(): number;
   randomBytes(bytes: Uint8Array): number;
   becomeSubreaper(): number;
+  keepAffinity(): number;
+  restoreAffinity(): number;
+  /** The core this thread runs on. */
+  currentCpu(): number;
 }
 
 export const zygoteNative = native as unknown as ZygoteNative;

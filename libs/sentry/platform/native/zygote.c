@@ -342,6 +342,24 @@ static napi_value become_subreaper(napi_env env, napi_callback_info info) {
   return number_result(env, prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 ? -errno : 0);
 }
 
+static cpu_set_t affinity;
+
+/* keepAffinity() and restoreAffinity(): the cores of this thread, around something that pins it to one. */
+static napi_value keep_affinity(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number_result(env, sched_getaffinity(0, sizeof affinity, &affinity) != 0 ? -errno : 0);
+}
+
+static napi_value current_cpu(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number_result(env, sched_getcpu());
+}
+
+static napi_value restore_affinity(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number_result(env, sched_setaffinity(0, sizeof affinity, &affinity) != 0 ? -errno : 0);
+}
+
 void cordon_register_zygote(napi_env env, napi_value exports) {
   static const struct {
     const char *name;
@@ -363,6 +381,9 @@ void cordon_register_zygote(napi_env env, napi_value exports) {
       {"exitGroup", exit_group_now},
       {"getPid", get_pid},
       {"randomBytes", random_bytes},
+      {"keepAffinity", keep_affinity},
+      {"currentCpu", current_cpu},
+      {"restoreAffinity", restore_affinity},
       {"becomeSubreaper", become_subreaper},
   };
   for (size_t index = 0; index < sizeof functions / sizeof *functions; index++) {

@@ -1,0 +1,111 @@
+import { type BootMessage, type EndReport, FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
+import type { ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import { closeImageSources } from '@cordon/sentry/platform/confine.unsafe';
+import { host } from '@cordon/sentry/platform/host';
+import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
+import type { SentryLike } from './sentry-like.js';
+
+/** Touches what most guests touch: the loader, pipes, forks, files, directories, signals, expansion, the pseudo file systems. */
+const SCRIPT = `
+cd /tmp || exit 1
+i=0; while [ $i -lt 20 ]; do echo "line $i" >> f; i=$((i+1)); done
+cat f | sort | wc -l > n; read n < n; test "$n" = 20 || exit 2
+mkdir -p d/e && cp f d/e/g && mv d/e/g d/h && ls -l / d > l && rm -r d f l n
+trap 'x=1' USR1; kill -USR1 $$; test "$x" = 1 || exit 3
+(exit 7); test $? = 7 || exit 4
+cat /proc/self/status /proc/meminfo > /dev/null
+sleep 0.01 & wait
+echo done`;
+
+const LIMITS: BootMessage['limits'] = {
+  wallTimeMs: 10_000,
+  cpuTimeMs: 10_000,
+  memoryBytes: 256 << 20,
+  processes: 64,
+  outputBytes: 1 << 20,
+  fileBytes: 16 << 20,
+  openFiles: 256,
+  auditBytes: 8 << 20,
+};
+
+function bootFrame(round: number): Buffer {
+  const message: BootMessage = {
+    id: 'rehearsal',
+    argv: ['/bin/sh', '-c', SCRIPT],
+    env: ['PATH=/usr/local/bin:/usr/bin:/bin', 'HOME=/work', 'LANG=C.UTF-8'],
+    cwd: '/work',
+    uid: 1000,
+    gid: 1000,
+    hostname: 'sandbox',
+    limits: LIMITS,
+    // The recorder is warmed, too, in every second round.
+    auditLevel: round % 2 === 0 ? 'off' : 'security',
+    network: 'loopback',
+    cpus: 1,
+    pinCpu: -1,
+    files: [],
+    stdin: 'empty',
+    terminal: false,
+  };
+  const json = Buffer.from(JSON.stringify(message), 'utf8');
+  const frame = Buffer.alloc(FRAME_HEADER_BYTES + 4 + json.length);
+  frame.writeUInt32LE(4 + json.length, 0);
+  frame[4] = FrameType.Boot;
+  frame.writeUInt32LE(json.length, FRAME_HEADER_BYTES);
+  json.copy(frame, FRAME_HEADER_BYTES + 4);
+  return frame;
+}
+
+/** What the Sentry said, as far as it fits the socket: its report, or null. */
+function reportOf(fd: number): EndReport | null {
+  const room = Buffer.alloc(1 << 20);
+  let length = 0;
+  for (;;) {
+    const count = host.poll(fd, 1, 0) > 0 ? host.read(fd, room, length, room.length - length) : 0;
+    if (count <= 0) break;
+    length += count;
+  }
+  for (let at = 0; at + FRAME_HEADER_BYTES <= length; ) {
+    const size = room.readUInt32LE(at);
+    const payload = room.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + size);
+    if (room[at + 4] === FrameType.End) return JSON.parse(payload.toString('utf8')) as EndReport;
+    at += FRAME_HEADER_BYTES + size;
+  }
+  return null;
+}
+
+/**
+ * Runs guests in the zygote itself, each in a kernel of its own, so that children inherit compiled code instead of
+ * compiling it. Several, since code that has seen one kernel only is thrown away when it meets the next.
+ * Returns what went wrong, or null. Precondition: nothing of the kernel that children will inherit exists yet.
+ */
+export function rehearse(create: () => SentryLike, config: ZygoteConfig): string | null {
+  const pair = new Int32Array(2);
+  check(native.keepAffinity(), 'sched_getaffinity');
+  try {
+    for (let round = 0; round < config.rehearsals; round++) {
+      check(native.socketPair(pair), 'socketpair');
+      const [supervisor, channel] = pair;
+      try {
+        const sentry = create();
+        sentry.warm(config.image, config.platform);
+        // One core for Sentry and stub, any: across cores every trap takes ten times as long.
+        sentry.prepare(channel, native.currentCpu());
+        native.writeAll(supervisor, bootFrame(round));
+        sentry.run();
+        const report = reportOf(supervisor);
+        if (report?.reason !== 'exited' || report.exitCode !== 0) return JSON.stringify(report);
+      } finally {
+        host.memoryDetach();
+        closeImageSources();
+        host.close(supervisor);
+        host.close(channel);
+      }
+    }
+    return null;
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  } finally {
+    native.restoreAffinity();
+  }
+}

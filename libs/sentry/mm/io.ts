@@ -103,9 +103,9 @@ class GuestVectorIo implements IoBuffer {
   private elements = new Float64Array(2 * 16);
 
   /** 0, -EINVAL or -EFAULT. */
-  reset(memory: GuestMemory, iovAddress: GuestAddress, count: number, direction: Direction): number {
-    this.memory = memory;
-    this.runBytes = memory.bytes;
+  reset(memory: GuestMemory, iovAddress: GuestAddress, count: number, direction: Direction, data: GuestMemory): number {
+    this.memory = data;
+    this.runBytes = data.bytes;
     this.direction = direction;
     this.count = count;
     this.index = 0;
@@ -276,16 +276,18 @@ export function guestIo(memory: GuestMemory, address: GuestAddress, length: Byte
 
 /**
  * A transfer over `count` struct iovec at `iovAddress`, checked as import_iovec does: -EINVAL for a count outside 0..1024 or a negative
- * length, -EFAULT for an unreadable array or a range outside user space; the total is cut at MAX_RW_COUNT.
+ * length, -EFAULT for an unreadable array or a range outside user space; the total is cut at MAX_RW_COUNT. `data`: whose memory
+ * the elements are in, if not that of the array (process_vm_readv).
  */
 export function vectorIo(
   memory: GuestMemory,
   iovAddress: GuestAddress,
   count: number,
   direction: Direction,
+  data = memory,
 ): IoBuffer | number {
   const io = freeVectors.pop() ?? new GuestVectorIo();
-  const result = io.reset(memory, iovAddress, count, direction);
+  const result = io.reset(memory, iovAddress, count, direction, data);
   if (result === 0) return io;
   freeVectors.push(io);
   return result;

@@ -150,6 +150,12 @@ export interface MemoryManager extends GuestMemory {
   madvise(address: GuestAddress, length: Bytes, advice: number): number;
   msync(address: GuestAddress, length: Bytes, flags: number): number;
   mincore(address: GuestAddress, length: Bytes, vector: GuestAddress): number;
+  /** mlock(2) and munlock(2); `limit` is RLIMIT_MEMLOCK in bytes. -ENOMEM -EPERM -EINVAL. */
+  lock(address: GuestAddress, length: Bytes, locked: boolean, limit: Bytes): number;
+  /** mlockall(2) with MCL_CURRENT, MCL_FUTURE; both false = munlockall(2). -ENOMEM -EPERM. */
+  lockAll(current: boolean, future: boolean, limit: Bytes): number;
+  /** Bytes locked, for /proc/pid/status. */
+  readonly lockedSize: Bytes;
   /** brk(2): the new (or unchanged) break. */
   brk(address: GuestAddress): number;
   /**

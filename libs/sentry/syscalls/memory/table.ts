@@ -1,4 +1,67 @@
-import type { SyscallRow } from '../row.js';
+import { EINVAL, ENOSYS } from '../../abi/errno.js';
+import { full, partial, refused, type SyscallRow } from '../row.js';
+import { brk } from './brk.js';
+import { madvise, mincore, msync } from './madvise.js';
+import { membarrier } from './membarrier.js';
+import { mlock, mlock2, mlockall, munlock, munlockall } from './mlock.js';
+import { mmap } from './mmap.js';
+import { mprotect, pkeyMprotect } from './mprotect.js';
+import { mremap } from './mremap.js';
+import { munmap } from './munmap.js';
+import { processVmReadv, processVmWritev } from './process-vm.js';
+
+const SYSTEM_V_MEMORY = 'ENOSYS: no System V shared memory yet';
+const NUMA = 'ENOSYS: as on a kernel without NUMA';
 
 /** System calls of the memory family: one row each. */
-export const memoryRows: readonly SyscallRow[] = [];
+export const memoryRows: readonly SyscallRow[] = [
+  partial(
+    'mmap',
+    'addr:address length:size prot:mmap-prot flags:mmap-flags fd:fd offset:hex',
+    mmap,
+    'MAP_HUGETLB answers ENOMEM; populating stops at 64 MiB',
+    { result: 'hex' },
+  ),
+  full('munmap', 'addr:address length:size', munmap),
+  full('mprotect', 'addr:address length:size prot:mmap-prot', mprotect),
+  partial(
+    'pkey_mprotect',
+    'addr:address length:size prot:mmap-prot pkey:int',
+    pkeyMprotect,
+    'no protection keys: EINVAL for any key but -1',
+  ),
+  full('mremap', 'old_address:address old_size:size new_size:size flags:mremap-flags new_address:address', mremap, {
+    result: 'hex',
+  }),
+  full('brk', 'addr:address', brk, { result: 'hex' }),
+  partial(
+    'madvise',
+    'addr:address length:size advice:madvise',
+    madvise,
+    'MADV_FREE frees at once, MADV_REMOVE answers EINVAL, most other advice changes nothing',
+  ),
+  full('msync', 'addr:address length:size flags:hex', msync),
+  full('mincore', 'addr:address length:size vec:address', mincore),
+  partial('mlock', 'addr:address length:size', mlock, 'accounted only: guest memory is never paged out'),
+  partial('mlock2', 'addr:address length:size flags:hex', mlock2, 'accounted only: guest memory is never paged out'),
+  full('munlock', 'addr:address length:size', munlock),
+  partial('mlockall', 'flags:hex', mlockall, 'accounted only: guest memory is never paged out'),
+  full('munlockall', '', munlockall),
+  partial('membarrier', 'cmd:int flags:hex cpu_id:int', membarrier, 'the query says that no command is supported'),
+  full('process_vm_readv', 'pid:pid lvec:address liovcnt:size rvec:address riovcnt:size flags:hex', processVmReadv, {
+    security: true,
+  }),
+  full('process_vm_writev', 'pid:pid lvec:address liovcnt:size rvec:address riovcnt:size flags:hex', processVmWritev, {
+    security: true,
+  }),
+  refused('shmget', 'key:hex size:size shmflg:hex', ENOSYS, SYSTEM_V_MEMORY),
+  refused('shmat', 'shmid:int shmaddr:address shmflg:hex', ENOSYS, SYSTEM_V_MEMORY),
+  refused('shmdt', 'shmaddr:address', ENOSYS, SYSTEM_V_MEMORY),
+  refused('shmctl', 'shmid:int cmd:int buf:address', ENOSYS, SYSTEM_V_MEMORY),
+  refused('remap_file_pages', 'addr:address size:size prot:hex pgoff:size flags:hex', EINVAL, 'EINVAL: deprecated'),
+  refused('mbind', 'addr:address length:size mode:int nodemask:address maxnode:size flags:hex', ENOSYS, NUMA),
+  refused('set_mempolicy', 'mode:int nodemask:address maxnode:size', ENOSYS, NUMA),
+  refused('get_mempolicy', 'mode:address nodemask:address maxnode:size addr:address flags:hex', ENOSYS, NUMA),
+  refused('migrate_pages', 'pid:pid maxnode:size old_nodes:address new_nodes:address', ENOSYS, NUMA),
+  refused('move_pages', 'pid:pid count:size pages:address nodes:address status:address flags:hex', ENOSYS, NUMA),
+];

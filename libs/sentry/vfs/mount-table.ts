@@ -19,6 +19,11 @@ export class MountTable {
     return mount;
   }
 
+  /** Takes everything off the root again: the zygote's warm-up guests leave the tree to the real ones. */
+  unmountAll(): void {
+    for (const mount of this.mounts.splice(1)) (mount.mountPoint as DentryNode).mounted = null;
+  }
+
   /** A place by absolute path; follows no links. */
   find(path: string): DentryNode {
     let node = this.root.root;

@@ -1,0 +1,287 @@
+import { EACCES, ENOENT, ERRNO_NAMES } from '../abi/errno.js';
+import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
+import { AuditRecorder } from '../audit/recorder.js';
+import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
+import { newCredentials } from '../kernel/credentials.js';
+import { Kernel } from '../kernel/kernel.js';
+import { createLoader } from '../kernel/loader/index.js';
+import { initialRlimits } from '../kernel/rlimits.js';
+import { signalInfo } from '../kernel/signals/pending.js';
+import { memoryEnvironment } from '../mm/environment.js';
+import { Frames } from '../mm/frames.js';
+import { MemoryManager } from '../mm/memory-manager.js';
+import { host } from '../platform/host.js';
+import { HostMemoryFile } from '../platform/memory-file.js';
+import type { HostFd, Nanoseconds } from '../platform/platform.js';
+import { PtracePlatform } from '../platform/ptrace/ptrace-platform.js';
+import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
+import { DescriptorTable } from '../vfs/fd-table.js';
+import { resolve } from '../vfs/path-walk.js';
+import { checkAccess } from '../vfs/permissions.js';
+import type { Caller, FsContext } from '../vfs/types.js';
+import { POLLIN, POLLOUT } from '../vfs/wait-queue.js';
+import { type BootMessage, type EndReason, type EndReport, FrameType, type ImageSpec } from './boot-message.js';
+import { FrameChannel } from './channel.js';
+import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
+import { FileTree } from './file-tree.js';
+import { Output } from './output.js';
+import { mountPseudoFileSystems } from './pseudo-mounts.js';
+
+const MILLISECOND: Nanoseconds = 1e6;
+/** Output waits this long for more, so that many small writes leave in one go. */
+const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
+/** Queued bytes that leave at once. */
+const FLUSH_BYTES = 32 * 1024;
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const X_OK = 1;
+const SI_USER = 0;
+
+interface Boot {
+  readonly message: BootMessage;
+  /** Contents of `message.files`, one after the other. */
+  readonly contents: Uint8Array;
+}
+
+/**
+ * The Sentry's life. Constructed and warmed in the zygote; `prepare` and `run` in the forked child: wait for the boot message,
+ * build the guest, run it to its end, report.
+ */
+export class Sentry {
+  private readonly memory = new HostMemoryFile();
+  private readonly platform = new PtracePlatform(this.memory);
+  private readonly frames = new Frames(this.memory);
+  private readonly tree = new FileTree(this.frames);
+  private readonly channel = new FrameChannel();
+  private readonly output = new Output(this.channel);
+  private readonly stdin = new StdioSource();
+  private readonly load = createLoader({
+    createMemory: () => new MemoryManager(memoryEnvironment(this.platform, this.frames, (bytes) => host.random(bytes))),
+  });
+  private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.load });
+  private boot: Boot | null = null;
+
+  /** In the zygote, while the host's files are still reachable. */
+  warm(image: ImageSpec, platform: string): void {
+    if (platform !== 'auto' && platform !== 'ptrace') throw new Error(`no platform "${platform}" here`);
+    this.tree.addImage(image);
+  }
+
+  /** In the child, before its request is known. */
+  prepare(channelFd: HostFd, pinCpu: number): void {
+    if (pinCpu >= 0) host.pin(pinCpu);
+    this.memory.attach();
+    this.platform.start();
+    host.setNonBlocking(channelFd);
+    this.channel.attach(channelFd);
+    this.channelFd = channelFd;
+  }
+
+  private channelFd: HostFd = -1;
+
+  /** The rest of the child's life. Returns its exit code. */
+  run(): number {
+    while (this.boot === null) {
+      if (!this.channel.waitAndReceive(this.receive)) return 0;
+    }
+    const report = this.runGuest(this.boot);
+    this.send(FrameType.End, JSON.stringify(report));
+    this.channel.drain();
+    this.platform.shutdown();
+    return 0;
+  }
+
+  private runGuest({ message, contents }: Boot): EndReport {
+    const { kernel, frames, platform, channel } = this;
+    const { limits } = message;
+    const startedAt = platform.now();
+    frames.limit = limits.memoryBytes;
+    this.placeFiles(message, contents);
+    const recorder = this.createRecorder(message, startedAt);
+    mountPseudoFileSystems(kernel, this.tree);
+    kernel.attach({
+      platform,
+      frames,
+      observer: recorder,
+      realtime: (out) => host.realtime(out),
+      random: (bytes) => host.random(bytes),
+      log: (line) => this.send(FrameType.Log, line),
+      rootMount: this.tree.mounts.root,
+      mounts: this.tree.mounts.mounts,
+      hostname: message.hostname,
+      domainname: '(none)',
+      cpus: message.cpus,
+      network: message.network,
+      wallTime: limits.wallTimeMs * MILLISECOND,
+      cpuTime: limits.cpuTimeMs * MILLISECOND,
+      tasks: limits.processes,
+    });
+    this.connectOutput(limits.outputBytes);
+    platform.watch(this.channelFd, POLLIN, this.channelReady);
+    const facts = (): RunFacts => ({
+      kernel,
+      startedAt,
+      now: platform.now(),
+      cpuTime: platform.cpuTime(),
+      auditTruncated: recorder?.truncated ?? false,
+    });
+    const failure = this.start(message);
+    if (failure) return loadFailure(facts(), failure.exitCode, failure.detail);
+    channel.send(FrameType.Started, EMPTY, 0, 0);
+    channel.flush();
+    kernel.run();
+    recorder?.flush();
+    return endReport(facts());
+  }
+
+  /** Makes the first process; null, or why not. */
+  private start(message: BootMessage): { exitCode: number; detail: string } | null {
+    const root = this.tree.mounts.root.root;
+    const cwd = this.tree.mounts.find(message.cwd);
+    const fs: FsContext = { root, cwd, umask: 0o022, references: 1 };
+    const credentials = newCredentials(message.uid, message.gid, [message.gid]);
+    const caller: Caller & { fs: FsContext } = {
+      fs,
+      credentials,
+      memory: null as never,
+      umask: fs.umask,
+      fileSizeLimit: Number.POSITIVE_INFINITY,
+    };
+    const argv = message.argv.map(toBytes);
+    const envp = message.env.map(toBytes);
+    const fileName = findProgram(caller, argv[0], envp);
+    const files = new DescriptorTable();
+    const owner = { uid: message.uid, gid: message.gid };
+    const { kernel } = this;
+    files.installAt(0, inputFile(kernel.nextObjectId(), owner, this.stdin), false);
+    files.installAt(1, outputFile(kernel.nextObjectId(), owner, this.output.stdout), false);
+    files.installAt(2, outputFile(kernel.nextObjectId(), owner, this.output.stderr), false);
+    if (message.stdin === 'empty') this.stdin.end();
+    const rlimits = initialRlimits(message.limits);
+    const task = kernel.createInit({ fileName, argv, envp, fs, files, credentials, rlimits });
+    if (typeof task !== 'number') return null;
+    const exitCode = task === -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    return { exitCode, detail: `${message.argv[0]}: ${ERRNO_NAMES[-task] ?? `errno ${-task}`}` };
+  }
+
+  private placeFiles(message: BootMessage, contents: Uint8Array): void {
+    const { uid, gid, cwd } = message;
+    const work = this.tree.directory(cwd, 0o755, uid, gid);
+    if (cwd === '/work') {
+      work.uid = uid;
+      work.gid = gid;
+    }
+    let at = 0;
+    for (const { path, mode, size } of message.files) {
+      const absolute = toBytes(path.startsWith('/') ? path : `${cwd}/${path}`);
+      this.tree.file(absolute, contents.slice(at, at + size), mode, uid, gid);
+      at += size;
+    }
+  }
+
+  private createRecorder(message: BootMessage, startedAt: Nanoseconds): AuditRecorder | null {
+    if (message.auditLevel === 'off') return null;
+    return new AuditRecorder({
+      level: message.auditLevel,
+      auditBytes: message.limits.auditBytes,
+      startedAt,
+      now: () => this.platform.now(),
+      calls: ROW_BY_NUMBER,
+      names: SYSCALL_NAMES,
+      flush: (bytes) => this.channel.send(FrameType.Audit, bytes, 0, bytes.length),
+    });
+  }
+
+  // Output
+
+  private connectOutput(limit: number): void {
+    const { kernel, channel, output } = this;
+    const timer = kernel.createTimer(() => {
+      if (!channel.flush()) this.watchForRoom();
+    });
+    output.limit(limit);
+    output.onExceeded = () => kernel.end('output_exceeded');
+    output.onDirty = () => {
+      if (channel.pendingBytes >= FLUSH_BYTES) {
+        if (!channel.flush()) this.watchForRoom();
+      } else if (timer.deadline === Number.POSITIVE_INFINITY) {
+        timer.set(this.platform.now() + FLUSH_DELAY);
+      }
+    };
+  }
+
+  /** The supervisor does not keep up: go on when it does. */
+  private watchForRoom(): void {
+    this.platform.watch(this.channelFd, POLLIN | POLLOUT, this.channelReady);
+  }
+
+  private readonly channelReady = (events: number): void => {
+    if (events & POLLOUT && this.channel.flush()) this.platform.watch(this.channelFd, POLLIN, this.channelReady);
+    if (events & ~POLLOUT && !this.channel.receive(this.receive)) this.kernel.end('canceled', 'the supervisor is gone');
+  };
+
+  private send(type: typeof FrameType.End | typeof FrameType.Log, text: string): void {
+    const bytes = Buffer.from(text, 'utf8');
+    this.channel.send(type, bytes, 0, bytes.length);
+  }
+
+  // Input
+
+  private readonly receive = (type: number, payload: Uint8Array, offset: number, length: number): void => {
+    switch (type) {
+      case FrameType.Boot:
+        this.boot = parseBoot(payload.slice(offset, offset + length));
+        break;
+      case FrameType.Stdin:
+        if (length === 0) this.stdin.end();
+        else this.stdin.push(payload.subarray(offset, offset + length));
+        break;
+      case FrameType.Kill:
+        this.kernel.end((parse(payload, offset, length) as { reason: EndReason }).reason);
+        break;
+      case FrameType.Signal:
+        this.signal((parse(payload, offset, length) as { signal: number }).signal);
+        break;
+    }
+  };
+
+  /** A signal from outside goes to the first process. */
+  private signal(signal: number): void {
+    if (Number.isInteger(signal) && signal > 0 && signal <= 64) this.kernel.init?.sendSignal(signalInfo(signal, SI_USER));
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** UTF-8 text from outside as the byte string the kernel works with. */
+function toBytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function parse(payload: Uint8Array, offset: number, length: number): unknown {
+  return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset + offset, length).toString('utf8'));
+}
+
+/** u32 length of the JSON, the JSON, then the files. */
+function parseBoot(payload: Uint8Array): Boot {
+  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  return { message: parse(payload, 4, length) as BootMessage, contents: payload.subarray(4 + length) };
+}
+
+/** execvp(3): a name without a slash is looked for in PATH. What is not found stays as it is: the load fails with ENOENT. */
+function findProgram(caller: Caller & { fs: FsContext }, name: string, envp: readonly string[]): string {
+  if (name.includes('/')) return name;
+  const path = envp.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;
+  let denied = '';
+  for (const directory of path.split(':')) {
+    const candidate = `${directory || '.'}/${name}`;
+    const place = resolve(caller, null, candidate, true);
+    if (typeof place === 'number') {
+      if (place === -EACCES) denied ||= candidate;
+      continue;
+    }
+    if ((place.inode.mode & 0o170000) !== 0o100000) continue;
+    if (checkAccess(place.inode, X_OK, caller.credentials) === 0) return candidate;
+    denied ||= candidate;
+  }
+  return denied || name;
+}

@@ -1,1 +1,5 @@
-export {};
+export * from './create-execution.dto.js';
+export * from './events.js';
+export * from './execution.js';
+export * from './limits.js';
+export * from './problem.js';

@@ -1,0 +1,53 @@
+import { type ExecutionJob, FIXED_LIMITS, WORK_DIRECTORY } from '@cordon/contracts';
+import type { DiscoveredRuntime } from '@cordon/images';
+import type { ImageSpec, RunSpec } from '@cordon/pool';
+
+const GUEST_UID = 1000;
+const ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: WORK_DIRECTORY,
+  LANG: 'C.UTF-8',
+  USER: 'user',
+};
+
+/** A word for /bin/sh, as it is. */
+const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+
+/** argv of a job: its own command, or what its runtime says. A runtime that compiles does so in the same sandbox. */
+function commandOf(job: ExecutionJob, runtime: DiscoveredRuntime | null): readonly string[] {
+  if (!runtime) return job.command ?? [];
+  const run = [...runtime.run, ...job.args];
+  if (!runtime.compile) return run;
+  // Compiler output goes to stderr; the program replaces the shell, so that its end is the sandbox's.
+  return ['/bin/sh', '-c', `${runtime.compile.map(quote).join(' ')} 1>&2 && exec "$@"`, 'sh', ...run];
+}
+
+/** Precondition: `runtime` is the job's runtime, found on this worker, or null for a command. */
+export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, image: ImageSpec): RunSpec {
+  const env = { ...ENVIRONMENT, ...runtime?.env, ...job.env };
+  const files = job.files.map(({ path, base64 }) => ({
+    path: `${WORK_DIRECTORY}/${path}`,
+    mode: 0o755,
+    content: Buffer.from(base64, 'base64'),
+  }));
+  if (runtime && job.source !== null) {
+    files.push({ path: `${WORK_DIRECTORY}/${runtime.fileName}`, mode: 0o644, content: Buffer.from(job.source, 'utf8') });
+  }
+  return {
+    id: job.id,
+    image,
+    argv: commandOf(job, runtime),
+    env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    cwd: job.cwd,
+    uid: GUEST_UID,
+    gid: GUEST_UID,
+    hostname: 'sandbox',
+    limits: { ...job.limits, ...FIXED_LIMITS },
+    auditLevel: job.auditLevel,
+    network: job.network,
+    cpus: 1,
+    files,
+    stdin: job.stdin === '' ? 'empty' : 'stream',
+    terminal: false,
+  };
+}

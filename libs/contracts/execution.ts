@@ -1,0 +1,101 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { ExecutionLimits } from './limits.js';
+
+export const STATES = [
+  'queued',
+  'running',
+  'succeeded',
+  'failed',
+  'timed_out',
+  'cpu_exceeded',
+  'memory_exceeded',
+  'output_exceeded',
+  'canceled',
+  'error',
+] as const;
+export type ExecutionState = (typeof STATES)[number];
+
+export const isTerminal = (state: ExecutionState): boolean => state !== 'queued' && state !== 'running';
+
+export class UsageDto {
+  @ApiProperty() wallMs!: number;
+  @ApiProperty() cpuMs!: number;
+  @ApiProperty() memoryPeakBytes!: number;
+  @ApiProperty() syscalls!: number;
+}
+
+export class AuditSummaryDto {
+  @ApiProperty({ enum: ['off', 'security', 'full'] }) level!: 'off' | 'security' | 'full';
+  @ApiProperty() records!: number;
+  @ApiProperty({ description: 'The byte budget ended the recording' }) truncated!: boolean;
+}
+
+/** An execution as the API shows it. Output is text, or base64 where it is not valid UTF-8. */
+export class ExecutionDto {
+  @ApiProperty() id!: string;
+  @ApiProperty({ enum: STATES }) state!: ExecutionState;
+  @ApiProperty({ type: Number, nullable: true }) exitCode!: number | null;
+  @ApiProperty({ type: String, nullable: true, example: 'SIGKILL' }) signal!: string | null;
+  @ApiProperty() stdout!: string;
+  @ApiProperty({ enum: ['utf8', 'base64'] }) stdoutEncoding!: 'utf8' | 'base64';
+  @ApiProperty() stderr!: string;
+  @ApiProperty({ enum: ['utf8', 'base64'] }) stderrEncoding!: 'utf8' | 'base64';
+  @ApiProperty() stdoutTruncated!: boolean;
+  @ApiProperty() stderrTruncated!: boolean;
+  @ApiProperty({ type: String, nullable: true, description: 'Why it could not run, in one line' }) detail!: string | null;
+  @ApiProperty({ type: UsageDto, nullable: true }) usage!: UsageDto | null;
+  @ApiProperty({ type: AuditSummaryDto }) audit!: AuditSummaryDto;
+  @ApiProperty({ type: String, nullable: true }) runtime!: string | null;
+  @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } }) labels!: Record<string, string>;
+  @ApiProperty() createdAt!: string;
+  @ApiProperty({ type: String, nullable: true }) startedAt!: string | null;
+  @ApiProperty({ type: String, nullable: true }) finishedAt!: string | null;
+  @ApiProperty({ type: String, nullable: true }) platform!: string | null;
+}
+
+export class ExecutionListDto {
+  @ApiProperty({ type: [ExecutionDto] }) items!: ExecutionDto[];
+  @ApiProperty({ type: String, nullable: true, description: 'Pass as ?cursor= for the next page' }) nextCursor!: string | null;
+}
+
+export class RuntimeDto {
+  @ApiProperty() id!: string;
+  @ApiProperty() name!: string;
+  @ApiProperty() version!: string;
+  @ApiProperty({ type: [String] }) aliases!: string[];
+  @ApiProperty() fileName!: string;
+  @ApiProperty({ description: 'True when the source is compiled first' }) compiled!: boolean;
+}
+
+/** What a job carries from the API to a worker: validated, defaults filled in. */
+export interface ExecutionJob {
+  readonly id: string;
+  readonly runtime: string | null;
+  readonly source: string | null;
+  readonly command: readonly string[] | null;
+  readonly args: readonly string[];
+  readonly files: readonly { readonly path: string; readonly base64: string }[];
+  /** base64 */
+  readonly stdin: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly limits: ExecutionLimits;
+  readonly auditLevel: 'off' | 'security' | 'full';
+  readonly network: 'none' | 'loopback';
+}
+
+/** What the worker knows at the end. */
+export type ExecutionResult = Pick<
+  ExecutionDto,
+  | 'exitCode'
+  | 'signal'
+  | 'stdout'
+  | 'stdoutEncoding'
+  | 'stderr'
+  | 'stderrEncoding'
+  | 'stdoutTruncated'
+  | 'stderrTruncated'
+  | 'detail'
+  | 'usage'
+  | 'platform'
+> & { readonly auditRecords: number; readonly auditTruncated: boolean };

@@ -1,0 +1,36 @@
+import type { Redis } from 'ioredis';
+import { keys } from './names.js';
+
+/** One subscription per process: tells who follows an execution that its stream has news. */
+export class News {
+  private readonly followers = new Map<string, Set<() => void>>();
+
+  private constructor(private readonly redis: Redis) {
+    redis.on('message', (_channel: string, id: string) => {
+      for (const wake of this.followers.get(id) ?? []) wake();
+    });
+  }
+
+  /** Takes the connection over. */
+  static async subscribe(redis: Redis): Promise<News> {
+    const news = new News(redis);
+    await redis.subscribe(keys.news);
+    return news;
+  }
+
+  /** Calls `wake` at each news until the returned function is called. */
+  follow(id: string, wake: () => void): () => void {
+    let set = this.followers.get(id);
+    if (!set) this.followers.set(id, (set = new Set()));
+    set.add(wake);
+    return () => {
+      set.delete(wake);
+      if (set.size === 0) this.followers.delete(id);
+    };
+  }
+
+  /** Resolves at the next news, or after `milliseconds`. Follow before looking, or news may be missed. */
+  async close(): Promise<void> {
+    await this.redis.quit().catch(() => undefined);
+  }
+}

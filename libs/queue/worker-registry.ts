@@ -1,0 +1,52 @@
+import type { RuntimeDto } from '@cordon/contracts';
+import type { Redis } from 'ioredis';
+import { keys } from './names.js';
+
+/** A worker that has not said so for this long is gone. */
+const WORKER_TTL_SECONDS = 15;
+export const WORKER_HEARTBEAT_MS = 5_000;
+
+export interface WorkerInfo {
+  readonly id: string;
+  readonly host: string;
+  readonly concurrency: number;
+  readonly platform: string;
+  readonly runtimes: readonly RuntimeDto[];
+  readonly startedAt: string;
+}
+
+/** Live workers and what they offer. */
+export class WorkerRegistry {
+  constructor(private readonly redis: Redis) {}
+
+  async announce(info: WorkerInfo): Promise<void> {
+    await this.redis
+      .multi()
+      .set(keys.worker(info.id), JSON.stringify(info), 'EX', WORKER_TTL_SECONDS)
+      .sadd(keys.workers, info.id)
+      .exec();
+  }
+
+  async leave(id: string): Promise<void> {
+    await this.redis.multi().del(keys.worker(id)).srem(keys.workers, id).exec();
+  }
+
+  async workers(): Promise<WorkerInfo[]> {
+    const ids = await this.redis.smembers(keys.workers);
+    if (ids.length === 0) return [];
+    const texts = await this.redis.mget(ids.map((id) => keys.worker(id)));
+    const live: WorkerInfo[] = [];
+    for (const [index, text] of texts.entries()) {
+      if (text) live.push(JSON.parse(text) as WorkerInfo);
+      else await this.redis.srem(keys.workers, ids[index]);
+    }
+    return live;
+  }
+
+  /** Runtimes that any live worker has, by id. */
+  async runtimes(): Promise<RuntimeDto[]> {
+    const byId = new Map<string, RuntimeDto>();
+    for (const { runtimes } of await this.workers()) for (const runtime of runtimes) byId.set(runtime.id, runtime);
+    return [...byId.values()];
+  }
+}

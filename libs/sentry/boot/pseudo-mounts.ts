@@ -1,7 +1,17 @@
+import { createDevFileSystem } from '../fs/dev/dev.js';
+import type { MemoryDirectory } from '../fs/tmpfs/memory-directory.js';
+import { MemoryFileSystem } from '../fs/tmpfs/memory-file-system.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { FileTree } from './file-tree.js';
 
+const SHM_DEVICE = 0x1a;
+
 /** Mounts proc, sys and dev of a kernel on the tree. */
-export function mountPseudoFileSystems(_kernel: Kernel, tree: FileTree): void {
-  tree.mounts.unmountAll();
+export function mountPseudoFileSystems(kernel: Kernel, tree: FileTree): void {
+  const { mounts } = tree;
+  mounts.unmountAll();
+  mounts.mount(createDevFileSystem(kernel), '/dev', 'dev', 'rw,nosuid,noexec,relatime');
+  const shm = new MemoryFileSystem('tmpfs', SHM_DEVICE, tree.fileSystem.frames, 0o1777);
+  (shm.root as MemoryDirectory).born();
+  mounts.mount(shm, '/dev/shm', 'shm', 'rw,nosuid,nodev,relatime');
 }

@@ -1,15 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { EACCES, ENOENT, ERRNO_NAMES } from '../abi/errno.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import { AuditRecorder } from '../audit/recorder.js';
 import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
 import { newCredentials } from '../kernel/credentials.js';
 import { Kernel } from '../kernel/kernel.js';
-import { createLoader } from '../kernel/loader/index.js';
+import { createProgramLoader, parseHostAuxv } from '../kernel/loader/load-program.js';
 import { initialRlimits } from '../kernel/rlimits.js';
 import { signalInfo } from '../kernel/signals/pending.js';
-import { memoryEnvironment } from '../mm/environment.js';
 import { Frames } from '../mm/frames.js';
-import { MemoryManager } from '../mm/memory-manager.js';
 import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
 import type { HostFd, Nanoseconds } from '../platform/platform.js';
@@ -54,10 +53,8 @@ export class Sentry {
   private readonly channel = new FrameChannel();
   private readonly output = new Output(this.channel);
   private readonly stdin = new StdioSource();
-  private readonly load = createLoader({
-    createMemory: () => new MemoryManager(memoryEnvironment(this.platform, this.frames, (bytes) => host.random(bytes))),
-  });
-  private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.load });
+  private readonly loadProgram = createProgramLoader(this.frames, parseHostAuxv(readFileSync('/proc/self/auxv')));
+  private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
   private boot: Boot | null = null;
 
   /** In the zygote, while the host's files are still reachable. */
@@ -97,7 +94,6 @@ export class Sentry {
     frames.limit = limits.memoryBytes;
     this.placeFiles(message, contents);
     const recorder = this.createRecorder(message, startedAt);
-    mountPseudoFileSystems(kernel, this.tree);
     kernel.attach({
       platform,
       frames,
@@ -115,6 +111,7 @@ export class Sentry {
       cpuTime: limits.cpuTimeMs * MILLISECOND,
       tasks: limits.processes,
     });
+    mountPseudoFileSystems(kernel, this.tree);
     this.connectOutput(limits.outputBytes);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
     const facts = (): RunFacts => ({

@@ -34,7 +34,6 @@ export const refusedRows: readonly SyscallRow[] = [
     EACCES,
     'EACCES: as with perf_event_paranoid 3',
   ),
-  refused('kcmp', 'pid1:pid pid2:pid type:int idx1:hex idx2:hex', EPERM, 'EPERM: kernel objects are not compared'),
   refused('io_uring_setup', 'entries:uint params:address', ENOSYS, ASYNCHRONOUS),
   refused(
     'io_uring_enter',

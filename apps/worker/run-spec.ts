@@ -31,7 +31,11 @@ export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, im
     content: Buffer.from(base64, 'base64'),
   }));
   if (runtime && job.source !== null) {
-    files.push({ path: `${WORK_DIRECTORY}/${runtime.fileName}`, mode: 0o644, content: Buffer.from(job.source, 'utf8') });
+    files.push({
+      path: `${WORK_DIRECTORY}/${runtime.fileName}`,
+      mode: 0o644,
+      content: Buffer.from(job.source, 'utf8'),
+    });
   }
   return {
     id: job.id,

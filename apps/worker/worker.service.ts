@@ -101,4 +101,3 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 function toDto({ id, name, version, aliases, fileName, compile }: DiscoveredRuntime): RuntimeDto {
   return { id, name, version, aliases: [...aliases], fileName, compiled: compile !== undefined };
 }
-

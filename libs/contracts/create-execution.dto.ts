@@ -142,7 +142,11 @@ export class CreateExecutionDto {
   @IsIn(['none', 'loopback'])
   network?: 'none' | 'loopback';
 
-  @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' }, description: 'At most 16, kept with the execution' })
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    description: 'At most 16, kept with the execution',
+  })
   @IsOptional()
   @IsObject()
   labels?: Record<string, string>;

@@ -42,7 +42,9 @@ export class ExecutionDto {
   @ApiProperty({ enum: ['utf8', 'base64'] }) stderrEncoding!: 'utf8' | 'base64';
   @ApiProperty() stdoutTruncated!: boolean;
   @ApiProperty() stderrTruncated!: boolean;
-  @ApiProperty({ type: String, nullable: true, description: 'Why it could not run, in one line' }) detail!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Why it could not run, in one line' }) detail!:
+    | string
+    | null;
   @ApiProperty({ type: UsageDto, nullable: true }) usage!: UsageDto | null;
   @ApiProperty({ type: AuditSummaryDto }) audit!: AuditSummaryDto;
   @ApiProperty({ type: String, nullable: true }) runtime!: string | null;
@@ -55,7 +57,9 @@ export class ExecutionDto {
 
 export class ExecutionListDto {
   @ApiProperty({ type: [ExecutionDto] }) items!: ExecutionDto[];
-  @ApiProperty({ type: String, nullable: true, description: 'Pass as ?cursor= for the next page' }) nextCursor!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Pass as ?cursor= for the next page' }) nextCursor!:
+    | string
+    | null;
 }
 
 export class RuntimeDto {

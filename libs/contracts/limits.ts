@@ -1,8 +1,18 @@
 /** Bounds of an execution: default and maximum of each, in one place. Requests may ask for less than the maximum. */
 export const LIMITS = {
   wallTimeMs: { minimum: 1, default: 10_000, maximum: 300_000, description: 'Wall clock, in milliseconds' },
-  cpuTimeMs: { minimum: 1, default: 10_000, maximum: 300_000, description: 'Processor time of the guest, in milliseconds' },
-  memoryBytes: { minimum: 4 << 20, default: 512 << 20, maximum: 2 ** 31, description: 'Committed memory, files in memory included' },
+  cpuTimeMs: {
+    minimum: 1,
+    default: 10_000,
+    maximum: 300_000,
+    description: 'Processor time of the guest, in milliseconds',
+  },
+  memoryBytes: {
+    minimum: 4 << 20,
+    default: 512 << 20,
+    maximum: 2 ** 31,
+    description: 'Committed memory, files in memory included',
+  },
   processes: { minimum: 1, default: 64, maximum: 1024, description: 'Tasks (threads included) alive at once' },
   outputBytes: { minimum: 1, default: 1 << 20, maximum: 16 << 20, description: 'stdout and stderr together' },
   fileBytes: { minimum: 1, default: 256 << 20, maximum: 2 ** 31, description: 'Largest single file' },

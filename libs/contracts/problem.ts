@@ -31,5 +31,11 @@ export type ProblemType = keyof typeof PROBLEMS;
 
 export function problem(type: ProblemType, detail?: string, errors?: readonly ProblemError[]): Problem {
   const { status, title } = PROBLEMS[type];
-  return { type: `urn:cordon:problem:${type}`, title, status, ...(detail ? { detail } : {}), ...(errors ? { errors } : {}) };
+  return {
+    type: `urn:cordon:problem:${type}`,
+    title,
+    status,
+    ...(detail ? { detail } : {}),
+    ...(errors ? { errors } : {}),
+  };
 }

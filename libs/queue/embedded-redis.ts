@@ -21,7 +21,8 @@ export interface EmbeddedRedis {
 export async function startRedis(directory: string): Promise<EmbeddedRedis> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const socket = join(directory, 'redis.sock');
-  if (Buffer.byteLength(socket) > SOCKET_PATH_MAX) throw new Error(`${socket}: too long for a unix socket; choose a shorter CORDON_DATA_DIR`);
+  if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
+    throw new Error(`${socket}: too long for a unix socket; choose a shorter CORDON_DATA_DIR`);
   rmSync(socket, { force: true });
   const settings = {
     port: '0',

@@ -1,4 +1,11 @@
-import type { EventType, ExecutionDto, ExecutionJob, ExecutionResult, ExecutionState, StreamEvent } from '@cordon/contracts';
+import type {
+  EventType,
+  ExecutionDto,
+  ExecutionJob,
+  ExecutionResult,
+  ExecutionState,
+  StreamEvent,
+} from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys, RETENTION_SECONDS } from './names.js';
 

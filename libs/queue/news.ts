@@ -20,8 +20,8 @@ export class News {
 
   /** Calls `wake` at each news until the returned function is called. */
   follow(id: string, wake: () => void): () => void {
-    let set = this.followers.get(id);
-    if (!set) this.followers.set(id, (set = new Set()));
+    const set = this.followers.get(id) ?? new Set<() => void>();
+    this.followers.set(id, set);
     set.add(wake);
     return () => {
       set.delete(wake);
@@ -29,7 +29,6 @@ export class News {
     };
   }
 
-  /** Resolves at the next news, or after `milliseconds`. Follow before looking, or news may be missed. */
   async close(): Promise<void> {
     await this.redis.quit().catch(() => undefined);
   }

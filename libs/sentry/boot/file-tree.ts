@@ -83,7 +83,14 @@ export class FileTree {
         continue;
       }
       if (typeof found !== 'number') throw new Error(`${path}: ${name} is no directory`);
-      const made = new MemoryDirectory(this.fileSystem, this.fileSystem.nextNumber(), S_IFDIR | mode, uid, gid, directory.number);
+      const made = new MemoryDirectory(
+        this.fileSystem,
+        this.fileSystem.nextNumber(),
+        S_IFDIR | mode,
+        uid,
+        gid,
+        directory.number,
+      );
       made.born();
       directory.add(name, made);
       directory = made;

@@ -243,7 +243,8 @@ export class Sentry {
 
   /** A signal from outside goes to the first process. */
   private signal(signal: number): void {
-    if (Number.isInteger(signal) && signal > 0 && signal <= 64) this.kernel.init?.sendSignal(signalInfo(signal, SI_USER));
+    if (Number.isInteger(signal) && signal > 0 && signal <= 64)
+      this.kernel.init?.sendSignal(signalInfo(signal, SI_USER));
   }
 }
 

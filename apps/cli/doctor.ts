@@ -5,7 +5,7 @@ import { createPool } from '@cordon/pool';
 export async function doctor(): Promise<number> {
   let pool: Awaited<ReturnType<typeof createPool>>;
   try {
-    pool = await createPool({ image: hostImage(), platform: 'auto', spares: 1, renewAfter: 1000 });
+    pool = await createPool({ image: hostImage(), platform: 'auto', spares: 1, renewAfter: 1000, rehearsals: 0 });
   } catch (error) {
     process.stdout.write(`no Sentry can be started here: ${(error as Error).message}\n`);
     return 1;

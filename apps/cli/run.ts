@@ -19,7 +19,13 @@ export interface RunExtras {
 /** Runs one program in a Sentry of its own with our stdin, stdout and stderr. Returns the exit status for the shell. */
 export async function runProgram(options: RunOptions, extras: RunExtras): Promise<number> {
   const image = hostImage();
-  const pool = await createPool({ image, platform: options.platform, spares: 1, renewAfter: Number.POSITIVE_INFINITY });
+  const pool = await createPool({
+    image,
+    platform: options.platform,
+    spares: 1,
+    renewAfter: Number.POSITIVE_INFINITY,
+    rehearsals: 0,
+  });
   try {
     const report = await runInPool(pool, toSpec(options, extras), extras);
     return finish(report, options);

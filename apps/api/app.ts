@@ -1,0 +1,61 @@
+import 'reflect-metadata';
+import { REQUEST_LIMITS } from '@cordon/contracts';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { pino } from 'pino';
+import { ExecutionsController } from './executions/executions.controller.js';
+import { ExecutionsService } from './executions/executions.service.js';
+import { HealthController } from './health/health.controller.js';
+import { parseBody } from './http/json-body.js';
+import { ProblemFilter, toProblem } from './http/problem.js';
+import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { ApiSettings } from './settings.js';
+
+@Module({})
+export class ApiModule {
+  static with(settings: ApiSettings): DynamicModule {
+    return {
+      module: ApiModule,
+      controllers: [ExecutionsController, RuntimesController, HealthController],
+      providers: [{ provide: ApiSettings, useValue: settings }, ExecutionsService],
+    };
+  }
+}
+
+/** The whole HTTP application, not yet listening. */
+export async function createApp(settings: ApiSettings): Promise<NestFastifyApplication> {
+  const log = pino({ name: 'api', level: process.env.LOG_LEVEL ?? 'info' });
+  const adapter = new FastifyAdapter({
+    bodyLimit: REQUEST_LIMITS.bodyBytes,
+    requestTimeout: 60_000,
+    forceCloseConnections: true,
+  });
+  const fastify = adapter.getInstance();
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseBody(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  fastify.setErrorHandler((error, _request, reply) => {
+    const problem = toProblem(error);
+    reply.status(problem.status).type('application/problem+json').send(problem);
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
+    logger: ['error', 'warn'],
+    bodyParser: false,
+  });
+  app.useGlobalFilters(new ProblemFilter(log));
+  const description = new DocumentBuilder()
+    .setTitle('Cordon')
+    .setDescription('Runs code nobody trusts: each program on a Linux kernel of its own.')
+    .setVersion('1')
+    .addBearerAuth()
+    .build();
+  SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description), { jsonDocumentUrl: 'docs-json' });
+  return app;
+}

@@ -1,0 +1,216 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { type ExecutionDto, isTerminal, type StreamEvent } from '@cordon/contracts';
+import { connect, ExecutionStore, JobQueue, keys, News, WorkerRegistry } from '@cordon/queue';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { ProblemException } from '../http/problem.js';
+import { ApiSettings } from '../settings.js';
+import { validateExecution } from './validate.js';
+
+const IDEMPOTENCY_SECONDS = 24 * 3600;
+const ID = /^exe_[a-z0-9]{24}$/;
+const RUNTIMES_TTL_MS = 2_000;
+const EVENTS_AT_ONCE = 200;
+
+function newId(): string {
+  let id = '';
+  while (id.length < 24) id += BigInt(`0x${randomBytes(20).toString('hex')}`).toString(36);
+  return `exe_${id.slice(0, 24)}`;
+}
+
+/** What the controllers do with executions: create, find, wait, follow, cancel. */
+@Injectable()
+export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
+  readonly redis: Redis;
+  readonly registry: WorkerRegistry;
+  private readonly store: ExecutionStore;
+  private readonly queue: JobQueue;
+  private news!: News;
+  private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
+
+  constructor(private readonly settings: ApiSettings) {
+    this.redis = connect(settings.redisUrl, { enableAutoPipelining: true });
+    this.redis.on('error', () => undefined);
+    this.store = new ExecutionStore(this.redis);
+    this.queue = new JobQueue(settings.redisUrl);
+    this.registry = new WorkerRegistry(this.redis);
+  }
+
+  async onModuleInit(): Promise<void> {
+    const subscriber = connect(this.settings.redisUrl);
+    subscriber.on('error', () => undefined);
+    this.news = await News.subscribe(subscriber);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.news.close();
+    await this.queue.close();
+    this.redis.disconnect();
+  }
+
+  runtimes(): ReturnType<WorkerRegistry['runtimes']> {
+    const now = Date.now();
+    if (!this.runtimesCache || now - this.runtimesCache.at > RUNTIMES_TTL_MS) {
+      this.runtimesCache = { at: now, list: this.registry.runtimes() };
+      this.runtimesCache.list.catch(() => {
+        this.runtimesCache = null;
+      });
+    }
+    return this.runtimesCache.list;
+  }
+
+  queueCounts(): Promise<Record<string, number>> {
+    return this.queue.counts();
+  }
+
+  /** Validates and queues; an idempotency key that was used gives what it made. */
+  async create(tenant: string, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
+    const id = newId();
+    const { job, labels } = validateExecution(body, id, await this.runtimes());
+    if (idempotencyKey !== undefined) {
+      const earlier = await this.claim(tenant, idempotencyKey, id, body);
+      if (earlier) return this.get(tenant, earlier);
+    }
+    await this.store.create({ id, tenant, job, labels, createdAt: new Date() });
+    try {
+      await this.queue.add(job);
+    } catch (error) {
+      await this.store.discard(id, tenant).catch(() => undefined);
+      throw new ProblemException('unavailable', `the queue did not take it: ${(error as Error).message}`);
+    }
+    return this.get(tenant, id);
+  }
+
+  /** The id an earlier request with this key made, or null: the key is now ours. */
+  private async claim(tenant: string, key: string, id: string, body: unknown): Promise<string | null> {
+    const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+    const fingerprint = hash(JSON.stringify(body));
+    const place = keys.idempotency(tenant, hash(key));
+    const taken = await this.redis.set(place, `${id} ${fingerprint}`, 'EX', IDEMPOTENCY_SECONDS, 'NX');
+    if (taken === 'OK') return null;
+    const [earlier, before] = ((await this.redis.get(place)) ?? '').split(' ');
+    if (before !== fingerprint)
+      throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
+    return earlier;
+  }
+
+  /** 404 for what is not there and for what is another key's. */
+  async get(tenant: string, id: string): Promise<ExecutionDto> {
+    const execution = ID.test(id) ? await this.store.get(id, tenant) : null;
+    if (!execution) throw new ProblemException('not-found', 'no such execution');
+    return execution;
+  }
+
+  list(
+    tenant: string,
+    limit: number,
+    cursor: string | null,
+    filter: (execution: ExecutionDto) => boolean,
+  ): ReturnType<ExecutionStore['list']> {
+    return this.store.list(tenant, limit, cursor, filter);
+  }
+
+  /** The execution once it is over, or as it is after `seconds` or when the client has gone. */
+  async wait(tenant: string, id: string, seconds: number, gone: AbortSignal): Promise<ExecutionDto> {
+    const deadline = Date.now() + seconds * 1000;
+    return this.follow(id, async (news) => {
+      for (;;) {
+        const execution = await this.get(tenant, id);
+        if (isTerminal(execution.state) || Date.now() >= deadline || gone.aborted) return execution;
+        await news(deadline - Date.now(), gone);
+      }
+    });
+  }
+
+  /** Events after `after`, as they come, until the last one. Heartbeats are null. */
+  async *events(id: string, after: string, heartbeatMs: number, gone: AbortSignal): AsyncGenerator<StreamEvent | null> {
+    let wake: (() => void) | null = null;
+    let fresh = true;
+    const unfollow = this.news.follow(id, () => {
+      fresh = true;
+      wake?.();
+    });
+    const stop = (): void => wake?.();
+    gone.addEventListener('abort', stop);
+    try {
+      let position = after;
+      while (!gone.aborted) {
+        fresh = false;
+        const batch = await this.store.events(id, position, EVENTS_AT_ONCE);
+        for (const event of batch) {
+          position = event.id;
+          yield event;
+          if (event.type === 'result') return;
+        }
+        if (batch.length > 0) continue;
+        if (await this.over(id)) return;
+        if (fresh || gone.aborted) continue;
+        let timer: NodeJS.Timeout | undefined;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          timer = setTimeout(resolve, heartbeatMs);
+        });
+        wake = null;
+        clearTimeout(timer);
+        if (!fresh) yield null;
+      }
+    } finally {
+      unfollow();
+      gone.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Nothing more will come: it ended and its events were all read (or are gone). */
+  private async over(id: string): Promise<boolean> {
+    const state = await this.store.state(id);
+    if (state !== null && !isTerminal(state)) return false;
+    const last = await this.redis.xrevrange(keys.events(id), '+', '-', 'COUNT', 1);
+    return last.length === 0 || last[0][1][1] === 'result';
+  }
+
+  /** Queued ones end here; running ones are told to, and end a moment later. */
+  async cancel(tenant: string, id: string): Promise<ExecutionDto> {
+    const execution = await this.get(tenant, id);
+    if (isTerminal(execution.state)) return execution;
+    if (execution.state === 'queued' && (await this.queue.remove(id))) {
+      await this.store.finish(id, 0, 'canceled', {});
+      return this.get(tenant, id);
+    }
+    await this.redis.publish(keys.cancel, id);
+    const current = await this.wait(tenant, id, 3, new AbortController().signal);
+    if (isTerminal(current.state)) return current;
+    // The worker did not answer: the execution ends for its owner all the same.
+    await this.store.finish(id, 0, 'canceled', {});
+    return this.get(tenant, id);
+  }
+
+  /** Runs `body` with a way to wait for news of one execution. */
+  private async follow<T>(
+    id: string,
+    body: (news: (milliseconds: number, gone: AbortSignal) => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    let fresh = false;
+    let wake: (() => void) | null = null;
+    const unfollow = this.news.follow(id, () => {
+      fresh = true;
+      wake?.();
+    });
+    try {
+      return await body(async (milliseconds, gone) => {
+        if (!fresh && !gone.aborted) {
+          let timer: NodeJS.Timeout | undefined;
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            timer = setTimeout(resolve, Math.max(0, milliseconds));
+            gone.addEventListener('abort', () => resolve(), { once: true });
+          });
+          clearTimeout(timer);
+          wake = null;
+        }
+        fresh = false;
+      });
+    } finally {
+      unfollow();
+    }
+  }
+}

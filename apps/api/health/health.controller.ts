@@ -1,0 +1,79 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { ExecutionsService } from '../executions/executions.service.js';
+
+const REDIS_TIMEOUT_MS = 2_000;
+
+@ApiExcludeController()
+@Controller()
+export class HealthController {
+  private readonly metrics = new Registry();
+
+  constructor(private readonly executions: ExecutionsService) {
+    collectDefaultMetrics({ register: this.metrics });
+    const jobs: Gauge = new Gauge({
+      name: 'cordon_jobs',
+      help: 'Jobs by state',
+      labelNames: ['state'],
+      registers: [this.metrics],
+      collect: () => this.count(jobs),
+    });
+    const workers: Gauge = new Gauge({
+      name: 'cordon_workers',
+      help: 'Live workers',
+      registers: [this.metrics],
+      collect: async () => workers.set((await this.executions.registry.workers()).length),
+    });
+  }
+
+  private async count(gauge: Gauge): Promise<void> {
+    for (const [state, value] of Object.entries(await this.executions.queueCounts())) gauge.set({ state }, value);
+  }
+
+  @Get('healthz')
+  health(): { status: string } {
+    return { status: 'ok' };
+  }
+
+  /** Ready: Redis answers and a worker is there. */
+  @Get('readyz')
+  async ready(@Res() reply: FastifyReply): Promise<void> {
+    const [redis, workers] = await Promise.all([this.pings(), this.countWorkers()]);
+    const ready = redis && workers > 0;
+    reply.status(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', redis, workers });
+  }
+
+  @Get('metrics')
+  async prometheus(@Res() reply: FastifyReply): Promise<void> {
+    reply.type(this.metrics.contentType).send(await this.metrics.metrics());
+  }
+
+  private async pings(): Promise<boolean> {
+    return within(
+      this.executions.redis.ping().then(() => true),
+      false,
+    );
+  }
+
+  private async countWorkers(): Promise<number> {
+    return within(
+      this.executions.registry.workers().then((workers) => workers.length),
+      0,
+    );
+  }
+}
+
+/** What a promise gives, or `otherwise` when it fails or takes too long. */
+async function within<T>(promise: Promise<T>, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), REDIS_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([promise.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,57 @@
+import { type Problem, type ProblemError, type ProblemType, problem } from '@cordon/contracts';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+
+/** Thrown anywhere in the API; becomes an RFC 9457 document. */
+export class ProblemException extends Error {
+  override readonly name = 'ProblemException';
+  readonly problem: Problem;
+
+  constructor(type: ProblemType, detail?: string, errors?: readonly ProblemError[]) {
+    super(detail ?? type);
+    this.problem = problem(type, detail, errors);
+  }
+}
+
+/** What Fastify itself refuses, by its error code. */
+const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload-too-large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'malformed-json',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'malformed-json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed-json',
+};
+
+const BY_STATUS: Readonly<Record<number, ProblemType>> = {
+  400: 'malformed-json',
+  401: 'unauthorized',
+  404: 'not-found',
+  405: 'method-not-allowed',
+  413: 'payload-too-large',
+  415: 'unsupported-media-type',
+  422: 'invalid-request',
+};
+
+export function toProblem(error: unknown): Problem {
+  if (error instanceof ProblemException) return error.problem;
+  const { code } = error as { code?: string };
+  if (code && code in FASTIFY_PROBLEMS) return problem(FASTIFY_PROBLEMS[code], (error as Error).message);
+  if (error instanceof HttpException) return problem(BY_STATUS[error.getStatus()] ?? 'internal', error.message);
+  return problem('internal');
+}
+
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(private readonly log: Logger) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const body = toProblem(error);
+    if (body.status >= 500) this.log.error({ err: error, url: request.url }, 'request failed');
+    if (reply.raw.headersSent) return void reply.raw.end();
+    if (body.status === 401) reply.header('www-authenticate', 'Bearer');
+    reply.status(body.status).type('application/problem+json').send(body);
+  }
+}

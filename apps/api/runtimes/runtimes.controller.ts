@@ -1,0 +1,28 @@
+import { RuntimeDto } from '@cordon/contracts';
+import type { WorkerInfo } from '@cordon/queue';
+import { Controller, Get, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ExecutionsService } from '../executions/executions.service.js';
+import { AuthGuard } from '../http/auth.guard.js';
+
+@ApiTags('runtimes')
+@ApiBearerAuth()
+@UseGuards(AuthGuard)
+@Controller('v1')
+export class RuntimesController {
+  constructor(private readonly executions: ExecutionsService) {}
+
+  @Get('runtimes')
+  @ApiOperation({ summary: 'Languages that the workers really found' })
+  @ApiOkResponse({ type: [RuntimeDto] })
+  runtimes(): Promise<RuntimeDto[]> {
+    return this.executions.runtimes();
+  }
+
+  @Get('workers')
+  @ApiOperation({ summary: 'Live workers' })
+  async workers(): Promise<Omit<WorkerInfo, 'runtimes'>[]> {
+    const workers = await this.executions.registry.workers();
+    return workers.map(({ runtimes: _runtimes, ...rest }) => rest);
+  }
+}

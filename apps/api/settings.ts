@@ -1,0 +1,35 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
+
+/** The API's settings, from the environment. Keys are kept as digests only. */
+export class ApiSettings {
+  private readonly digests: readonly Buffer[];
+
+  constructor(
+    readonly redisUrl: string,
+    readonly host: string,
+    readonly port: number,
+    apiKeys: readonly string[],
+  ) {
+    this.digests = apiKeys.map(digest);
+  }
+
+  /** The tenant a key stands for, or null. Every key is a tenant of its own. */
+  tenantOf(key: string): string | null {
+    const given = digest(key);
+    let tenant: string | null = null;
+    for (const known of this.digests) if (timingSafeEqual(known, given)) tenant = known.toString('hex').slice(0, 16);
+    return tenant;
+  }
+
+  /** CORDON_API_KEY may hold several keys, separated by commas: one tenant each. */
+  static fromEnvironment(env: NodeJS.ProcessEnv): ApiSettings {
+    if (!env.REDIS_URL) throw new Error('REDIS_URL is not set');
+    const keys = (env.CORDON_API_KEY ?? '').split(',').filter((key) => key !== '');
+    if (keys.length === 0) throw new Error('CORDON_API_KEY is not set');
+    const port = Number(env.PORT ?? 8080);
+    if (!Number.isInteger(port) || port < 0 || port > 65535) throw new Error(`PORT: "${env.PORT}" is no port`);
+    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys);
+  }
+}

@@ -2,6 +2,8 @@ import { ENOSPC } from '../../abi/errno.js';
 import type { FrameAllocator, FrameNumber, IoBuffer } from '../../mm/types.js';
 import { type Bytes, PAGE_SHIFT, PAGE_SIZE } from '../../platform/platform.js';
 
+/** Files leave this much of the memory limit (at most an eighth of it) to programs: a full disk must not kill them. */
+const RESERVE: Bytes = 16 << 20;
 const BLOCK_SHIFT = 9;
 const BLOCK_PAGES = 1 << BLOCK_SHIFT;
 
@@ -28,7 +30,7 @@ export class FileData {
   ensure(index: number): FrameNumber {
     const present = this.page(index);
     if (present !== 0) return present;
-    const frame = this.allocator.allocate();
+    const frame = this.full(1) ? -ENOSPC : this.allocator.allocate();
     if (frame < 0) return -ENOSPC;
     this.put(index, frame);
     return frame;
@@ -116,6 +118,11 @@ export class FileData {
     return limit;
   }
 
+  private full(pages: number): boolean {
+    const { limit, committed } = this.allocator;
+    return committed + pages * PAGE_SIZE > limit - Math.min(RESERVE, limit / 8);
+  }
+
   private zeroPart(start: Bytes, end: Bytes): void {
     if (end <= start) return;
     const index = Math.floor(start / PAGE_SIZE);
@@ -172,7 +179,7 @@ export class FileData {
     const most = Math.min(pages, 16);
     while (holes < most && this.page(index + holes) === 0) holes++;
     if (holes === 1) return this.ensure(index);
-    const frame = this.allocator.allocateRun(holes);
+    const frame = this.full(holes) ? -ENOSPC : this.allocator.allocateRun(holes);
     if (frame < 0) return this.ensure(index);
     for (let at = 0; at < holes; at++) this.put(index + at, frame + at);
     return frame;

@@ -40,7 +40,11 @@ export class MemoryDirectory extends MemoryInode {
   }
 
   protected override get size(): number {
-    return (this.entries.size + 2) * 20;
+    return 4096;
+  }
+
+  protected override get blocks(): number {
+    return 8;
   }
 
   /** Reads in what is not in memory yet (overlay). */

@@ -204,9 +204,12 @@ class FileMapping implements Mappable {
     return this.file.number;
   }
 
-  page(index: number, allocate: boolean): number {
-    return this.file.mappedPage(index, allocate);
+  /** Absent while the host's file can be mapped: then nothing is copied into frames. */
+  get page(): ((index: number, allocate: boolean) => number) | undefined {
+    return this.hostFile === undefined ? this.pageOf : undefined;
   }
+
+  private readonly pageOf = (index: number, allocate: boolean): number => this.file.mappedPage(index, allocate);
 
   size(): Bytes {
     return this.file.size;

@@ -413,7 +413,8 @@ export abstract class Pager {
         const had = (entry & PTE_WRITABLE) !== 0 ? before : before & ~PROT_WRITE;
         block[slot] = writable ? entry | PTE_WRITABLE : entry & ~PTE_WRITABLE;
         const page = base + slot * PAGE_SIZE;
-        if (runStart >= 0 && wanted !== runProtection) {
+        // mprotect(2) stops at the first hole, so a run must not have any.
+        if (runStart >= 0 && (wanted !== runProtection || page !== runEnd)) {
           this.hostProtect(runStart, runEnd, runProtection);
           runStart = -1;
         }

@@ -147,7 +147,7 @@ export interface PlatformAddressSpace {
   ): void;
   /** Unmaps; holes are fine. */
   unmap(address: GuestAddress, length: Bytes): void;
-  /** Changes protection of what is mapped in the range; holes are fine. */
+  /** Changes the protection of the range. All of it must be mapped: mprotect(2) stops at the first hole. */
   protect(address: GuestAddress, length: Bytes, protection: Protection): void;
   /** Total CPU time used by guest code in this address space, in nanoseconds (also of threads that have ended). */
   cpuTime(): Nanoseconds;

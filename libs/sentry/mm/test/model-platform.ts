@@ -55,7 +55,8 @@ export class ModelSpace implements PlatformAddressSpace {
     this.calls++;
     for (let at = 0; at < length; at += PAGE) {
       const page = this.pages.get(address + at);
-      if (page) page.protection = protection;
+      if (!page) throw new Error('protecting a hole: the host would stop there');
+      page.protection = protection;
     }
   }
   cpuTime(): number {

@@ -39,6 +39,16 @@ const EAGER_COPY: Bytes = 128 << 10;
 const HOST_CALL_BUDGET = 30_000;
 
 /**
+ * Whether the pages of a VMA come straight from a host file: an image file that nobody has written to yet. One that may be written
+ * through a shared mapping must have frames of its own, since the host's file never changes.
+ */
+function isHostMapped(vma: Vma): boolean {
+  const { object } = vma;
+  if (object?.hostFile === undefined) return false;
+  return !(object.page && vma.shared && (vma.maxProtection & PROT_WRITE) !== 0);
+}
+
+/**
  * Pages of one address space: which frame each has, what the host has mapped of them, copy-on-write.
  *
  * Invariants:
@@ -80,7 +90,7 @@ export abstract class Pager {
     const index = vma.pageIndex(page);
     const size = object.size();
     if (index * PAGE_SIZE >= size) return -EFAULT;
-    if (object.page) {
+    if (object.page && !isHostMapped(vma)) {
       const frame = object.page(index, true);
       if (frame < 0) return frame;
       this.frames.retain(frame);
@@ -259,8 +269,7 @@ export abstract class Pager {
    * the platform can map.
    */
   protected mapFileAround(vma: Vma, page: GuestAddress): boolean {
-    const { object } = vma;
-    if (object?.hostFile === undefined || object.page || !this.space.mapsFiles) return false;
+    if (!isHostMapped(vma) || !this.space.mapsFiles) return false;
     let lowest = vma.start;
     let highest = vma.end;
     if (vma.length > WHOLE_FILE_VMA) {
@@ -296,8 +305,7 @@ export abstract class Pager {
    * Maps what a fresh file VMA will need at once. Returns the end of what is now mapped in the host (vma.start if nothing).
    */
   protected mapEagerly(vma: Vma, start: GuestAddress, end: GuestAddress): GuestAddress {
-    const { object } = vma;
-    if (object?.hostFile === undefined || object.page || vma.protection === PROT_NONE) return start;
+    if (!isHostMapped(vma) || vma.protection === PROT_NONE) return start;
     const length = end - start;
     const stop = Math.min(end, this.objectEnd(vma));
     if (stop <= start) return start;

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { compile, runBoth, useGuests, visible } from './harness.js';
+
+useGuests();
+
+describe('memory as a C program sees it', () => {
+  it.each([
+    'rights',
+    'refusals',
+    'files',
+    'forks',
+    'moves',
+    'advice',
+    'breaks',
+    'vectors',
+    'limits',
+    'threads',
+    'overflow',
+  ])('%s: as natively', async (name) => {
+    const { native, guest } = await runBoth({ argv: ['./memory', name], files: { memory: compile('memory.c') } });
+    expect(native.exitCode).toBe(0);
+    expect(native.stdout).not.toBe('');
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});

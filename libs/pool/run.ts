@@ -190,7 +190,9 @@ export class Run implements RunHandle {
     if (this.done || this.failed) return;
     this.replay = null;
     try {
-      return this.dispatch(type, payload)?.catch((error) => this.fail(type, error));
+      const result: unknown = this.dispatch(type, payload);
+      // A handler may return anything where void is asked for.
+      if (result instanceof Promise) return result.catch((error) => this.fail(type, error));
     } catch (error) {
       this.fail(type, error);
     }

@@ -39,16 +39,6 @@ const EAGER_COPY: Bytes = 128 << 10;
 const HOST_CALL_BUDGET = 30_000;
 
 /**
- * Whether the pages of a VMA come straight from a host file: an image file that nobody has written to yet. One that may be written
- * through a shared mapping must have frames of its own, since the host's file never changes.
- */
-function isHostMapped(vma: Vma): boolean {
-  const { object } = vma;
-  if (object?.hostFile === undefined) return false;
-  return !(object.page && vma.shared && (vma.maxProtection & PROT_WRITE) !== 0);
-}
-
-/**
  * Pages of one address space: which frame each has, what the host has mapped of them, copy-on-write.
  *
  * Invariants:
@@ -90,7 +80,7 @@ export abstract class Pager {
     const index = vma.pageIndex(page);
     const size = object.size();
     if (index * PAGE_SIZE >= size) return -EFAULT;
-    if (object.page && !isHostMapped(vma)) {
+    if (object.page) {
       const frame = object.page(index, true);
       if (frame < 0) return frame;
       this.frames.retain(frame);
@@ -269,7 +259,8 @@ export abstract class Pager {
    * the platform can map.
    */
   protected mapFileAround(vma: Vma, page: GuestAddress): boolean {
-    if (!isHostMapped(vma) || !this.space.mapsFiles) return false;
+    const { object } = vma;
+    if (object?.hostFile === undefined || object.page || !this.space.mapsFiles) return false;
     let lowest = vma.start;
     let highest = vma.end;
     if (vma.length > WHOLE_FILE_VMA) {
@@ -305,7 +296,8 @@ export abstract class Pager {
    * Maps what a fresh file VMA will need at once. Returns the end of what is now mapped in the host (vma.start if nothing).
    */
   protected mapEagerly(vma: Vma, start: GuestAddress, end: GuestAddress): GuestAddress {
-    if (!isHostMapped(vma) || vma.protection === PROT_NONE) return start;
+    const { object } = vma;
+    if (object?.hostFile === undefined || object.page || vma.protection === PROT_NONE) return start;
     const length = end - start;
     const stop = Math.min(end, this.objectEnd(vma));
     if (stop <= start) return start;

@@ -151,6 +151,8 @@ export abstract class ConnectionSocket extends Socket {
       client.waitingFor = null;
       client.state = ConnectionState.Unconnected;
       client.error = refusal;
+      client.shutRead = true;
+      client.shutWrite = true;
       client.waitQueue.wake(WRITE_EVENTS | POLLERR | POLLHUP);
     }
   }

@@ -135,8 +135,12 @@ export class TcpSocket extends StreamSocket implements PortHolder {
     if (this.connecting) {
       if (this.state === ConnectionState.Connecting) return nonBlocking ? -EALREADY : -EINPROGRESS;
       this.connecting = false;
-      if (this.error !== 0) return this.takeError();
-      if (this.state === ConnectionState.Connected) return 0;
+      if (this.error !== 0) {
+        const refusal = this.takeError();
+        if (!this.isConnected()) this.resetConnection();
+        return refusal;
+      }
+      if (this.isConnected()) return 0;
     }
     const parsed = parseInetAddress(address, this.family, endpoint);
     if (parsed < 0) return parsed;
@@ -160,6 +164,8 @@ export class TcpSocket extends StreamSocket implements PortHolder {
       if (!nonBlocking) return -ECONNREFUSED;
       this.connecting = true;
       this.error = ECONNREFUSED;
+      this.shutRead = true;
+      this.shutWrite = true;
       this.waitQueue.wake(POLLOUT | POLLWRNORM | POLLIN | POLLERR | POLLHUP);
       return -EINPROGRESS;
     }

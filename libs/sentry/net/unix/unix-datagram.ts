@@ -1,7 +1,6 @@
 import {
   EAGAIN,
   ECONNREFUSED,
-  ECONNRESET,
   EINVAL,
   EISCONN,
   EMSGSIZE,
@@ -81,9 +80,12 @@ export class UnixDatagramSocket extends Socket {
     if (this.error !== 0) return this.takeError();
     if (to && !(to instanceof UnixDatagramSocket)) return -EPROTOTYPE;
     const target = to ?? this.target;
-    if (!target) return this.targetName === '' ? -ENOTCONN : -ECONNREFUSED;
+    if (!target) return -ENOTCONN;
     if (this.shutWrite) return -EPIPE;
-    if (target.closed) return -ECONNREFUSED;
+    if (target.closed) {
+      if (target === this.target) this.disconnect();
+      return -ECONNREFUSED;
+    }
     if (!target.accepts(this)) return -EPERM;
     if (target.shutRead) return -EPIPE;
     if (io.remaining > this.sendBuffer - 32) return -EMSGSIZE;
@@ -155,11 +157,7 @@ export class UnixDatagramSocket extends Socket {
     this.disconnect();
     this.messages.clear();
     this.binding.release();
-    for (const sender of this.connectedFrom) {
-      sender.target = null;
-      sender.error = ECONNRESET;
-      sender.waitQueue.wake(POLLIN | POLLOUT | POLLWRNORM | POLLERR);
-    }
+    // Who is connected to this learns of it by its next send.
     this.connectedFrom.clear();
     this.roomChanged();
   }

@@ -56,6 +56,8 @@ export const dentryOf = (path: Path): DentryNode => path.dentry as DentryNode;
 /** State of a blocked transfer: the deadline of the socket's timeout, fixed at the first attempt. */
 interface Waiting {
   io: IoBuffer;
+  /** Bytes the file has accepted: less than `io.done` when it took some and refused them. */
+  written: number;
   deadline: number;
 }
 
@@ -96,28 +98,37 @@ export function writeFrom(task: Task, file: FileDescription, fresh: IoBuffer | n
     return -EFAULT;
   }
   const { pollable } = file;
+  let written = waiting ? waiting.written : 0;
   for (;;) {
     const result = offset < 0 ? file.write(io, task) : file.pwrite(io, offset, task);
-    if (result === -EAGAIN && !(file.flags & O_NONBLOCK)) return waitToWrite(task, file, io, waiting);
+    if (result === -EAGAIN && !(file.flags & O_NONBLOCK)) return waitToWrite(task, file, io, waiting, written);
+    if (result > 0) written += result;
     if (result > 0 && pollable && io.remaining > 0 && !io.faulted) continue;
-    const { done, faulted } = io;
+    const { faulted } = io;
     releaseIo(io);
     if (result < 0) {
       if (result === -EPIPE) task.raise(SIGPIPE);
-      if (result === -EFBIG && done === 0) task.raise(SIGXFSZ);
-      return done > 0 ? done : result;
+      if (result === -EFBIG && written === 0) task.raise(SIGXFSZ);
+      return written > 0 ? written : result;
     }
-    return done === 0 && faulted ? -EFAULT : done;
+    return written === 0 && faulted ? -EFAULT : written;
   }
 }
 
-function waitToWrite(task: Task, file: FileDescription, io: IoBuffer, waiting: Waiting | null): number {
+function waitToWrite(
+  task: Task,
+  file: FileDescription,
+  io: IoBuffer,
+  waiting: Waiting | null,
+  written: number,
+): number {
   const now = task.kernel.clock.monotonic();
   const deadline = waiting?.deadline ?? now + (file.sendTimeout ?? Number.POSITIVE_INFINITY);
-  if (now >= deadline) return io.done > 0 ? io.done : -EAGAIN;
-  if (!waiting) task.setState({ io, deadline } satisfies Waiting);
+  if (now >= deadline) return written > 0 ? written : -EAGAIN;
+  if (waiting) waiting.written = written;
+  else task.setState({ io, deadline, written } satisfies Waiting);
   task.waitOn(file.waitQueue, POLLOUT);
-  return task.park(deadline, io.done > 0 ? io.done : -ERESTARTSYS);
+  return task.park(deadline, written > 0 ? written : -ERESTARTSYS);
 }
 
 /** Writes a 64-bit value; negative numbers as two's complement. */

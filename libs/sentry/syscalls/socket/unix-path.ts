@@ -15,7 +15,6 @@ export function bindUnix(task: Task, socket: UnixSocket, address: SocketAddress)
   const name = parseUnixAddress(address);
   if (typeof name === 'number') return name;
   if (name === '' || name.charCodeAt(0) === 0) return socket.bindAbstract(name);
-  if (socket.boundName !== '') return -EINVAL;
   const last = resolveParent(task, null, name);
   if (typeof last === 'number') return last;
   const { parent } = last;
@@ -24,6 +23,7 @@ export function bindUnix(task: Task, socket: UnixSocket, address: SocketAddress)
   const existing = parent.child(last.name);
   if (typeof existing !== 'number') return -EADDRINUSE;
   if (existing !== -ENOENT) return existing;
+  if (socket.boundName !== '') return -EINVAL;
   if (last.trailingSlash || parent.deleted) return -ENOENT;
   if (parent.mount.fileSystem.readOnly) return -EROFS;
   const allowed = checkAccess(parent.inode, W_OK | X_OK, task.credentials);

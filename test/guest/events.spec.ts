@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { compile, runBoth, runGuest, useGuests, visible } from './harness.js';
+
+useGuests();
+
+const script = (name: string): Buffer => readFileSync(new URL(`programs/${name}`, import.meta.url));
+
+const NO_NETWORK = `
+import errno, socket
+def attempt(call):
+    try:
+        call()
+        print("worked")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+attempt(lambda: socket.socket().connect(("127.0.0.1", 80)))
+attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 80)))
+attempt(lambda: socket.socket().bind(("127.0.0.1", 0)))
+one, other = socket.socketpair()
+one.send(b"hello")
+print(other.recv(10).decode())
+`;
+
+describe('pipes, polling and sockets', () => {
+  it.each(['pipes', 'polling', 'unix-sockets', 'inet-loopback', 'inotify'])('%s: answers as natively', async (name) => {
+    const { native, guest } = await runBoth({ argv: ['./program'], files: { program: compile(`${name}.c`) } });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it.each(['asyncio-streams.py', 'socketserver-threads.py'])('%s: answers as natively', async (name) => {
+    const { native, guest } = await runBoth({ argv: ['python3', 'program.py'], files: { 'program.py': script(name) } });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});
+
+describe('network mode none', () => {
+  it('has no loopback, but unix sockets', async () => {
+    const guest = await runGuest({
+      argv: ['python3', '-c', NO_NETWORK],
+      network: 'none',
+    });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toBe('ENETUNREACH\nENETUNREACH\nEADDRNOTAVAIL\nhello\n');
+  });
+});

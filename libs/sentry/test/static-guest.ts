@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { ENOENT, ENOEXEC } from '../abi/errno.js';
+import { O_RDWR } from '../abi/fcntl.js';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE } from '../abi/mman.js';
 import { MemoryFileSystem } from '../fs/tmpfs/memory-file-system.js';
 import { newCredentials } from '../kernel/credentials.js';
@@ -19,7 +20,7 @@ import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
 import { PtracePlatform } from '../platform/ptrace/ptrace-platform.js';
 import { HANDLERS } from '../syscalls/table.js';
-import { AnonymousFile, anonymousPath, O_RDWR } from '../vfs/anonymous-file.js';
+import { AnonymousFile, anonymousPath } from '../vfs/anonymous-file.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import { MountTable } from '../vfs/mount-table.js';
 import type { Mount, Path } from '../vfs/types.js';
@@ -57,7 +58,7 @@ class Collector extends AnonymousFile {
   poll(): number {
     return POLLOUT;
   }
-  protected close(): void {}
+  protected override close(): void {}
   override write(io: IoBuffer): number {
     const count = io.take(this.buffer, 0, Math.min(io.remaining, this.buffer.length));
     this.text += Buffer.from(this.buffer.subarray(0, count)).toString('latin1');
@@ -80,7 +81,7 @@ export function runStatic(run: StaticRun): StaticOutcome {
   const images = new Map(Object.entries(run.programs).map(([path, file]) => [path, readFileSync(file)]));
   const log: string[] = [];
   const kernel = new Kernel({
-    handlers: withMemory(),
+    handlers: HANDLERS,
     loadProgram: (request) => load(environment, images, request),
   });
   const mounts = new MountTable(new MemoryFileSystem('tmpfs', 1, frames, 0o755), 'tmpfs', 'rw');
@@ -131,27 +132,6 @@ export function runStatic(run: StaticRun): StaticOutcome {
   platform.shutdown();
   memoryFile.detach();
   return outcome;
-}
-
-/** TEMPORARY until syscalls/memory lands. */
-function withMemory(): typeof HANDLERS {
-  const table = [...HANDLERS];
-  table[9] ??= (task, args) =>
-    (task.memory as MemoryManager).mmap({
-      address: args[0],
-      length: args[1],
-      protection: args[2],
-      flags: args[3],
-      object: null,
-      offset: 0,
-      maxProtection: 7,
-    });
-  table[10] ??= (task, args) => task.memory.mprotect(args[0], args[1], args[2]);
-  table[11] ??= (task, args) => task.memory.munmap(args[0], args[1]);
-  table[12] ??= (task, args) => task.memory.brk(args[0]);
-  table[28] ??= (task, args) => task.memory.madvise(args[0], args[1], args[2]);
-  table[25] ??= (task, args) => task.memory.mremap(args[0], args[1], args[2], args[3], args[4]);
-  return table;
 }
 
 function tracer(trace: (line: string) => void): SyscallObserver {

@@ -117,6 +117,5 @@ export const processRows: readonly SyscallRow[] = [
   partial('personality', 'persona:hex', own(personality), 'stored only; PER_LINUX is the only domain'),
   refused('seccomp', 'operation:int flags:hex args:address', EINVAL, 'the sandbox is the filter'),
   refused('ptrace', 'request:int pid:pid address:address data:address', EPERM, 'no debugging inside the sandbox'),
-  refused('kcmp', 'pid1:pid pid2:pid type:int idx1:hex idx2:hex', EPERM, 'as without CAP_SYS_PTRACE'),
   refused('rseq', 'rseq:address len:size flags:hex sig:hex', ENOSYS, 'glibc does without'),
 ];

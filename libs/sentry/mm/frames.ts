@@ -89,11 +89,12 @@ export class Frames implements FrameAllocator {
     return frame;
   }
 
-  allocateRun(count: number): FrameNumber {
-    if (count === 1) return this.take(true);
+  /** With `zeroed` false the contents are whatever they are: for a caller that overwrites all of it. */
+  allocateRun(count: number, zeroed = true): FrameNumber {
+    if (count === 1) return this.take(zeroed);
     if (!this.mayUse(count)) return -ENOMEM;
     if (count < CHUNK_FRAMES) {
-      const frame = this.runWithinCurrent(count);
+      const frame = this.runWithinCurrent(count, zeroed);
       if (frame > 0) return frame;
     }
     const chunks = (count + CHUNK_FRAMES - 1) >>> CHUNK_SHIFT;
@@ -105,7 +106,7 @@ export class Frames implements FrameAllocator {
     for (let chunk = first; chunk < first + chunks; chunk++) {
       const wanted = left >= CHUNK_FRAMES ? FULL_CHUNK : (1 << left) - 1;
       const dirty = this.dirtyMask[chunk] & wanted;
-      if (dirty !== 0) this.zeroDirty(chunk, dirty);
+      if (dirty !== 0 && zeroed) this.zeroDirty(chunk, dirty);
       if (dirty !== wanted) recycled = false;
       this.occupy(chunk, wanted);
       if (wanted !== FULL_CHUNK) this.offerPartial(chunk);
@@ -196,7 +197,7 @@ export class Frames implements FrameAllocator {
   }
 
   /** First fit of a run shorter than a chunk in the current chunk. 0 when there is none. */
-  private runWithinCurrent(count: number): FrameNumber {
+  private runWithinCurrent(count: number, zeroed: boolean): FrameNumber {
     const chunk = this.current;
     const mask = this.freeMask[chunk];
     const run = (1 << count) - 1;
@@ -205,7 +206,7 @@ export class Frames implements FrameAllocator {
       if ((mask & wanted) !== wanted) continue;
       if (mask === FULL_CHUNK) this.freeChunks--;
       const dirty = this.dirtyMask[chunk] & wanted;
-      if (dirty !== 0) this.zeroDirty(chunk, dirty);
+      if (dirty !== 0 && zeroed) this.zeroDirty(chunk, dirty);
       this.occupy(chunk, wanted);
       const frame = (chunk << CHUNK_SHIFT) + bit;
       this.counts.fill(1, frame, frame + count);

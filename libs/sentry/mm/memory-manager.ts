@@ -52,6 +52,8 @@ import { VM_DONTFORK, VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_SHARED, Vma } fr
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Most bytes MAP_POPULATE brings in: beyond this it is only a hint. */
 const POPULATE_LIMIT: Bytes = 64 << 20;
+/** Areas up to this are taken to be touched for writing when the platform cannot tell. */
+const SMALL_AREA: Bytes = 256 << 10;
 /** Random distance between the program's end and its break. */
 const BRK_RANDOM: Bytes = 32 << 20;
 
@@ -404,8 +406,11 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
       if (access === Access.Unknown && this.alreadyRetried(address)) return this.signal(SIGSEGV, SEGV_ACCERR);
       return 0;
     }
-    // A stack is nearly always touched to be written: saves the second fault where the kind of access is unknown.
-    const write = access === Access.Write || ((vma.flags & VM_GROWSDOWN) !== 0 && access === Access.Unknown && writes);
+    // Where the kind of access is unknown: stacks and small writable areas are nearly always touched to be written, and the
+    // second fault would cost more than a copy that was not needed.
+    const write =
+      access === Access.Write ||
+      (access === Access.Unknown && writes && (vma.length <= SMALL_AREA || (vma.flags & VM_GROWSDOWN) !== 0));
     return this.settle(this.bringToGuest(vma, page, write));
   }
 

@@ -28,6 +28,8 @@ import { VM_WIPEONFORK, type Vma, VmaList } from './vma.js';
 /** Pages a lone anonymous fault brings in, and the most that sequential faults bring in at a time. */
 const FIRST_WINDOW = 16;
 const LARGEST_WINDOW = 512;
+/** Pages copied together when copy-on-write is broken. */
+const COPY_WINDOW = 8;
 /** Image-file VMAs up to this size are mapped whole: one call costs less than the second fault. */
 const WHOLE_FILE_VMA: Bytes = 16 << 20;
 /** Private writable file VMAs up to this size are read in when mapped: ld.so writes to nearly all of their pages. */
@@ -167,6 +169,10 @@ export abstract class Pager {
   }
 
   private breakCopyOnWrite(vma: Vma, page: GuestAddress, entry: number): FrameNumber {
+    if (vma.object === null || vma.object.hostFile !== undefined) {
+      const frame = this.breakAround(vma, page);
+      if (frame > 0) return frame;
+    }
     const old = entry & PTE_FRAME;
     const frame = this.frames.allocateUnzeroed();
     if (frame < 0) return frame;
@@ -175,6 +181,41 @@ export abstract class Pager {
     this.table.set(page, PTE_PRESENT | frame);
     if ((entry & PTE_MAPPED) !== 0) this.mapFrames(vma, page, 1, frame, false);
     return frame;
+  }
+
+  /**
+   * Copies a shared page together with its shared neighbours: a fault costs as much as copying dozens of pages, and what is
+   * written after a fork lies close together. 0 where that would be none, or memory is short.
+   */
+  private breakAround(vma: Vma, page: GuestAddress): FrameNumber {
+    const { frames, table } = this;
+    if ((frames.limit - frames.committed) / PAGE_SIZE < 32 * COPY_WINDOW) return 0;
+    const aligned = page - (page % (COPY_WINDOW * PAGE_SIZE));
+    const lowest = Math.max(vma.start, aligned);
+    const highest = Math.min(vma.end, aligned + COPY_WINDOW * PAGE_SIZE);
+    let start = page;
+    while (start > lowest && this.isShared(table.get(start - PAGE_SIZE))) start -= PAGE_SIZE;
+    let end = page + PAGE_SIZE;
+    while (end < highest && this.isShared(table.get(end))) end += PAGE_SIZE;
+    const count = (end - start) / PAGE_SIZE;
+    if (count === 1) return 0;
+    const first = frames.allocateRun(count, false);
+    if (first < 0) return 0;
+    let mapped = false;
+    for (let at = start, frame = first; at < end; at += PAGE_SIZE, frame++) {
+      const entry = table.get(at);
+      const old = entry & PTE_FRAME;
+      frames.bytes.copyWithin(frame * PAGE_SIZE, old * PAGE_SIZE, (old + 1) * PAGE_SIZE);
+      frames.release(old);
+      table.set(at, PTE_PRESENT | frame);
+      if ((entry & PTE_MAPPED) !== 0) mapped = true;
+    }
+    if (mapped) this.mapFrames(vma, start, count, first, false);
+    return first + (page - start) / PAGE_SIZE;
+  }
+
+  private isShared(entry: number): boolean {
+    return (entry & (PTE_PRESENT | PTE_FILE)) === PTE_PRESENT && this.frames.references(entry & PTE_FRAME) > 1;
   }
 
   /** Anonymous memory: as many pages around the fault as its pattern of use suggests, mapped in one call. */

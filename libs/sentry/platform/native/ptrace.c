@@ -889,7 +889,7 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
   return number(env, (double)inject_in_space((int)int_of(env, arguments[0]), NR_MUNMAP, values));
 }
 
-/* protect(space, address, length, protection); holes make the host answer ENOMEM after doing the rest. */
+/* protect(space, address, length, protection): the range has no holes. */
 static napi_value protect(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
   const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2]),

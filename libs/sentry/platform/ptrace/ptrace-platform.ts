@@ -1,4 +1,3 @@
-import { ENOMEM } from '../../abi/errno.js';
 import { host } from '../host.js';
 import {
   type Bytes,
@@ -60,8 +59,7 @@ class PtraceAddressSpace implements PlatformAddressSpace {
   }
 
   protect(address: GuestAddress, length: Bytes, protection: Protection): void {
-    const result = this.native.protect(this.index, address, length, protection);
-    if (result < 0 && result !== -ENOMEM) must(result, 'protecting guest memory');
+    must(this.native.protect(this.index, address, length, protection), 'protecting guest memory');
   }
 
   cpuTime(): Nanoseconds {

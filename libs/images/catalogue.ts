@@ -69,8 +69,8 @@ export const RUNTIMES: readonly Runtime[] = [
     fileName: 'main.sh',
     extension: 'sh',
     programs: ['sh'],
-    versionArguments: ['-c', 'echo 1.0'],
-    versionPattern: NUMBERS,
+    versionArguments: ['-c', 'readlink -f /proc/$$/exe'],
+    versionPattern: /([a-z]+)$/m,
     run: ['sh', 'main.sh'],
   },
   {

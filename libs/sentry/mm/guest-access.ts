@@ -1,7 +1,15 @@
 import { EFAULT, ENAMETOOLONG } from '../abi/errno.js';
-import { type Bytes, type GuestAddress, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../platform/platform.js';
+import {
+  type Bytes,
+  type GuestAddress,
+  PAGE_SIZE,
+  type PlatformAddressSpace,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../platform/platform.js';
 import type { MemoryEnvironment } from './environment.js';
-import { PTE_FRAME, PTE_PRESENT } from './page-table.js';
+import { type PageTable, PTE_FRAME, PTE_PRESENT } from './page-table.js';
 import { Pager } from './pager.js';
 import type { FrameNumber, GuestMemory } from './types.js';
 import type { Vma } from './vma.js';
@@ -31,8 +39,8 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   private readonly text: Latin1Source;
   private readonly words: Int32Array;
 
-  constructor(environment: MemoryEnvironment) {
-    super(environment);
+  constructor(environment: MemoryEnvironment, space?: PlatformAddressSpace, table?: PageTable) {
+    super(environment, space, table);
     const { memory } = environment;
     this.bytes = memory.bytes;
     this.words = memory.words32;

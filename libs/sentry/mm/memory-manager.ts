@@ -26,6 +26,7 @@ import {
   type Bytes,
   type GuestAddress,
   PAGE_SIZE,
+  type PlatformAddressSpace,
   PROT_EXEC,
   PROT_NONE,
   PROT_READ,
@@ -38,7 +39,7 @@ import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from '
 import { GuestAccess, PROT_READABLE } from './guest-access.js';
 import { AddressLayout, emptyLayout, randomOffset } from './layout.js';
 import { mremap } from './mremap.js';
-import { PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
+import { PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
 import { SharedAnonymous } from './shared-anonymous.js';
 import type {
   FutexKey,
@@ -47,7 +48,7 @@ import type {
   MmapRequest,
   RegionInfo,
 } from './types.js';
-import { VM_DONTFORK, VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_SHARED, Vma } from './vma.js';
+import { VM_DONTFORK, VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_SHARED, VM_WIPEONFORK, Vma } from './vma.js';
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Most bytes MAP_POPULATE brings in: beyond this it is only a hint. */
@@ -82,8 +83,10 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     environment: MemoryEnvironment,
     readonly addresses?: AddressLayout,
     limits = { addressSpace: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 << 20 },
+    space?: PlatformAddressSpace,
+    table?: PageTable,
   ) {
-    super(environment);
+    super(environment, space, table);
     this.limits = { ...limits };
     this.addresses ??= AddressLayout.random(this.space, (bytes) => environment.random(bytes), limits.stack);
     this.layout.stackTop = this.addresses.stackTop;
@@ -403,8 +406,13 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
       }
       // The host has it with all the rights there are. Either another thread's fault was answered in between, or,
       // where the platform cannot tell kinds of access, this one is not permitted: the second time it must be.
-      if (access === Access.Unknown && this.alreadyRetried(address)) return this.signal(SIGSEGV, SEGV_ACCERR);
-      return 0;
+      if (hostCode !== SEGV_MAPERR) {
+        const real = access === Access.Unknown && this.alreadyRetried(address);
+        return real ? this.signal(SIGSEGV, SEGV_ACCERR) : 0;
+      }
+      if (!this.alreadyRetried(address)) return 0;
+      // The host has nothing here after all: whatever happened to it, map it again.
+      this.unmapFromHost(page, page + PAGE_SIZE);
     }
     // Where the kind of access is unknown: stacks and small writable areas are nearly always touched to be written, and the
     // second fault would cost more than a copy that was not needed.
@@ -451,8 +459,18 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
   }
 
   fork(): MemoryManager {
-    const child = new MemoryManager(this.environment, this.addresses, this.limits);
-    for (const vma of this.vmas.items) {
+    const { items } = this.vmas;
+    const cloned = this.space.clone !== undefined;
+    const table = new PageTable();
+    // All protecting comes before all copying: it may unmap everything once (the budget of host calls).
+    for (const vma of items) if ((vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) === 0) this.shareFrames(vma);
+    for (const vma of items) {
+      if ((vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) === 0) this.copyEntries(table, vma, cloned);
+    }
+    const child = new MemoryManager(this.environment, this.addresses, this.limits, this.space.clone?.(), table);
+    if (cloned) child.inheritHostCalls(this);
+    for (const vma of items) {
+      if (cloned && (vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) !== 0) child.hostUnmap(vma.start, vma.end);
       if ((vma.flags & VM_DONTFORK) !== 0) continue;
       const copy = vma.copyFor(child);
       // Locks are not inherited.
@@ -460,7 +478,6 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
       child.vmas.items.push(copy);
       copy.attach();
       child.virtualSize += copy.length;
-      this.sharePages(child, vma);
     }
     Object.assign(child.layout, this.layout);
     child.brkEnd = this.brkEnd;

@@ -23,7 +23,7 @@ import {
   PTE_WRITABLE,
 } from './page-table.js';
 import type { FrameNumber } from './types.js';
-import { VM_WIPEONFORK, type Vma, VmaList } from './vma.js';
+import { type Vma, VmaList } from './vma.js';
 
 /** Pages a lone anonymous fault brings in, and the most that sequential faults bring in at a time. */
 const FIRST_WINDOW = 16;
@@ -52,14 +52,18 @@ export abstract class Pager {
   readonly space: PlatformAddressSpace;
   readonly frames: Frames;
   readonly vmas = new VmaList();
-  readonly table = new PageTable();
   private hostCalls = 0;
   /** Changes whenever something was mapped for the guest: tells a stale fault from a real one. */
   protected generation = 0;
 
-  constructor(protected readonly environment: MemoryEnvironment) {
+  /** `table`: what is known of the pages of a cloned `space`. */
+  constructor(
+    protected readonly environment: MemoryEnvironment,
+    space?: PlatformAddressSpace,
+    readonly table = new PageTable(),
+  ) {
     this.frames = environment.frames;
-    this.space = environment.createAddressSpace();
+    this.space = space ?? environment.createAddressSpace();
   }
 
   /**
@@ -483,14 +487,35 @@ export abstract class Pager {
     this.unmapFromHost(0, this.space.maxAddress);
   }
 
-  /** Shares all pages of a VMA with a child's table; both sides may then only read private ones. */
-  protected sharePages(child: Pager, vma: Vma): void {
-    const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
+  /** First half of fork: a VMA's frames get another owner, and the host may no longer let the guest write private ones. */
+  protected shareFrames(vma: Vma): void {
     let writable = false;
     const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
     for (
       let index = this.table.next(blockOf(vma.start), endBlock);
-      index >= 0 && !wiped;
+      index >= 0;
+      index = this.table.next(index + 1, endBlock)
+    ) {
+      const block = this.table.find(index)!;
+      const base = index * BLOCK_SIZE;
+      const to = Math.min(BLOCK_PAGES, (vma.end - base) / PAGE_SIZE);
+      for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
+        const entry = block[slot];
+        if ((entry & PTE_PRESENT) === 0) continue;
+        this.frames.retain(entry & PTE_FRAME);
+        if ((entry & PTE_WRITABLE) !== 0) writable = true;
+      }
+    }
+    if (writable && !vma.shared) this.protectPages(vma, vma.start, vma.end, vma.protection);
+  }
+
+  /** Second half: the entries of a VMA for the child, whose host mappings are ours (`cloned`) or none yet. No host calls. */
+  protected copyEntries(into: PageTable, vma: Vma, cloned: boolean): void {
+    const kept = PTE_PRESENT | PTE_FRAME | (cloned ? PTE_MAPPED | PTE_WRITABLE | PTE_FILE : 0);
+    const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
+    for (
+      let index = this.table.next(blockOf(vma.start), endBlock);
+      index >= 0;
       index = this.table.next(index + 1, endBlock)
     ) {
       const block = this.table.find(index)!;
@@ -499,14 +524,16 @@ export abstract class Pager {
       let copy: Int32Array | undefined;
       for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
         const entry = block[slot];
-        if ((entry & PTE_PRESENT) === 0) continue;
-        copy ??= child.table.obtain(index);
-        copy[slot] = entry & (PTE_PRESENT | PTE_FRAME);
-        this.frames.retain(entry & PTE_FRAME);
-        if ((entry & PTE_WRITABLE) !== 0) writable = true;
+        if ((entry & (PTE_PRESENT | (cloned ? PTE_MAPPED : 0))) === 0) continue;
+        copy ??= into.obtain(index);
+        copy[slot] = entry & kept;
       }
     }
-    if (writable && !vma.shared) this.protectPages(vma, vma.start, vma.end, vma.protection);
+  }
+
+  /** For a cloned space: the calls that made the mappings it has. */
+  protected inheritHostCalls(parent: Pager): void {
+    this.hostCalls = parent.hostCalls;
   }
 
   /** Moves the pages of [from, from+length) to `to`, whose entries are empty. They fault in again at the new place. */

@@ -34,7 +34,18 @@ export class ModelSpace implements PlatformAddressSpace {
   readonly pages = new Map<number, HostPage>();
   calls = 0;
   released = false;
-  constructor(readonly mapsFiles: boolean) {}
+  /** Only the one that maps files can clone, so that both ways of fork are tested. */
+  readonly clone: (() => ModelSpace) | undefined;
+
+  constructor(readonly mapsFiles: boolean) {
+    if (!mapsFiles) return;
+    this.clone = () => {
+      const copy = new ModelSpace(mapsFiles);
+      for (const [address, page] of this.pages) copy.pages.set(address, { ...page });
+      return copy;
+    };
+  }
+
   map(address: number, length: number, source: MapSource, offset: number, protection: number): void {
     this.calls++;
     if (address % PAGE || length % PAGE || offset % PAGE || length <= 0) throw new Error('unaligned map');

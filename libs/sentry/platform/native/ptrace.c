@@ -812,8 +812,10 @@ static napi_value release_context(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
+/* createSpace(original): an empty one for -1, else one that has mapped what the original has. */
 static napi_value create_space(napi_env env, napi_callback_info info) {
-  (void)info;
+  ARGUMENTS(1);
+  int original = (int)int_of(env, arguments[0]);
   int space;
   if (free_space >= 0) {
     space = free_space;
@@ -822,8 +824,9 @@ static napi_value create_space(napi_env env, napi_callback_info info) {
     if (space_top == MAX_SPACES) return number(env, -EAGAIN);
     space = space_top++;
   }
-  const uint64_t arguments[6] = {PROCESS_FLAGS, 0, 0, 0, 0, 0};
-  int64_t pid = inject(template_pid, NR_CLONE, arguments);
+  const uint64_t clone_arguments[6] = {PROCESS_FLAGS, 0, 0, 0, 0, 0};
+  int64_t pid = original < 0 ? inject(template_pid, NR_CLONE, clone_arguments)
+                             : inject_in_space(original, NR_CLONE, clone_arguments);
   int status = pid < 0 ? (int)pid : wait_stop((pid_t)pid);
   spaces[space] = (struct space){.pid = (pid_t)pid, .threads = -1, .used = 1};
   int failed = status < 0 ? status : !WIFSTOPPED(status) ? -ESRCH : add_thread(space, (pid_t)pid);

@@ -12,7 +12,8 @@ export interface PtraceNative {
   xsaveBytes(): Bytes;
   createContext(): number;
   releaseContext(context: number): number;
-  createSpace(): number;
+  /** `original`: a space whose mappings the new one has too, or -1. */
+  createSpace(original: number): number;
   releaseSpace(space: number): number;
   /** fd -1: the memory file. */
   map(

@@ -62,6 +62,10 @@ class PtraceAddressSpace implements PlatformAddressSpace {
     must(this.native.protect(this.index, address, length, protection), 'protecting guest memory');
   }
 
+  clone(): PlatformAddressSpace {
+    return new PtraceAddressSpace(this.native, must(this.native.createSpace(this.index), 'cloning an address space'));
+  }
+
   cpuTime(): Nanoseconds {
     return this.native.spaceTime(this.index);
   }
@@ -101,7 +105,7 @@ export class PtracePlatform implements Platform {
   }
 
   createAddressSpace(): PlatformAddressSpace {
-    return new PtraceAddressSpace(this.native, must(this.native.createSpace(), 'creating an address space'));
+    return new PtraceAddressSpace(this.native, must(this.native.createSpace(-1), 'creating an address space'));
   }
 
   createContext(): Context {

@@ -267,6 +267,11 @@ describe('memory manager', () => {
       guestAccess(environment, memory, address, round & 0xff);
     }
     expect(guestAccess(environment, memory, address, null)).toBe(39_999 & 0xff);
+    for (let round = 0; round < 40_000; round++) {
+      memory.mprotect(address, PAGE, round % 2 === 0 ? READ : RW);
+      guestAccess(environment, memory, address, null);
+    }
+    expect(guestAccess(environment, memory, address, 5)).toBe(0);
   });
 });
 

@@ -476,15 +476,18 @@ export abstract class Pager {
   }
 
   private hostProtect(start: GuestAddress, end: GuestAddress, protection: Protection): void {
-    this.countHostCall();
+    // Nothing is mapped any more after the budget ran out: there is nothing to protect.
+    if (this.countHostCall()) return;
     this.space.protect(start, end - start, protection);
   }
 
-  private countHostCall(): void {
+  /** Whether the budget ran out, so that everything has been unmapped. */
+  private countHostCall(): boolean {
     this.generation++;
-    if (++this.hostCalls < HOST_CALL_BUDGET) return;
+    if (++this.hostCalls < HOST_CALL_BUDGET) return false;
     this.hostCalls = 1;
     this.unmapFromHost(0, this.space.maxAddress);
+    return true;
   }
 
   /** First half of fork: a VMA's frames get another owner, and the host may no longer let the guest write private ones. */

@@ -258,6 +258,7 @@ int main(void) {
   getsockopt(sv[0], SOL_SOCKET, SO_TYPE, &type, &ul);
   getsockopt(sv[0], SOL_SOCKET, SO_DOMAIN, &domain, &ul);
   printf("type %d domain %d\n", type, domain);
-  say("not a socket", recv(0, buf, 1, 0));
+  pipe(p);
+  say("not a socket", recv(p[0], buf, 1, 0));
   return 0;
 }

@@ -307,6 +307,16 @@ static int start_template(void) {
   return 0;
 }
 
+static int find_thread(pid_t tid);
+
+/* The kick of a thread that had stopped by itself has come: the next interrupt must send another. */
+static void forget_kick(pid_t tid) {
+  int index = find_thread(tid);
+  if (index < 0) return;
+  threads[index].kicked = 0;
+  threads[index].reported = 0;
+}
+
 /* Runs one host call in a stopped stub thread. The thread's registers are clobbered: its context keeps the guest's. */
 static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
   struct user_regs_struct regs;
@@ -334,6 +344,7 @@ static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
     /* A fault of the stub itself would repeat for ever. A signal from outside, or a late kick: swallowed, the call goes on. */
     siginfo_t info;
     if (WSTOPSIG(status) == SIGSEGV && ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0) return -EFAULT;
+    if (WSTOPSIG(status) == KICK) forget_kick(tid);
   }
 }
 

@@ -8,8 +8,9 @@ import { pino } from 'pino';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
+import { tenantOf } from './http/auth.guard.js';
 import { parseBody } from './http/json-body.js';
-import { ProblemFilter, toProblem } from './http/problem.js';
+import { ProblemFilter } from './http/problem.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { ApiSettings } from './settings.js';
 
@@ -41,9 +42,9 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
       done(error as Error);
     }
   });
-  fastify.setErrorHandler((error, _request, reply) => {
-    const problem = toProblem(error);
-    reply.status(problem.status).type('application/problem+json').send(problem);
+  // Before the body is read: who has no key costs nothing. The guard on the controllers names the tenant.
+  fastify.addHook('onRequest', async (request) => {
+    if (request.url.startsWith('/v1/')) tenantOf(request, settings);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],

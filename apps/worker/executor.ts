@@ -1,7 +1,7 @@
 import type { AuditEntry, ExecutionJob, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import { type ExecutionStore, MAX_ATTEMPTS } from '@cordon/queue';
+import type { ExecutionStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import { EventRelay } from './event-relay.js';
 import { runSpec } from './run-spec.js';
@@ -22,9 +22,17 @@ export interface ExecutorOptions {
   readonly renderAudit: (entry: AuditEntry) => string;
 }
 
+interface Running {
+  /** Null before the pool has it. */
+  handle: RunHandle | null;
+  /** A client asked for its end. */
+  canceled: boolean;
+}
+
 /** Runs jobs on the pool and tells their streams. One result each, whatever happens. */
 export class Executor {
-  private readonly running = new Map<string, RunHandle>();
+  private readonly running = new Map<string, Running>();
+  private draining = false;
 
   constructor(private readonly options: ExecutorOptions) {}
 
@@ -34,35 +42,57 @@ export class Executor {
 
   /** A client wants it to end: no-op when it does not run here. */
   cancel(id: string): void {
-    this.running.get(id)?.cancel();
+    const run = this.running.get(id);
+    if (!run) return;
+    run.canceled = true;
+    run.handle?.cancel();
   }
 
-  /** Ends everything that runs here; the executions end as `error` for who reads them. */
-  cancelAll(): void {
-    for (const handle of this.running.values()) handle.cancel();
+  /** Ends everything that runs here and hands it back to the queue, for another worker. */
+  handBackAll(): void {
+    this.draining = true;
+    for (const { handle } of this.running.values()) handle?.cancel();
   }
 
-  async execute(job: ExecutionJob): Promise<void> {
-    const { store, workerId, log } = this.options;
-    const attempt = await store.begin(job.id, workerId);
-    if (attempt === 0) return;
-    if (attempt > MAX_ATTEMPTS) {
-      await store.finish(job.id, 0, 'error', { detail: 'its workers were lost' });
-      return;
+  async execute(job: ExecutionJob): Promise<'done' | 'hand-back'> {
+    const run: Running = { handle: null, canceled: false };
+    // Known before it begins, so that no cancellation falls between the two.
+    this.running.set(job.id, run);
+    try {
+      const attempt = await this.options.store.begin(job.id, this.options.workerId);
+      if (attempt > 0) return await this.attempt(job, attempt, run);
+      if (attempt < 0) await this.options.store.finish(job.id, 0, 'canceled', {});
+      return 'done';
+    } finally {
+      this.running.delete(job.id);
     }
+  }
+
+  private async attempt(job: ExecutionJob, attempt: number, run: Running): Promise<'done' | 'hand-back'> {
+    const { store, log } = this.options;
     const runtime = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
     if (job.runtime !== null && runtime === null) {
       await store.finish(job.id, attempt, 'error', { detail: `this worker has no runtime ${job.runtime}` });
-      return;
+      return 'done';
     }
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
-    const report = await this.run(job, runtime, relay);
+    const report = await this.run(job, runtime, relay, run);
+    if (report.reason === 'canceled' && this.draining && !run.canceled) {
+      await relay.finish();
+      return (await store.handBack(job.id, attempt)) ? 'hand-back' : 'done';
+    }
     if (report.reason === 'error') log.error({ execution: job.id, detail: report.detail }, 'the Sentry failed');
     await relay.finish();
     await store.finish(job.id, attempt, stateOf(report), this.resultOf(report, relay));
+    return 'done';
   }
 
-  private async run(job: ExecutionJob, runtime: DiscoveredRuntime | null, relay: EventRelay): Promise<EndReport> {
+  private async run(
+    job: ExecutionJob,
+    runtime: DiscoveredRuntime | null,
+    relay: EventRelay,
+    run: Running,
+  ): Promise<EndReport> {
     const { pool, image, log } = this.options;
     const handle = pool.run(runSpec(job, runtime, image), {
       stdout: (bytes) => relay.output('stdout', bytes),
@@ -70,13 +100,10 @@ export class Executor {
       audit: (records) => relay.records(records),
       log: (line) => log.warn({ execution: job.id }, line),
     });
-    this.running.set(job.id, handle);
-    try {
-      if (job.stdin !== '') await this.feed(handle, job.stdin);
-      return await handle.ended;
-    } finally {
-      this.running.delete(job.id);
-    }
+    run.handle = handle;
+    if (run.canceled || this.draining) handle.cancel();
+    if (job.stdin !== '') await this.feed(handle, job.stdin);
+    return handle.ended;
   }
 
   /** A guest that does not read its input must not hold the run back. */

@@ -62,8 +62,9 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       this.settings.redisUrl,
       this.settings.concurrency,
       (job) => this.executor.execute(job),
-      async (id) => {
-        await store.finish(id, 0, 'error', { detail: 'its workers were lost' });
+      async (id, detail) => {
+        this.log.error({ execution: id, detail }, 'job failed');
+        await store.finish(id, 0, 'error', { detail });
       },
     );
     await this.worker.waitUntilReady();
@@ -88,7 +89,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   /** Takes no more jobs, lets what runs end (or ends it after a while), leaves no process. */
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.heartbeat);
-    const timer = setTimeout(() => this.executor?.cancelAll(), DRAIN_MS);
+    const timer = setTimeout(() => this.executor?.handBackAll(), DRAIN_MS);
     await this.worker?.close();
     clearTimeout(timer);
     await this.pool?.close();

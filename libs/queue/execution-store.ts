@@ -7,7 +7,7 @@ import type {
   StreamEvent,
 } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
-import { keys, RETENTION_SECONDS } from './names.js';
+import { IDEMPOTENCY_SECONDS, keys, RETENTION_SECONDS } from './names.js';
 
 /** What is known of an execution before it runs. */
 export interface NewExecution {
@@ -16,12 +16,15 @@ export interface NewExecution {
   readonly job: ExecutionJob;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: Date;
+  /** `place` in Redis and the request's fingerprint. */
+  readonly idempotency?: { readonly place: string; readonly fingerprint: string };
 }
 
-/** -> attempt number, or 0 when the execution is over (canceled while queued, finished by another worker). */
+/** -> attempt number, 0 when the execution is over (canceled while queued, finished by another worker), -1 when it is to be canceled. */
 const BEGIN = `
 local state = redis.call('HGET', KEYS[1], 'state')
 if state ~= 'queued' and state ~= 'running' then return 0 end
+if redis.call('HEXISTS', KEYS[1], 'cancel') == 1 then return -1 end
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'startedAt', ARGV[1], 'worker', ARGV[2])
 local restarted = ''
@@ -40,7 +43,7 @@ redis.call('XADD', KEYS[2], '*', 't', 'status', 'd', '{"state":"' .. ARGV[2] .. 
 redis.call('XADD', KEYS[2], '*', 't', 'result', 'd', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[6])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
-redis.call('PUBLISH', KEYS[3], ARGV[7])
+redis.call('PUBLISH', KEYS[3], ARGV[7] .. ' end')
 return 1`;
 
 /** Events of a live execution, only by its current attempt. -> 1 or 0. */
@@ -50,12 +53,25 @@ for i = 3, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 't', ARGV[i], 'd', ARGV[
 redis.call('PUBLISH', KEYS[3], ARGV[2])
 return 1`;
 
+/** A worker gives a running execution back: it waits again, and this attempt does not count. -> 1 or 0. */
+const HAND_BACK = `
+if redis.call('HGET', KEYS[1], 'state') ~= 'running' or redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'queued')
+redis.call('XADD', KEYS[2], '*', 't', 'status', 'd', '{"state":"queued","at":"' .. ARGV[2] .. '"}')
+redis.call('PUBLISH', KEYS[3], ARGV[3])
+return 1`;
+
+/** The idempotency key is claimed in the same step: there is no key without its execution. -> id of the execution. */
 const CREATE = `
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if KEYS[4] ~= '' then
+  local earlier = redis.call('GET', KEYS[4])
+  if earlier then return earlier end
+  redis.call('SET', KEYS[4], ARGV[5] .. ' ' .. ARGV[6], 'EX', ARGV[7])
+end
 redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'state', 'queued', 'attempt', '0', 'createdAt', ARGV[2], 'meta', ARGV[3])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 redis.call('XADD', KEYS[3], '*', 't', 'status', 'd', '{"state":"queued","at":"' .. ARGV[2] .. '"}')
-return 1`;
+return ARGV[5] .. ' ' .. ARGV[6]`;
 
 interface Meta {
   readonly runtime: string | null;
@@ -83,28 +99,53 @@ const EMPTY_RESULT: ExecutionResult = {
 export class ExecutionStore {
   constructor(private readonly redis: Redis) {}
 
-  async create({ id, tenant, job, labels, createdAt }: NewExecution): Promise<void> {
+  /** The execution that is there now: this one, or an earlier one with the same idempotency key. */
+  async create(created: NewExecution): Promise<{ id: string; fingerprint: string }> {
+    const { id, tenant, job, labels, createdAt, idempotency } = created;
     const meta: Meta = { runtime: job.runtime, labels: { ...labels }, auditLevel: job.auditLevel };
     const at = createdAt.toISOString();
-    await this.redis.eval(
+    const there = await this.redis.eval(
       CREATE,
-      3,
+      4,
       keys.execution(id),
       keys.byTenant(tenant),
       keys.events(id),
+      idempotency?.place ?? '',
       tenant,
       at,
       JSON.stringify(meta),
       createdAt.getTime(),
       id,
+      idempotency?.fingerprint ?? '',
+      IDEMPOTENCY_SECONDS,
     );
+    const [thereId, fingerprint] = String(there).split(' ');
+    return { id: thereId, fingerprint };
   }
 
   /** Forgets one that could not be queued. */
-  async discard(id: string, tenant: string): Promise<void> {
-    await this.redis.multi().del(keys.execution(id), keys.events(id)).zrem(keys.byTenant(tenant), id).exec();
+  async discard(id: string, tenant: string, idempotencyPlace?: string): Promise<void> {
+    const gone = [keys.execution(id), keys.events(id), ...(idempotencyPlace ? [idempotencyPlace] : [])];
+    await this.redis
+      .multi()
+      .del(...gone)
+      .zrem(keys.byTenant(tenant), id)
+      .exec();
   }
 
+  /** Whoever runs it, or is about to, ends it: the mark is for one that has not begun, the message for one that has. */
+  async requestCancel(id: string): Promise<void> {
+    await this.redis.multi().hset(keys.execution(id), 'cancel', '1').publish(keys.cancel, id).exec();
+  }
+
+  /** False when this attempt is not the current one any more. */
+  async handBack(id: string, attempt: number): Promise<boolean> {
+    const at = new Date().toISOString();
+    const place = [keys.execution(id), keys.events(id), keys.news];
+    return (await this.redis.eval(HAND_BACK, 3, ...place, attempt, at, id)) === 1;
+  }
+
+  /** Attempt number; 0: it is over; -1: it is to be canceled. */
   async begin(id: string, worker: string): Promise<number> {
     const at = new Date().toISOString();
     return Number(await this.redis.eval(BEGIN, 3, keys.execution(id), keys.events(id), keys.news, at, worker, id));

@@ -1,5 +1,5 @@
 import type { ExecutionJob } from '@cordon/contracts';
-import { type Job, Queue, Worker } from 'bullmq';
+import { type Job, Queue, WaitingError, Worker } from 'bullmq';
 import { connect } from './connection.js';
 import { PREFIX, QUEUE_EXECUTIONS } from './names.js';
 
@@ -39,14 +39,22 @@ export class JobQueue {
   }
 }
 
-/** The worker's side: calls `run` for each job, `concurrency` at once. A lost worker's jobs come again after the lock ran out. */
+/**
+ * The worker's side: calls `run` for each job, `concurrency` at once; a job handed back waits for another worker. A lost worker's
+ * jobs come again after the lock ran out; one that failed for good is told to `lost`.
+ */
 export function consume(
   url: string,
   concurrency: number,
-  run: (job: ExecutionJob) => Promise<void>,
-  lost: (id: string) => Promise<void>,
+  run: (job: ExecutionJob) => Promise<'done' | 'hand-back'>,
+  lost: (id: string, reason: string) => Promise<void>,
 ): Worker<ExecutionJob> {
-  const worker = new Worker<ExecutionJob>(QUEUE_EXECUTIONS, (job: Job<ExecutionJob>) => run(job.data), {
+  const process = async (job: Job<ExecutionJob>, token?: string): Promise<void> => {
+    if ((await run(job.data)) === 'done') return;
+    await job.moveToWait(token);
+    throw new WaitingError();
+  };
+  const worker = new Worker<ExecutionJob>(QUEUE_EXECUTIONS, process, {
     connection: connect(url),
     prefix: PREFIX,
     concurrency,
@@ -58,7 +66,7 @@ export function consume(
   });
   worker.on('error', () => undefined);
   worker.on('failed', (job, error) => {
-    if (job?.id && /stalled/.test(error.message)) void lost(job.id);
+    if (job?.id) void lost(job.id, /stalled/.test(error.message) ? 'its workers were lost' : error.message);
   });
   return worker;
 }

@@ -10,11 +10,13 @@ export const keys = {
   idempotency: (tenant: string, digest: string): string => `${PREFIX}:tenant:${tenant}:idempotency:${digest}`,
   worker: (id: string): string => `${PREFIX}:worker:${id}`,
   workers: `${PREFIX}:workers`,
-  /** Published: the id of an execution whose stream has news. */
+  /** Published: the id of an execution whose stream has news, and " end" behind it when it is the last. */
   news: `${PREFIX}:news`,
   /** Published: the id of an execution to cancel. */
   cancel: `${PREFIX}:cancel`,
 } as const;
 
+/** How long an Idempotency-Key is remembered. */
+export const IDEMPOTENCY_SECONDS = 24 * 3600;
 /** How long a finished execution and its stream are kept. */
 export const RETENTION_SECONDS = 24 * 3600;

@@ -3,11 +3,12 @@ import { keys } from './names.js';
 
 /** One subscription per process: tells who follows an execution that its stream has news. */
 export class News {
-  private readonly followers = new Map<string, Set<() => void>>();
+  private readonly followers = new Map<string, Set<(last: boolean) => void>>();
 
   private constructor(private readonly redis: Redis) {
-    redis.on('message', (_channel: string, id: string) => {
-      for (const wake of this.followers.get(id) ?? []) wake();
+    redis.on('message', (_channel: string, message: string) => {
+      const [id, end] = message.split(' ');
+      for (const wake of this.followers.get(id) ?? []) wake(end === 'end');
     });
   }
 
@@ -18,9 +19,9 @@ export class News {
     return news;
   }
 
-  /** Calls `wake` at each news until the returned function is called. */
-  follow(id: string, wake: () => void): () => void {
-    const set = this.followers.get(id) ?? new Set<() => void>();
+  /** Calls `wake` at each news (`last`: it is over) until the returned function is called. */
+  follow(id: string, wake: (last: boolean) => void): () => void {
+    const set = this.followers.get(id) ?? new Set<(last: boolean) => void>();
     this.followers.set(id, set);
     set.add(wake);
     return () => {

@@ -105,6 +105,9 @@ export class ExecutionsController {
         { pointer: '?state', detail: `must be one of ${STATES.join(', ')}` },
       ]);
     }
+    if (label !== undefined && !/^[^=]+=/.test(label)) {
+      throw new ProblemException('invalid-request', undefined, [{ pointer: '?label', detail: 'must be name=value' }]);
+    }
     const [name, value] =
       label === undefined ? [] : [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)];
     const { items, nextCursor } = await this.executions.list(

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type ExecutionDto, isTerminal, type StreamEvent } from '@cordon/contracts';
+import { type ExecutionDto, type ExecutionJob, isTerminal, type StreamEvent } from '@cordon/contracts';
 import { connect, ExecutionStore, JobQueue, keys, News, WorkerRegistry } from '@cordon/queue';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Redis } from 'ioredis';
@@ -7,10 +7,11 @@ import { ProblemException } from '../http/problem.js';
 import { ApiSettings } from '../settings.js';
 import { validateExecution } from './validate.js';
 
-const IDEMPOTENCY_SECONDS = 24 * 3600;
 const ID = /^exe_[a-z0-9]{24}$/;
 const RUNTIMES_TTL_MS = 2_000;
 const EVENTS_AT_ONCE = 200;
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 function newId(): string {
   let id = '';
@@ -29,7 +30,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
 
   constructor(private readonly settings: ApiSettings) {
-    this.redis = connect(settings.redisUrl, { enableAutoPipelining: true });
+    this.redis = connect(settings.redisUrl, { enableAutoPipelining: true, maxRetriesPerRequest: 1 });
     this.redis.on('error', () => undefined);
     this.store = new ExecutionStore(this.redis);
     this.queue = new JobQueue(settings.redisUrl);
@@ -67,31 +68,33 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   async create(tenant: string, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
     const id = newId();
     const { job, labels } = validateExecution(body, id, await this.runtimes());
-    if (idempotencyKey !== undefined) {
-      const earlier = await this.claim(tenant, idempotencyKey, id, body);
-      if (earlier) return this.get(tenant, earlier);
-    }
-    await this.store.create({ id, tenant, job, labels, createdAt: new Date() });
+    const idempotency =
+      idempotencyKey === undefined
+        ? undefined
+        : { place: keys.idempotency(tenant, sha256(idempotencyKey)), fingerprint: sha256(JSON.stringify(body)) };
+    const there = await this.store.create({ id, tenant, job, labels, createdAt: new Date(), idempotency });
+    if (there.id !== id) return this.repeated(tenant, there, idempotency?.fingerprint ?? '', job);
     try {
       await this.queue.add(job);
     } catch (error) {
-      await this.store.discard(id, tenant).catch(() => undefined);
+      await this.store.discard(id, tenant, idempotency?.place).catch(() => undefined);
       throw new ProblemException('unavailable', `the queue did not take it: ${(error as Error).message}`);
     }
     return this.get(tenant, id);
   }
 
-  /** The id an earlier request with this key made, or null: the key is now ours. */
-  private async claim(tenant: string, key: string, id: string, body: unknown): Promise<string | null> {
-    const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-    const fingerprint = hash(JSON.stringify(body));
-    const place = keys.idempotency(tenant, hash(key));
-    const taken = await this.redis.set(place, `${id} ${fingerprint}`, 'EX', IDEMPOTENCY_SECONDS, 'NX');
-    if (taken === 'OK') return null;
-    const [earlier, before] = ((await this.redis.get(place)) ?? '').split(' ');
-    if (before !== fingerprint)
+  /** What an earlier request with the same key made. Queued once more in case its API ended in between: job ids are unique. */
+  private async repeated(
+    tenant: string,
+    earlier: { id: string; fingerprint: string },
+    fingerprint: string,
+    job: ExecutionJob,
+  ): Promise<ExecutionDto> {
+    if (earlier.fingerprint !== fingerprint)
       throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
-    return earlier;
+    const execution = await this.get(tenant, earlier.id);
+    if (execution.state === 'queued') await this.queue.add({ ...job, id: earlier.id });
+    return execution;
   }
 
   /** 404 for what is not there and for what is another key's. */
@@ -112,14 +115,24 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
 
   /** The execution once it is over, or as it is after `seconds` or when the client has gone. */
   async wait(tenant: string, id: string, seconds: number, gone: AbortSignal): Promise<ExecutionDto> {
-    const deadline = Date.now() + seconds * 1000;
-    return this.follow(id, async (news) => {
-      for (;;) {
-        const execution = await this.get(tenant, id);
-        if (isTerminal(execution.state) || Date.now() >= deadline || gone.aborted) return execution;
-        await news(deadline - Date.now(), gone);
-      }
+    let wake = (): void => undefined;
+    const ended = new Promise<void>((resolve) => {
+      wake = resolve;
     });
+    const unfollow = this.news.follow(id, (last) => last && wake());
+    const timer = setTimeout(wake, seconds * 1000);
+    gone.addEventListener('abort', wake, { once: true });
+    try {
+      // Asked after following began: an end in between is seen by one or the other.
+      const execution = await this.get(tenant, id);
+      if (isTerminal(execution.state) || gone.aborted) return execution;
+      await ended;
+      return await this.get(tenant, id);
+    } finally {
+      clearTimeout(timer);
+      gone.removeEventListener('abort', wake);
+      unfollow();
+    }
   }
 
   /** Events after `after`, as they come, until the last one. Heartbeats are null. */
@@ -134,6 +147,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     gone.addEventListener('abort', stop);
     try {
       let position = after;
+      let over = false;
       while (!gone.aborted) {
         fresh = false;
         const batch = await this.store.events(id, position, EVENTS_AT_ONCE);
@@ -143,7 +157,10 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
           if (event.type === 'result') return;
         }
         if (batch.length > 0) continue;
-        if (await this.over(id)) return;
+        // Read once more after it was seen to be over: the end may have come between the two.
+        if (over) return;
+        over = await this.over(id);
+        if (over) continue;
         if (fresh || gone.aborted) continue;
         let timer: NodeJS.Timeout | undefined;
         await new Promise<void>((resolve) => {
@@ -176,41 +193,11 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
       await this.store.finish(id, 0, 'canceled', {});
       return this.get(tenant, id);
     }
-    await this.redis.publish(keys.cancel, id);
+    await this.store.requestCancel(id);
     const current = await this.wait(tenant, id, 3, new AbortController().signal);
     if (isTerminal(current.state)) return current;
     // The worker did not answer: the execution ends for its owner all the same.
     await this.store.finish(id, 0, 'canceled', {});
     return this.get(tenant, id);
-  }
-
-  /** Runs `body` with a way to wait for news of one execution. */
-  private async follow<T>(
-    id: string,
-    body: (news: (milliseconds: number, gone: AbortSignal) => Promise<void>) => Promise<T>,
-  ): Promise<T> {
-    let fresh = false;
-    let wake: (() => void) | null = null;
-    const unfollow = this.news.follow(id, () => {
-      fresh = true;
-      wake?.();
-    });
-    try {
-      return await body(async (milliseconds, gone) => {
-        if (!fresh && !gone.aborted) {
-          let timer: NodeJS.Timeout | undefined;
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-            timer = setTimeout(resolve, Math.max(0, milliseconds));
-            gone.addEventListener('abort', () => resolve(), { once: true });
-          });
-          clearTimeout(timer);
-          wake = null;
-        }
-        fresh = false;
-      });
-    } finally {
-      unfollow();
-    }
   }
 }

@@ -152,6 +152,12 @@ export function validateExecution(
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new ProblemException('invalid-request', undefined, [{ pointer: '', detail: 'must be an object' }]);
   }
+  // class-validator's IsOptional lets null pass; nothing here may be null.
+  const nulls = Object.entries(body).filter(([, value]) => value === null);
+  if (nulls.length > 0) {
+    const errors = nulls.map(([name]) => ({ pointer: `/${escapePointer(name)}`, detail: 'must not be null' }));
+    throw new ProblemException('invalid-request', undefined, errors);
+  }
   const dto = plainToInstance(CreateExecutionDto, body);
   const errors = flatten(
     validateSync(dto, {

@@ -10,16 +10,21 @@ declare module 'fastify' {
   }
 }
 
+/** Whose key a request carries. Throws ProblemException (401) when it is none of ours. */
+export function tenantOf(request: FastifyRequest, settings: ApiSettings): string {
+  const match = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '');
+  const tenant = match ? settings.tenantOf(match[1]) : null;
+  if (tenant === null) throw new ProblemException('unauthorized', 'send "Authorization: Bearer <key>"');
+  return tenant;
+}
+
 @Injectable()
 export class AuthGuard implements CanActivate {
   constructor(private readonly settings: ApiSettings) {}
 
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const match = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '');
-    const tenant = match ? this.settings.tenantOf(match[1]) : null;
-    if (tenant === null) throw new ProblemException('unauthorized', 'send "Authorization: Bearer <key>"');
-    request.tenant = tenant;
+    request.tenant = tenantOf(request, this.settings);
     return true;
   }
 }

@@ -28,6 +28,18 @@ function tooDeep(bytes: Buffer, limit: number): boolean {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** Depth is bounded already. */
+function requireWellFormed(value: unknown): void {
+  if (typeof value === 'string') {
+    if (!value.isWellFormed()) throw new ProblemException('malformed-json', 'a string holds half a surrogate pair');
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [name, inner] of Object.entries(value)) {
+      requireWellFormed(name);
+      requireWellFormed(inner);
+    }
+  }
+}
+
 /** A request body as JSON: valid UTF-8, bounded depth, no prototype games. Throws ProblemException. */
 export function parseBody(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new ProblemException('malformed-json', 'the body is empty');
@@ -41,8 +53,12 @@ export function parseBody(bytes: Buffer): unknown {
     throw new ProblemException('malformed-json', 'not valid UTF-8');
   }
   try {
-    return JSON.parse(text, (key, value: unknown) => (key === '__proto__' ? undefined : value));
+    const body: unknown = JSON.parse(text, (key, value: unknown) => (key === '__proto__' ? undefined : value));
+    // Half a surrogate pair has no UTF-8: it would silently become another character. Only an escape can bring one.
+    if (/\\u[dD][89a-fA-F]/.test(text)) requireWellFormed(body);
+    return body;
   } catch (error) {
+    if (error instanceof ProblemException) throw error;
     throw new ProblemException('malformed-json', (error as Error).message);
   }
 }

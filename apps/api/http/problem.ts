@@ -35,7 +35,8 @@ const BY_STATUS: Readonly<Record<number, ProblemType>> = {
 
 export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemException) return error.problem;
-  const { code } = error as { code?: string };
+  const { code, name } = error as { code?: string; name?: string };
+  if (name === 'MaxRetriesPerRequestError') return problem('unavailable', 'the store does not answer');
   if (code && code in FASTIFY_PROBLEMS) return problem(FASTIFY_PROBLEMS[code], (error as Error).message);
   if (error instanceof HttpException) return problem(BY_STATUS[error.getStatus()] ?? 'internal', error.message);
   return problem('internal');

@@ -1,0 +1,205 @@
+import { LIMITS, REQUEST_LIMITS } from '@cordon/contracts';
+import { JobQueue } from '@cordon/queue';
+import request from 'supertest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { KEY, OTHER_KEY, useDeployment } from './harness.js';
+
+const cordon = useDeployment({ workers: 1 });
+const TRUE = { command: ['/bin/true'] };
+let queue: JobQueue;
+
+beforeAll(() => {
+  queue = new JobQueue(cordon.redis.url);
+});
+afterAll(() => queue.close());
+
+// Whatever was sent: nothing queued, and the server goes on.
+afterEach(async () => {
+  expect(await queue.counts()).toEqual({ waiting: 0, active: 0, delayed: 0 });
+  expect((await cordon.get('/v1/executions')).body.items).toEqual([]);
+});
+
+interface Refusal {
+  readonly name: string;
+  readonly body: unknown;
+  readonly pointer: string;
+  readonly type?: string;
+}
+
+const file = (path: string, content = 'x', encoding?: string): unknown => ({
+  ...TRUE,
+  files: [{ path, content, encoding }],
+});
+
+const REFUSALS: readonly Refusal[] = [
+  { name: 'unknown runtime', body: { runtime: 'cobol', source: '' }, pointer: '/runtime', type: 'unknown-runtime' },
+  { name: 'runtime without source', body: { runtime: 'bash' }, pointer: '/source' },
+  { name: 'neither runtime nor command', body: {}, pointer: '' },
+  { name: 'command and runtime', body: { ...TRUE, runtime: 'bash' }, pointer: '/runtime' },
+  { name: 'empty command', body: { command: [] }, pointer: '/command' },
+  { name: 'empty program name', body: { command: [''] }, pointer: '/command/0' },
+  { name: 'NUL in an argument', body: { command: ['a', 'b\0c'] }, pointer: '/command/1' },
+  { name: 'command that is text', body: { command: 'ls' }, pointer: '/command' },
+  { name: 'null command', body: { command: null }, pointer: '/command' },
+  { name: 'null runtime', body: { runtime: null, source: null }, pointer: '/runtime' },
+  { name: 'path that climbs out', body: file('../x'), pointer: '/files/0/path' },
+  { name: 'path that climbs out later', body: file('a/../../x'), pointer: '/files/0/path' },
+  { name: 'absolute path', body: file('/etc/passwd'), pointer: '/files/0/path' },
+  { name: 'path with NUL', body: file('a\0b'), pointer: '/files/0/path' },
+  { name: 'empty path', body: file(''), pointer: '/files/0/path' },
+  { name: 'path of a directory', body: file('a/'), pointer: '/files/0/path' },
+  { name: 'long path component', body: file('a'.repeat(256)), pointer: '/files/0/path' },
+  {
+    name: 'duplicate paths',
+    body: {
+      ...TRUE,
+      files: [
+        { path: 'a', content: '' },
+        { path: 'a', content: '' },
+      ],
+    },
+    pointer: '/files/1/path',
+  },
+  {
+    name: 'file that is a directory too',
+    body: {
+      ...TRUE,
+      files: [
+        { path: 'a', content: '' },
+        { path: 'a/b', content: '' },
+      ],
+    },
+    pointer: '/files',
+  },
+  {
+    name: 'file over the limit',
+    body: file('a', 'x'.repeat(REQUEST_LIMITS.fileBytes + 1)),
+    pointer: '/files/0/content',
+  },
+  {
+    name: 'too many files',
+    body: {
+      ...TRUE,
+      files: Array.from({ length: REQUEST_LIMITS.files + 1 }, (_, i) => ({ path: `f${i}`, content: '' })),
+    },
+    pointer: '/files',
+  },
+  { name: 'invalid base64', body: file('a', '***', 'base64'), pointer: '/files/0/content' },
+  { name: 'base64 of a wrong length', body: file('a', 'YWJ', 'base64'), pointer: '/files/0/content' },
+  { name: 'unknown encoding', body: file('a', 'x', 'latin1'), pointer: '/files/0/encoding' },
+  { name: 'file that is null', body: { ...TRUE, files: [null] }, pointer: '/files/0' },
+  { name: 'file without content', body: { ...TRUE, files: [{ path: 'a' }] }, pointer: '/files/0/content' },
+  { name: 'invalid base64 on stdin', body: { ...TRUE, stdin: '!', stdinEncoding: 'base64' }, pointer: '/stdin' },
+  { name: 'unknown field', body: { ...TRUE, comand: [] }, pointer: '/comand' },
+  { name: 'unknown limit', body: { ...TRUE, limits: { wallTime: 1 } }, pointer: '/limits/wallTime' },
+  { name: 'limits that are a list', body: { ...TRUE, limits: [] }, pointer: '/limits' },
+  { name: 'unknown audit level', body: { ...TRUE, audit: { level: 'all' } }, pointer: '/audit/level' },
+  { name: 'unknown network', body: { ...TRUE, network: 'egress' }, pointer: '/network' },
+  { name: 'environment value that is a number', body: { ...TRUE, env: { A: 1 } }, pointer: '/env/A' },
+  { name: 'environment name with "="', body: { ...TRUE, env: { 'A=B': '' } }, pointer: '/env/A=B' },
+  { name: 'working directory with ".."', body: { ...TRUE, cwd: '../..' }, pointer: '/cwd' },
+  { name: 'label with a bad name', body: { ...TRUE, labels: { '': 'x' } }, pointer: '/labels/' },
+  ...Object.entries(LIMITS).flatMap(([name, { maximum }]): Refusal[] => [
+    {
+      name: `${name} over the maximum`,
+      body: { ...TRUE, limits: { [name]: maximum + 1 } },
+      pointer: `/limits/${name}`,
+    },
+    { name: `${name} of zero`, body: { ...TRUE, limits: { [name]: 0 } }, pointer: `/limits/${name}` },
+    { name: `${name} that is text`, body: { ...TRUE, limits: { [name]: '1' } }, pointer: `/limits/${name}` },
+    {
+      name: `${name} that is no whole number`,
+      body: { ...TRUE, limits: { [name]: 1e7 + 0.5 } },
+      pointer: `/limits/${name}`,
+    },
+  ]),
+];
+
+describe('refused with the field named', () => {
+  it.each(REFUSALS)('$name', async ({ body, pointer, type }) => {
+    const response = await cordon.post(body);
+    expect(response.headers['content-type']).toMatch('application/problem+json');
+    expect(response.body).toMatchObject({ status: 422, type: `urn:cordon:problem:${type ?? 'invalid-request'}` });
+    expect(response.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
+    expect(response.status).toBe(422);
+  });
+});
+
+describe('refused before it is looked at', () => {
+  const MALFORMED: readonly { name: string; body: string }[] = [
+    { name: 'text', body: 'hello' },
+    { name: 'nothing', body: '' },
+    { name: 'half an object', body: '{"command":["/bin/true"' },
+    { name: '10 MB of nested lists', body: '['.repeat(10 << 20) },
+    { name: '10 MB of nested objects', body: '{"a":'.repeat(2 << 20) },
+    { name: 'half a surrogate pair', body: '{"command":["/bin/echo","\\ud800"]}' },
+  ];
+  it.each(MALFORMED)('$name', async ({ body }) => {
+    const response = await cordon.post(body);
+    expect(response.headers['content-type']).toMatch('application/problem+json');
+    expect(response.body).toMatchObject({ status: 400, type: 'urn:cordon:problem:malformed-json' });
+  });
+
+  it.each(['[]', '3', 'null', '"x"'])('a body that is %s', async (body) => {
+    expect((await cordon.post(body)).body).toMatchObject({ status: 422, errors: [{ pointer: '' }] });
+  });
+
+  it('invalid UTF-8', async () => {
+    const response = await request(cordon.app.getHttpServer())
+      .post('/v1/executions')
+      .set('authorization', `Bearer ${KEY}`)
+      .set('content-type', 'application/json')
+      .serialize((body) => body as string)
+      .send(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]));
+    expect(response.body).toMatchObject({ status: 400 });
+  });
+
+  it('a body over the limit', async () => {
+    const response = await cordon.post(`{"stdin":"${'x'.repeat(REQUEST_LIMITS.bodyBytes)}"}`);
+    expect(response.body).toMatchObject({ status: 413, type: 'urn:cordon:problem:payload-too-large' });
+  });
+
+  it('a body that is not JSON by its type', async () => {
+    const response = await cordon.post('a=b').set('content-type', 'application/x-www-form-urlencoded');
+    expect(response.body).toMatchObject({ status: 415, type: 'urn:cordon:problem:unsupported-media-type' });
+  });
+
+  it('a prototype among the fields', async () => {
+    const response = await cordon.post('{"command":[],"__proto__":{"runtime":"bash"},"constructor":{"prototype":{}}}');
+    expect(response.status).toBe(422);
+    expect(({} as { runtime?: string }).runtime).toBeUndefined();
+  });
+
+  it.each(['?wait=-1', '?wait=soon', '?wait=1e9', '?wait='])('%s', async (query) => {
+    const response = await cordon.post(TRUE, query);
+    expect(response.body).toMatchObject({ status: 422, errors: [{ pointer: '?wait' }] });
+  });
+
+  it.each(['?limit=0', '?limit=x', '?cursor=x', '?state=dead', '?label=x'])('a list with %s', async (query) => {
+    const response = await cordon.get(`/v1/executions${query}`);
+    expect(response.body).toMatchObject({ status: 422, errors: [{ pointer: query.split('=')[0] }] });
+  });
+});
+
+describe('who asks, and for what', () => {
+  it.each([undefined, '', 'Bearer', 'Bearer wrong', `Basic ${KEY}`, KEY])('authorization %j', async (authorization) => {
+    const call = request(cordon.app.getHttpServer()).post('/v1/executions').send(TRUE);
+    const response = await (authorization === undefined ? call : call.set('authorization', authorization));
+    expect(response.body).toMatchObject({ status: 401, type: 'urn:cordon:problem:unauthorized' });
+    expect(response.headers['www-authenticate']).toBe('Bearer');
+  });
+
+  it.each(['/v1/executions/exe_000000000000000000000000', '/v1/executions/x', '/v1/executions/..%2f..', '/v1/nothing'])(
+    'unknown: %s',
+    async (path) => {
+      const response = await cordon.get(path);
+      expect(response.headers['content-type']).toMatch('application/problem+json');
+      expect(response.body).toMatchObject({ status: 404, type: 'urn:cordon:problem:not-found' });
+    },
+  );
+
+  it.each(['events', 'audit'])('unknown execution’s %s', async (part) => {
+    const response = await cordon.get(`/v1/executions/exe_000000000000000000000000/${part}`, OTHER_KEY);
+    expect(response.body).toMatchObject({ status: 404 });
+  });
+});

@@ -21,8 +21,7 @@ static void counter(int s) { count++; }
 static sigjmp_buf jump;
 static void on_fault(int s, siginfo_t *i, void *u) {
   ucontext_t *uc = u;
-  printf("sig %d code %d addr %p trap %lld err %lld\n", s, i->si_code, i->si_addr, uc->uc_mcontext.gregs[REG_TRAPNO],
-         uc->uc_mcontext.gregs[REG_ERR] & 2);
+  printf("sig %d code %d addr %p trap %lld\n", s, i->si_code, i->si_addr, uc->uc_mcontext.gregs[REG_TRAPNO]);
   siglongjmp(jump, 1);
 }
 static void on_alt(int s, siginfo_t *i, void *u) {

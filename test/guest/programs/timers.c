@@ -101,7 +101,9 @@ int main(void) {
   getrusage(RUSAGE_SELF, &ru);
   printf("usage %d\n", ru.ru_utime.tv_sec * 1e6 + ru.ru_utime.tv_usec + ru.ru_stime.tv_sec * 1e6 + ru.ru_stime.tv_usec > 50000);
   struct timespec res;
-  for (clockid_t k = 0; k < 13; k++) printf("clock %d %d\n", k, clock_getres(k, &res) ? errno : (int)res.tv_nsec);
+  // 8 and 9 need a real-time clock device
+  for (clockid_t k = 0; k < 13; k++)
+    if (k != 8 && k != 9) printf("clock %d %d\n", k, clock_getres(k, &res) ? errno : (int)res.tv_nsec);
   clockid_t own;
   clock_getcpuclockid(0, &own);
   printf("own clock %d\n", now(own) > 0);

@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest';
+import { compile, runBoth, useGuests, visible } from './harness.js';
+
+useGuests();
+
+/** Programs that print only what must be the same in both worlds. */
+const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
+  ['fork, wait, orphans, process groups, job control', 'fork-wait.c'],
+  ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
+  ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],
+  ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],
+];
+
+describe('processes, signals, threads and timers', () => {
+  it.each(PROGRAMS)('%s: as natively', async (_subject, source) => {
+    const { native, guest } = await runBoth({
+      argv: ['./program'],
+      files: { program: compile(source, ['-O1', '-mavx2', '-pthread', '-w']) },
+    });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});

@@ -8,6 +8,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['fork, wait, orphans, process groups, job control', 'fork-wait.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
   ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],
+  ['exec from threads beside spinning ones', 'exec-from-threads.c'],
   ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],
 ];
 

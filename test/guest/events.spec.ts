@@ -46,3 +46,14 @@ describe('network mode none', () => {
     expect(guest.stdout).toBe('ENETUNREACH\nENETUNREACH\nEADDRNOTAVAIL\nhello\n');
   });
 });
+
+describe('kernel memory', () => {
+  it('is bounded, however much a guest leaves in pipes and in flight, and comes back', async () => {
+    const guest = await runGuest({
+      argv: ['python3', 'program.py'],
+      files: { 'program.py': script('bounded-buffers.py') },
+    });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toBe('64 MiB\n1000 1000\nETOOMANYREFS\n');
+  });
+});

@@ -15,20 +15,20 @@ installDependencies();
 if (!process.env.REDIS_URL) ensurePrograms(['redis-server']);
 build();
 
+// The channel tells the child of our end, however we end.
+const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
 const directory = dataDirectory();
 const env = { ...process.env, CORDON_API_KEY: apiKey(directory), CORDON_DATA_DIR: directory };
 if (part === 'all') {
   // Replaces this process in all but name: signals reach it through the terminal's process group or from us.
-  const child = spawn(NODE, [join(ROOT, 'scripts', 'supervise.mjs')], { cwd: ROOT, env, stdio: 'inherit' });
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGTERM'));
-  process.on('SIGINT', () => {});
+  const child = spawn(NODE, [join(ROOT, 'scripts', 'supervise.mjs')], { cwd: ROOT, env, stdio });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGTERM'));
   child.on('exit', (code) => process.exit(code ?? 1));
 } else {
   const main = join(ROOT, 'apps', part, 'dist', 'main.js');
   if (part === 'api')
     console.log(`Cordon API on http://${env.HOST ?? '127.0.0.1'}:${env.PORT ?? 8080}, key ${env.CORDON_API_KEY}`);
-  const child = spawn(NODE, [main], { cwd: ROOT, env, stdio: 'inherit' });
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGTERM'));
-  process.on('SIGINT', () => {});
+  const child = spawn(NODE, [main], { cwd: ROOT, env, stdio });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGTERM'));
   child.on('exit', (code) => process.exit(code ?? 1));
 }

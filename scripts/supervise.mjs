@@ -61,6 +61,8 @@ async function stop(code, reason) {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void stop(0));
+// Started by start.mjs: its end is ours.
+if (process.send) process.on('disconnect', () => void stop(1, 'the start script ended'));
 
 try {
   if (!process.env.REDIS_URL) {

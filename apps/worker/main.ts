@@ -7,6 +7,8 @@ const app = await NestFactory.createApplicationContext(WorkerModule.with(WorkerS
   logger: ['error', 'warn'],
 });
 
+/** How long an orphan may take to end in order. */
+const ORPHAN_MS = 3_000;
 let stopping = false;
 async function stop(): Promise<void> {
   if (stopping) return;
@@ -16,6 +18,11 @@ async function stop(): Promise<void> {
 }
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
-// Started by the all-in-one supervisor: its end is ours.
-if (process.send) process.on('disconnect', stop);
+// Started by the all-in-one supervisor: its end is ours, and soon: Redis is going too.
+if (process.send) {
+  process.on('disconnect', () => {
+    setTimeout(() => process.exit(1), ORPHAN_MS);
+    void stop();
+  });
+}
 process.send?.('ready');

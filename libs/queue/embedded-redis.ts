@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { connect } from './connection.js';
 
 const START_TIMEOUT_MS = 20_000;
+const LEAVING_MS = 5_000;
 /** Longest path of a unix socket, without its NUL. */
 const SOCKET_PATH_MAX = 107;
 
@@ -23,6 +25,7 @@ export async function startRedis(directory: string): Promise<EmbeddedRedis> {
   const socket = join(directory, 'redis.sock');
   if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
     throw new Error(`${socket}: too long for a unix socket; choose a shorter CORDON_DATA_DIR`);
+  await requireUnused(socket, directory);
   rmSync(socket, { force: true });
   const settings = {
     port: '0',
@@ -37,7 +40,7 @@ export async function startRedis(directory: string): Promise<EmbeddedRedis> {
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   // A session of its own: Ctrl-C reaches the supervisor, which stops Redis last.
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(...endsWithUs('redis-server', args), { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const output: string[] = [];
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk.toString()));
@@ -58,6 +61,33 @@ export async function startRedis(directory: string): Promise<EmbeddedRedis> {
         child.kill('SIGTERM');
       }),
   };
+}
+
+/** Where setpriv(1) is there, the kernel ends Redis when this process dies, however it dies. */
+function endsWithUs(program: string, args: readonly string[]): [string, string[]] {
+  const supported = spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true'], { stdio: 'ignore' }).status === 0;
+  return supported ? ['setpriv', ['--pdeathsig', 'TERM', program, ...args]] : [program, [...args]];
+}
+
+/** Two servers on one data directory would ruin it. One that is just ending is waited for. */
+async function requireUnused(socket: string, directory: string): Promise<void> {
+  const deadline = Date.now() + LEAVING_MS;
+  while (await listens(socket)) {
+    if (Date.now() > deadline)
+      throw new Error(`another redis-server uses ${directory}: is Cordon running there already?`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function listens(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection(socket);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
 }
 
 async function answers(url: string): Promise<void> {

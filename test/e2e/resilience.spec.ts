@@ -73,6 +73,11 @@ describe('whatever dies, an accepted execution has one result', () => {
 });
 
 describe('Redis', () => {
+  it('is not started twice on one data directory', async () => {
+    await expect(startRedis(cordon.directory)).rejects.toThrow(/is Cordon running there already/);
+    expect((await cordon.get('/readyz')).body.redis).toBe(true);
+  });
+
   it(
     'killed with -9: refused while it is away, accepted jobs are there when it is back',
     async () => {

@@ -1,4 +1,6 @@
 import { createDevFileSystem } from '../fs/dev/dev.js';
+import { createProcFileSystem } from '../fs/proc/proc.js';
+import { createSysFileSystem } from '../fs/sys/sys.js';
 import type { MemoryDirectory } from '../fs/tmpfs/memory-directory.js';
 import { MemoryFileSystem } from '../fs/tmpfs/memory-file-system.js';
 import type { Kernel } from '../kernel/kernel.js';
@@ -10,6 +12,8 @@ const SHM_DEVICE = 0x1a;
 export function mountPseudoFileSystems(kernel: Kernel, tree: FileTree): void {
   const { mounts } = tree;
   mounts.unmountAll();
+  mounts.mount(createProcFileSystem(kernel), '/proc', 'proc', 'rw,nosuid,nodev,noexec,relatime');
+  mounts.mount(createSysFileSystem(kernel), '/sys', 'sysfs', 'ro,nosuid,nodev,noexec,relatime');
   mounts.mount(createDevFileSystem(kernel), '/dev', 'dev', 'rw,nosuid,noexec,relatime');
   const shm = new MemoryFileSystem('tmpfs', SHM_DEVICE, tree.fileSystem.frames, 0o1777);
   (shm.root as MemoryDirectory).born();

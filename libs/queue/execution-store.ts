@@ -73,6 +73,9 @@ redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 redis.call('XADD', KEYS[3], '*', 't', 'status', 'd', '{"state":"queued","at":"' .. ARGV[2] .. '"}')
 return ARGV[5] .. ' ' .. ARGV[6]`;
 
+/** Characters of output after which a page of a list ends. */
+const PAGE_OUTPUT_MOST = 8 << 20;
+
 interface Meta {
   readonly runtime: string | null;
   readonly labels: Record<string, string>;
@@ -191,7 +194,7 @@ export class ExecutionStore {
     return (await this.redis.hget(keys.execution(id), 'state')) as ExecutionState | null;
   }
 
-  /** Newest first. The cursor is "time:id" of the last one of the page before. */
+  /** Newest first; a page may be shorter than `limit` when its output is long. The cursor is "time:id" of the last one of the page before. */
   async list(
     tenant: string,
     limit: number,
@@ -200,6 +203,7 @@ export class ExecutionStore {
   ): Promise<{ items: ExecutionDto[]; nextCursor: string | null }> {
     const items: ExecutionDto[] = [];
     let position = cursor;
+    let size = 0;
     for (;;) {
       const max = position === null ? '+inf' : position.split(':')[0];
       const page = await this.redis.zrevrangebyscore(keys.byTenant(tenant), max, '-inf', 'WITHSCORES', 'LIMIT', 0, 200);
@@ -211,8 +215,11 @@ export class ExecutionStore {
         position = place;
         const execution = await this.get(page[index], tenant);
         if (!execution) await this.redis.zrem(keys.byTenant(tenant), page[index]);
-        else if (filter(execution)) items.push(execution);
-        if (items.length === limit) return { items, nextCursor: position };
+        else if (filter(execution)) {
+          items.push(execution);
+          size += execution.stdout.length + execution.stderr.length;
+        }
+        if (items.length === limit || size > PAGE_OUTPUT_MOST) return { items, nextCursor: position };
       }
       if (seen === 0) return { items, nextCursor: null };
     }

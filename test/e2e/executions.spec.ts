@@ -164,6 +164,13 @@ describe('events', () => {
 });
 
 describe('audit', () => {
+  it('a parameter given twice does no harm', async () => {
+    const { id } = await cordon.run(sh('true', { audit: { level: 'full' } }));
+    const response = await cordon.get(`/v1/executions/${id}/audit?syscall=openat&syscall=exit_group`);
+    expect(response.status).toBe(200);
+    expect(response.text.trim().split('\n').length).toBeGreaterThanOrEqual(2);
+  });
+
   it('as NDJSON and as strace shows it, filtered', async () => {
     const { id, audit } = await cordon.run(
       sh('cat /etc/hostname >/dev/null; true | true', { audit: { level: 'full' } }),
@@ -268,6 +275,8 @@ describe('tenants', () => {
       cursor = body.nextCursor;
     } while (cursor !== null);
     expect(listed).toEqual(ids.filter((_, index) => index % 2 === 0));
+    const long = (await cordon.get(`/v1/executions?limit=200`)).body;
+    expect(long.nextCursor).toBeNull();
     const failed = (await cordon.get('/v1/executions?state=failed&label=page=odd', OTHER_KEY)).body.items;
     expect(failed.map((item: ExecutionDto) => item.id)).toEqual([ids[1], ids[3]]);
   });

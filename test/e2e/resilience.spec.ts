@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { ExecutionDto } from '@cordon/contracts';
 import { startRedis } from '@cordon/queue';
 import { describe, expect, it } from 'vitest';
@@ -15,15 +16,27 @@ async function started(body: object): Promise<string> {
   return id;
 }
 
+/** Processes below one, all the way down: the zygote, Sentries, stubs. */
+function descendants(pid: number): number[] {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const children = tasks.flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+  );
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
 const results = (events: readonly SseEvent[]): readonly SseEvent[] => events.filter(({ type }) => type === 'result');
 
 describe('whatever dies, an accepted execution has one result', () => {
   it(
-    'a worker killed with -9: another runs it again, and the stream says so',
+    'a worker killed with -9: its processes go, another runs it again, and the stream says so',
     async () => {
       const [worker] = cordon.workers;
       const id = await started(sh('echo on; sleep 2; echo off'));
+      const below = descendants(worker.pid ?? 0);
+      expect(below.length).toBeGreaterThan(1);
       await cordon.stopWorker(worker, 'SIGKILL');
+      await expect.poll(() => below.filter((pid) => existsSync(`/proc/${pid}`)), { timeout: 5_000 }).toEqual([]);
       await cordon.startWorker();
       const events = await cordon.events(id);
       expect(events.some(({ type, data }) => type === 'status' && data.restarted === true)).toBe(true);

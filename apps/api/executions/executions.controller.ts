@@ -196,7 +196,7 @@ export class ExecutionsController {
       ]);
     }
     const strace = format === 'strace' || (format === undefined && (accept ?? '').includes('text/plain'));
-    const names = syscall === undefined ? null : new Set(syscall.split(','));
+    const names = syscall === undefined ? null : new Set(String(syscall).split(','));
     const wantedPid = pid === undefined ? null : wholeNumber(pid, 'pid', 1, 2 ** 31, 0);
     const gone = goneSignal(reply);
     reply.hijack();

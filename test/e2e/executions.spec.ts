@@ -103,6 +103,34 @@ describe('a result in one call', () => {
   });
 });
 
+describe('a bomb ends itself and nothing else', () => {
+  it.each([
+    [
+      'memory',
+      /^memory_exceeded$/,
+      'python3 -c "x = bytearray(1 << 30); x[::4096] = b\'x\' * (1 << 18)"',
+      { memoryBytes: 64 << 20 },
+    ],
+    ['output', /^output_exceeded$/, 'yes', { outputBytes: 16 << 20 }],
+    ['one endless line', /^output_exceeded$/, 'tr "\\0" x </dev/zero', { outputBytes: 16 << 20 }],
+    ['fork', /^(timed_out|failed)$/, ':(){ :|:& };:; sleep 60', { processes: 20, wallTimeMs: 2_000 }],
+  ])(
+    '%s',
+    async (_name, state, script, limits) => {
+      const bomb = cordon.post({ command: ['/bin/bash', '-c', script], limits, audit: { level: 'full' } }, '?wait=60');
+      const answered = bomb.then(({ body }) => body as ExecutionDto);
+      for (let index = 0; index < 5; index++) {
+        expect((await cordon.get('/healthz')).status).toBe(200);
+        expect(await cordon.run(sh('echo unmoved'))).toMatchObject({ state: 'succeeded', stdout: 'unmoved\n' });
+      }
+      const result = await answered;
+      expect(result.state).toMatch(state);
+      expect(result.stdoutTruncated).toBe(result.state === 'output_exceeded');
+    },
+    90_000,
+  );
+});
+
 describe('events', () => {
   it('are live: a line a second is seen a line a second', async () => {
     const { id } = (await cordon.post(sh('for i in 1 2 3; do echo $i; sleep 1; done'))).body as ExecutionDto;

@@ -180,7 +180,8 @@ export class PipeFile extends AnonymousFile {
   }
 
   openPending(): boolean {
-    if (this.reads && this.writes) return false;
+    // Only a named FIFO waits: /proc/self/fd/N of a pipe opens at once, also when its writers are gone already.
+    if (!this.named || (this.reads && this.writes)) return false;
     return this.reads
       ? this.pipe.writers === 0 && this.pipe.writerOpens === this.seenOpens
       : this.pipe.readers === 0 && this.pipe.readerOpens === this.seenOpens;
@@ -244,7 +245,7 @@ export function createPipe(flags: number, number: number, caller: Caller, out: F
  */
 export function openFifo(pipe: Pipe, path: Path, flags: number, named = true): PipeFile | number {
   if ((flags & O_ACCMODE) === 3) return -EINVAL;
-  if ((flags & O_ACCMODE) === O_WRONLY && flags & O_NONBLOCK && pipe.readers === 0) return -ENXIO;
+  if (named && (flags & O_ACCMODE) === O_WRONLY && flags & O_NONBLOCK && pipe.readers === 0) return -ENXIO;
   const file = new PipeFile(pipe, flags, path, named);
   pipe.waitQueue.wake(POLLIN | POLLOUT);
   return file;

@@ -426,17 +426,17 @@ function limits(_task: Task, group: ThreadGroup): string {
 const adjustments = new WeakMap<ThreadGroup, Map<string, number>>();
 
 function adjustable(name: string, initial: number, lowest: number, highest: number, lowering: boolean): TaskFile {
-  const valueOf = (group: ThreadGroup): number => adjustments.get(group)?.get(name) ?? initial;
+  const fieldValue = (group: ThreadGroup): number => adjustments.get(group)?.get(name) ?? initial;
   return {
     name,
     permissions: 0o644,
-    generate: withTask((_task, group) => `${valueOf(group)}\n`),
+    generate: withTask((_task, group) => `${fieldValue(group)}\n`),
     accept: (subject, text, caller) => {
       const { group } = subject;
       if (!group) return -ESRCH;
       const value = Number(text.trim());
       if (!/^\s*[+-]?\d+\s*$/.test(text) || value < lowest || value > highest) return -EINVAL;
-      if (lowering && value < valueOf(group) && !hasCapability(caller.credentials, CAP_SYS_RESOURCE)) return -EACCES;
+      if (lowering && value < fieldValue(group) && !hasCapability(caller.credentials, CAP_SYS_RESOURCE)) return -EACCES;
       const values = adjustments.get(group) ?? new Map<string, number>();
       values.set(name, value);
       adjustments.set(group, values);

@@ -126,6 +126,9 @@ export const ZERO_NAMES: Readonly<Record<string, string>> = { 'mmap-prot': 'PROT
 
 export const ENUM_TABLES = {
   whence: sequence(0, 'SEEK_SET SEEK_CUR SEEK_END SEEK_DATA SEEK_HOLE'),
+  'sigmask-how': sequence(0, 'SIG_BLOCK SIG_UNBLOCK SIG_SETMASK'),
+  'id-type': sequence(0, 'P_ALL P_PID P_PGID P_PIDFD'),
+  itimer: sequence(0, 'ITIMER_REAL ITIMER_VIRTUAL ITIMER_PROF'),
   'fcntl-cmd': [
     ...sequence(
       0,

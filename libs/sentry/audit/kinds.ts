@@ -216,6 +216,11 @@ const MEMORY: Readonly<Record<string, Kind>> = {
   'int-pair': struct(8, (data) => `[${data.getInt32(0, true)}, ${data.getInt32(4, true)}]`),
   'int-pointer': u32(String),
   'u64-pointer': struct(8, (data) => `[${u64(data, 0)}]`),
+  siginfo: struct(
+    24,
+    (data) =>
+      `{si_signo=${renderSignal(data.getInt32(0, true))}, si_code=${data.getInt32(8, true)}, si_pid=${data.getInt32(16, true)}, si_uid=${data.getUint32(20, true)}}`,
+  ),
   'wait-status': struct(4, (data) => waitStatus(data.getInt32(0, true))),
   sigaction: struct(32, (data) => {
     const handler = data.getBigUint64(0, true);
@@ -268,6 +273,7 @@ function epollEvent(data: DataView, offset: number): string {
 const ALIASES: Readonly<Record<string, string>> = {
   sigset: 'signal-set',
   argv: 'string-array',
+  strings: 'string-array',
   'stat-brief': 'stat',
   protection: 'mmap-prot',
   'fd-pair': 'int-pair',

@@ -303,10 +303,21 @@ describe('tenants', () => {
       cursor = body.nextCursor;
     } while (cursor !== null);
     expect(listed).toEqual(ids.filter((_, index) => index % 2 === 0));
-    const long = (await cordon.get(`/v1/executions?limit=200`)).body;
-    expect(long.nextCursor).toBeNull();
     const failed = (await cordon.get('/v1/executions?state=failed&label=page=odd', OTHER_KEY)).body.items;
     expect(failed.map((item: ExecutionDto) => item.id)).toEqual([ids[1], ids[3]]);
+  });
+});
+
+describe('long output', () => {
+  it('ends a page of the list early; the cursor leads on', async () => {
+    const labels = { size: 'long' };
+    const flood = { command: ['/usr/bin/yes'], labels, limits: { outputBytes: 6 << 20 } };
+    for (let index = 0; index < 3; index++) expect((await cordon.run(flood)).state).toBe('output_exceeded');
+    const first = (await cordon.get('/v1/executions?label=size=long')).body;
+    expect(first.items).toHaveLength(2);
+    const second = (await cordon.get(`/v1/executions?label=size=long&cursor=${first.nextCursor}`)).body;
+    expect(second.items).toHaveLength(1);
+    expect(second.nextCursor).toBeNull();
   });
 });
 

@@ -35,7 +35,6 @@ export async function runProgram(options: RunOptions, extras: RunExtras): Promis
 }
 
 function toSpec(options: RunOptions, extras: RunExtras): RunSpec {
-  const terminal = process.stdin.isTTY && process.stdout.isTTY;
   return {
     id: `cli-${process.pid}`,
     image: hostImage(),
@@ -60,7 +59,8 @@ function toSpec(options: RunOptions, extras: RunExtras): RunSpec {
     cpus: 1,
     files: options.files.map(({ path, source }) => ({ path, mode: 0o755, content: readInput(source) })),
     stdin: 'stream',
-    terminal: terminal ? { rows: process.stdout.rows ?? 24, columns: process.stdout.columns ?? 80 } : false,
+    // The kernel has no terminals yet: a program sees pipes, and Ctrl-C ends the run.
+    terminal: false,
   };
 }
 
@@ -94,10 +94,6 @@ async function runInPool(pool: SandboxPool, spec: RunSpec, extras: RunExtras): P
     log: (line) => process.stderr.write(`cordon: ${line}\n`),
   });
   const { stdin } = process;
-  if (spec.terminal) {
-    stdin.setRawMode(true);
-    process.stdout.on('resize', () => handle.resize(process.stdout.rows, process.stdout.columns));
-  }
   stdin.on('data', (chunk: Buffer) => {
     stdin.pause();
     handle.writeStdin(chunk).then(
@@ -110,7 +106,6 @@ async function runInPool(pool: SandboxPool, spec: RunSpec, extras: RunExtras): P
   const stop = () => handle.cancel();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   const report = await handle.ended;
-  if (spec.terminal) stdin.setRawMode(false);
   stdin.pause();
   stdin.unref?.();
   return report;

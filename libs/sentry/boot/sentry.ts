@@ -29,6 +29,9 @@ import { mountPseudoFileSystems } from './pseudo-mounts.js';
 const MILLISECOND: Nanoseconds = 1e6;
 /** Output waits this long for more, so that many small writes leave in one go. */
 const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
+/** Audit records leave at least this often while calls are made, and are looked for this often while none are. */
+const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
+const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
 /** Queued bytes that leave at once. */
 const FLUSH_BYTES = 32 * 1024;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -113,6 +116,7 @@ export class Sentry {
     });
     mountPseudoFileSystems(kernel, this.tree);
     this.connectOutput(limits.outputBytes);
+    if (recorder) this.flushRegularly(recorder);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
     const facts = (): RunFacts => ({
       kernel,
@@ -186,6 +190,22 @@ export class Sentry {
       names: SYSCALL_NAMES,
       flush: (bytes) => this.channel.send(FrameType.Audit, bytes, 0, bytes.length),
     });
+  }
+
+  /** Records leave while the guest runs; an idle guest costs two looks a second. */
+  private flushRegularly(recorder: AuditRecorder): void {
+    const { kernel, channel } = this;
+    let seen = 0;
+    const timer = kernel.createTimer((now) => {
+      const busy = kernel.syscallCount !== seen;
+      seen = kernel.syscallCount;
+      if (busy) {
+        recorder.flush();
+        if (!channel.flush()) this.watchForRoom();
+      }
+      timer.set(now + (busy ? AUDIT_FLUSH : AUDIT_IDLE));
+    });
+    timer.set(this.platform.now() + AUDIT_FLUSH);
   }
 
   // Output

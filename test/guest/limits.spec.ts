@@ -6,8 +6,11 @@ useGuests();
 /** After every attack the next run on the same pool must be as good as new. */
 async function expectWhole(): Promise<void> {
   const next = await runGuest({ argv: ['/bin/echo', 'still here'] });
-  expect(next.stdout).toBe('still here\n');
-  expect(next.report.reason).toBe('exited');
+  const { report, stdout, stderr, log } = next;
+  expect({ report, stdout, stderr, log }).toMatchObject({
+    stdout: 'still here\n',
+    report: { reason: 'exited', exitCode: 0 },
+  });
 }
 
 describe('limits end a run from outside the guest', () => {

@@ -5,22 +5,16 @@
  * All state is static: one Sentry per process. It is created in the process that uses it (after the zygote's fork).
  */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -30,25 +24,16 @@
 
 #include "addon.h"
 #include "napi-arguments.h"
+#include "ptrace-stub.h"
 
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU 31
 #endif
-#define NR_MMAP 9
-#define NR_MPROTECT 10
-#define NR_MUNMAP 11
-#define NR_CLONE 56
-
-#define USER_TOP 0x7ffffffff000ul
-/* The stub's page, near the top. The guest's address space ends 64 KiB below. */
-#define STUB_PAGE (USER_TOP - 0x1000ul)
-#define STUB_TRAP (STUB_PAGE + 3) /* after `syscall; int3` */
 
 #define MAX_CONTEXTS 8192
 #define MAX_SPACES 8192
 #define MAX_THREADS 16384
 #define TID_BUCKETS 32768 /* power of two, twice MAX_THREADS */
-#define XSAVE_MAX 16384
 
 /* Stops a guest thread for the Sentry; the guest's own signals never reach the stub. */
 #define KICK SIGURG
@@ -121,192 +106,6 @@ static double process_cpu(pid_t pid) {
   return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0;
 }
 
-/* ---- the stub ---- */
-
-__asm__(
-    ".pushsection .text\n"
-    ".globl cordon_stub_start\n"
-    "cordon_stub_start:\n"
-    "  syscall\n"
-    "  int3\n"
-    "  .balign 16\n"
-    ".globl cordon_stub_boot\n"
-    "cordon_stub_boot:\n" /* r12: this page, r13: where the code shall live, r14: top of user space */
-    "  xor %edi, %edi\n"
-    "  mov %r12, %rsi\n"
-    "  mov $11, %eax\n"
-    "  syscall\n" /* munmap(0, page) */
-    "  lea 4096(%r12), %rdi\n"
-    "  mov %r14, %rsi\n"
-    "  sub %rdi, %rsi\n"
-    "  mov $11, %eax\n"
-    "  syscall\n" /* munmap(page + 4096, rest) */
-    "  mov %r13, %rdi\n"
-    "  mov $4096, %esi\n"
-    "  mov $3, %edx\n"
-    "  mov $0x32, %r10d\n"
-    "  mov $-1, %r8\n"
-    "  xor %r9d, %r9d\n"
-    "  mov $9, %eax\n"
-    "  syscall\n" /* mmap(final, fixed private anonymous) */
-    "  mov %r12, %rsi\n"
-    "  mov %r13, %rdi\n"
-    "  mov $256, %ecx\n"
-    "  rep movsb\n"
-    "  mov %r13, %rdi\n"
-    "  mov $4096, %esi\n"
-    "  mov $5, %edx\n"
-    "  mov $10, %eax\n"
-    "  syscall\n" /* mprotect(final, read + execute) */
-    "  lea (cordon_stub_final - cordon_stub_start)(%r13), %rax\n"
-    "  jmp *%rax\n"
-    "cordon_stub_final:\n"
-    "  mov %r12, %rdi\n"
-    "  mov $4096, %esi\n"
-    "  mov $11, %eax\n"
-    "  syscall\n" /* munmap(page) */
-    "1: int3\n"
-    "  jmp 1b\n"
-    ".globl cordon_stub_end\n"
-    "cordon_stub_end:\n"
-    ".popsection\n");
-extern const char cordon_stub_start[], cordon_stub_boot[], cordon_stub_end[];
-
-#define THREAD_FLAGS                                                                                       \
-  (CLONE_VM_ | CLONE_FS_ | CLONE_FILES_ | CLONE_SIGHAND_ | CLONE_THREAD_ | CLONE_SYSVSEM_ | CLONE_PTRACE_)
-#define PROCESS_FLAGS (CLONE_FILES_ | CLONE_PTRACE_ | CLONE_PARENT_)
-enum {
-  CLONE_VM_ = 0x100, CLONE_FS_ = 0x200, CLONE_FILES_ = 0x400, CLONE_SIGHAND_ = 0x800, CLONE_PTRACE_ = 0x2000,
-  CLONE_PARENT_ = 0x8000, CLONE_THREAD_ = 0x10000, CLONE_SYSVSEM_ = 0x40000,
-};
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define LOAD_AT(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
-#define ARG(index) (offsetof(struct seccomp_data, args) + 8 * (index))
-#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
-#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
-
-/*
- * What the stub may ask of the host: only what the Sentry injects. Guest code never gets here (PTRACE_SYSEMU stops it
- * before seccomp) but for vsyscalls, which SYSEMU does not see: those become SIGSYS.
- */
-static struct sock_filter stub_filter[] = {
-    LOAD(arch),
-    IS(AUDIT_ARCH_X86_64, 1, 0),
-    ANSWER(SECCOMP_RET_KILL_PROCESS),
-    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer) + 4),
-    IS(0xffffffffu, 0, 1),
-    ANSWER(SECCOMP_RET_TRAP), /* vsyscall page */
-    LOAD(nr),
-    IS(NR_MUNMAP, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
-    IS(NR_MPROTECT, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
-    IS(NR_MMAP, 0, 6),
-    LOAD_AT(ARG(3)),
-    IS(MAP_SHARED | MAP_FIXED, 3, 0),
-    IS(MAP_SHARED | MAP_FIXED | MAP_POPULATE, 2, 0),
-    IS(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, 1, 0),
-    ANSWER(SECCOMP_RET_KILL_PROCESS),
-    ANSWER(SECCOMP_RET_ALLOW),
-    IS(NR_CLONE, 0, 4),
-    LOAD_AT(ARG(0)),
-    IS(THREAD_FLAGS, 1, 0),
-    IS(PROCESS_FLAGS, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
-    ANSWER(SECCOMP_RET_KILL_PROCESS),
-};
-
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
-
-/* The C library's rseq area goes with its memory; the host would kill the stub for writing to it. */
-static void forget_rseq(void) {
-  if (!&__rseq_offset) return;
-  uint8_t *area = (uint8_t *)__builtin_thread_pointer() + __rseq_offset;
-  const unsigned sizes[] = {32, &__rseq_size ? __rseq_size : 0, 64};
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-    if (syscall(SYS_rseq, area, sizes[i], 1 /* unregister */, 0x53053053) == 0) return;
-}
-
-/* In the forked child: becomes a clean stub. Only raw calls: this is a copy of a V8 process. */
-static _Noreturn void become_stub(void) {
-  struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  sigset_t empty;
-  sigemptyset(&empty);
-  sigprocmask(SIG_SETMASK, &empty, NULL);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  forget_rseq();
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) _exit(101);
-  memcpy(page, cordon_stub_start, (size_t)(cordon_stub_end - cordon_stub_start));
-  if (mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0) _exit(102);
-  if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) _exit(103);
-  struct sock_fprog program = {sizeof stub_filter / sizeof *stub_filter, stub_filter};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
-  register uint64_t r12 __asm__("r12") = (uint64_t)page;
-  register uint64_t r13 __asm__("r13") = STUB_PAGE;
-  register uint64_t r14 __asm__("r14") = USER_TOP;
-  uint8_t *entry = page + (cordon_stub_boot - cordon_stub_start);
-  __asm__ volatile("jmp *%0" : : "r"(entry), "r"(r12), "r"(r13), "r"(r14) : "memory");
-  __builtin_unreachable();
-}
-
-/* Waits until a thread has stopped or is gone. Returns its wait status, or -errno. */
-static int wait_stop(pid_t tid) {
-  int status;
-  for (;;) {
-    pid_t got = wait4(tid, &status, __WALL, NULL);
-    if (got == tid) return status;
-    if (got < 0 && errno != EINTR) return -errno;
-  }
-}
-
-/*
- * A forked Sentry forks once more, for its template stub, which needs nothing of the JavaScript heap: left out, its page
- * tables are neither copied nor made copy-on-write again. Only below the libraries, where stack, thread pointer and code
- * are not; and only in a Sentry, since a process that spawns programs would break.
- */
-static void keep_heap_from_stub(void) {
-  const volatile int *forked = dlsym(RTLD_DEFAULT, "cordon_forked");
-  if (!forked || !*forked) return;
-  const uintptr_t first = 0x10000, margin = 64ul << 20;
-  uintptr_t needed[] = {(uintptr_t)cordon_stub_start, (uintptr_t)dlsym(RTLD_DEFAULT, "prctl"),
-                        (uintptr_t)__builtin_thread_pointer(), (uintptr_t)&first};
-  uintptr_t low = needed[0];
-  for (size_t i = 1; i < sizeof needed / sizeof *needed; i++)
-    if (needed[i] < low) low = needed[i];
-  if (low < first + margin) return;
-  /* Raw: the zygote's shim drops this advice. ENOMEM for holes comes after the rest was done. */
-  syscall(SYS_madvise, first, (low - margin - first) & ~0xffful, MADV_DONTFORK);
-}
-
-static int start_template(void) {
-  keep_heap_from_stub();
-  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
-  if (pid < 0) return -errno;
-  if (pid == 0) become_stub();
-  int status = wait_stop(pid);
-  if (status < 0) return status;
-  if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
-    kill(pid, SIGKILL);
-    return WIFEXITED(status) ? -(1000 + WEXITSTATUS(status)) : -ECHILD;
-  }
-  if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) < 0) return -errno;
-  struct iovec area = {pristine_xsave, XSAVE_MAX};
-  if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &area) < 0) return -errno;
-  xsave_size = area.iov_len;
-  /* The initial state: nothing in use, control words at their defaults. */
-  memset(pristine_xsave, 0, xsave_size);
-  *(uint16_t *)pristine_xsave = 0x37f;
-  *(uint32_t *)(pristine_xsave + 24) = 0x1f80;
-  /* xfeatures of the software-reserved bytes stay as the kernel wrote them on reading; XSTATE_BV zero = initial. */
-  template_pid = pid;
-  return 0;
-}
-
 static int find_thread(pid_t tid);
 
 /* The kick of a thread that had stopped by itself has come: the next interrupt must send another. */
@@ -334,7 +133,7 @@ static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
   if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0) return -errno;
   for (;;) {
     if (ptrace(PTRACE_CONT, tid, 0, 0) < 0) return -errno;
-    int status = wait_stop(tid);
+    int status = cordon_wait_stop(tid);
     if (status < 0) return status;
     if (!WIFSTOPPED(status)) return -ESRCH;
     if (WSTOPSIG(status) == SIGTRAP) {
@@ -509,7 +308,7 @@ static int stopped_thread(int space, int *borrowed) {
     syscall(SYS_tgkill, spaces[space].pid, thread->tid, KICK);
   }
   for (;;) {
-    int status = wait_stop(thread->tid);
+    int status = cordon_wait_stop(thread->tid);
     if (status < 0) return status;
     if (!WIFSTOPPED(status)) {
       mark_died(index);
@@ -606,7 +405,7 @@ static int bind(int context, int space) {
     const uint64_t arguments[6] = {THREAD_FLAGS, 0, 0, 0, 0, 0};
     int64_t tid = inject_in_space(space, NR_CLONE, arguments);
     if (tid < 0) return (int)tid;
-    int status = wait_stop((pid_t)tid);
+    int status = cordon_wait_stop((pid_t)tid);
     if (status < 0 || !WIFSTOPPED(status)) return -ESRCH;
     index = add_thread(space, (pid_t)tid);
     if (index < 0) return index;
@@ -760,7 +559,11 @@ static napi_value start(napi_env env, napi_callback_info info) {
   (void)info;
   forget_everything();
   int failed = prepare_waiting();
-  return number(env, failed ? failed : start_template());
+  if (failed) return number(env, failed);
+  pid_t pid = cordon_start_template(pristine_xsave, &xsave_size);
+  if (pid < 0) return number(env, pid);
+  template_pid = pid;
+  return number(env, 0);
 }
 
 static napi_value xsave_bytes(napi_env env, napi_callback_info info) {
@@ -800,7 +603,7 @@ static napi_value release_context(napi_env env, napi_callback_info info) {
     thread->reported = 1;
     syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
     while (thread->running) {
-      int status = wait_stop(thread->tid);
+      int status = cordon_wait_stop(thread->tid);
       if (status < 0) break;
       handle_stop(index, status);
       if (!WIFSTOPPED(status)) break;
@@ -838,7 +641,7 @@ static napi_value create_space(napi_env env, napi_callback_info info) {
   const uint64_t clone_arguments[6] = {PROCESS_FLAGS, 0, 0, 0, 0, 0};
   int64_t pid = original < 0 ? inject(template_pid, NR_CLONE, clone_arguments)
                              : inject_in_space(original, NR_CLONE, clone_arguments);
-  int status = pid < 0 ? (int)pid : wait_stop((pid_t)pid);
+  int status = pid < 0 ? (int)pid : cordon_wait_stop((pid_t)pid);
   spaces[space] = (struct space){.pid = (pid_t)pid, .threads = -1, .used = 1};
   int failed = status < 0 ? status : !WIFSTOPPED(status) ? -ESRCH : add_thread(space, (pid_t)pid);
   if (failed < 0) {
@@ -864,7 +667,7 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
       leader = index;
     } else {
       int status;
-      do status = wait_stop(threads[index].tid);
+      do status = cordon_wait_stop(threads[index].tid);
       while (status >= 0 && WIFSTOPPED(status));
       drop_thread(index);
     }
@@ -872,7 +675,7 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
   }
   if (leader >= 0) {
     int status;
-    do status = wait_stop(pid);
+    do status = cordon_wait_stop(pid);
     while (status >= 0 && WIFSTOPPED(status));
     drop_thread(leader);
   }

@@ -1,0 +1,199 @@
+/*
+ * The stub: a process that holds one guest address space and nothing else but a page of ours. How the first one (the
+ * template) is made; the others are cloned from it by ptrace.c.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ptrace-stub.h"
+
+__asm__(
+    ".pushsection .text\n"
+    ".globl cordon_stub_start\n"
+    "cordon_stub_start:\n"
+    "  syscall\n"
+    "  int3\n"
+    "  .balign 16\n"
+    ".globl cordon_stub_boot\n"
+    "cordon_stub_boot:\n" /* r12: this page, r13: where the code shall live, r14: top of user space */
+    "  xor %edi, %edi\n"
+    "  mov %r12, %rsi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(0, page) */
+    "  lea 4096(%r12), %rdi\n"
+    "  mov %r14, %rsi\n"
+    "  sub %rdi, %rsi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(page + 4096, rest) */
+    "  mov %r13, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $3, %edx\n"
+    "  mov $0x32, %r10d\n"
+    "  mov $-1, %r8\n"
+    "  xor %r9d, %r9d\n"
+    "  mov $9, %eax\n"
+    "  syscall\n" /* mmap(final, fixed private anonymous) */
+    "  mov %r12, %rsi\n"
+    "  mov %r13, %rdi\n"
+    "  mov $256, %ecx\n"
+    "  rep movsb\n"
+    "  mov %r13, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $5, %edx\n"
+    "  mov $10, %eax\n"
+    "  syscall\n" /* mprotect(final, read + execute) */
+    "  lea (cordon_stub_final - cordon_stub_start)(%r13), %rax\n"
+    "  jmp *%rax\n"
+    "cordon_stub_final:\n"
+    "  mov %r12, %rdi\n"
+    "  mov $4096, %esi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(page) */
+    "1: int3\n"
+    "  jmp 1b\n"
+    ".globl cordon_stub_end\n"
+    "cordon_stub_end:\n"
+    ".popsection\n");
+extern const char cordon_stub_start[], cordon_stub_boot[], cordon_stub_end[];
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD_AT(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
+#define ARG(index) (offsetof(struct seccomp_data, args) + 8 * (index))
+#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
+
+/*
+ * What the stub may ask of the host: only what the Sentry injects. Guest code never gets here (PTRACE_SYSEMU stops it
+ * before seccomp) but for vsyscalls, which SYSEMU does not see: those become SIGSYS.
+ */
+static struct sock_filter stub_filter[] = {
+    LOAD(arch),
+    IS(AUDIT_ARCH_X86_64, 1, 0),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer) + 4),
+    IS(0xffffffffu, 0, 1),
+    ANSWER(SECCOMP_RET_TRAP), /* vsyscall page */
+    LOAD(nr),
+    IS(NR_MUNMAP, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_MPROTECT, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_MMAP, 0, 6),
+    LOAD_AT(ARG(3)),
+    IS(MAP_SHARED | MAP_FIXED, 3, 0),
+    IS(MAP_SHARED | MAP_FIXED | MAP_POPULATE, 2, 0),
+    IS(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, 1, 0),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+    ANSWER(SECCOMP_RET_ALLOW),
+    IS(NR_CLONE, 0, 4),
+    LOAD_AT(ARG(0)),
+    IS(THREAD_FLAGS, 1, 0),
+    IS(PROCESS_FLAGS, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+};
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* The C library's rseq area goes with its memory; the host would kill the stub for writing to it. */
+static void forget_rseq(void) {
+  if (!&__rseq_offset) return;
+  uint8_t *area = (uint8_t *)__builtin_thread_pointer() + __rseq_offset;
+  const unsigned sizes[] = {32, &__rseq_size ? __rseq_size : 0, 64};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    if (syscall(SYS_rseq, area, sizes[i], 1 /* unregister */, 0x53053053) == 0) return;
+}
+
+/* In the forked child: becomes a clean stub. Only raw calls: this is a copy of a V8 process. */
+static _Noreturn void become_stub(void) {
+  struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  sigset_t empty;
+  sigemptyset(&empty);
+  sigprocmask(SIG_SETMASK, &empty, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  forget_rseq();
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) _exit(101);
+  memcpy(page, cordon_stub_start, (size_t)(cordon_stub_end - cordon_stub_start));
+  if (mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0) _exit(102);
+  if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) _exit(103);
+  struct sock_fprog program = {sizeof stub_filter / sizeof *stub_filter, stub_filter};
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
+  register uint64_t r12 __asm__("r12") = (uint64_t)page;
+  register uint64_t r13 __asm__("r13") = STUB_PAGE;
+  register uint64_t r14 __asm__("r14") = USER_TOP;
+  uint8_t *entry = page + (cordon_stub_boot - cordon_stub_start);
+  __asm__ volatile("jmp *%0" : : "r"(entry), "r"(r12), "r"(r13), "r"(r14) : "memory");
+  __builtin_unreachable();
+}
+
+/* Waits until a thread has stopped or is gone. Returns its wait status, or -errno. */
+int cordon_wait_stop(pid_t tid) {
+  int status;
+  for (;;) {
+    pid_t got = wait4(tid, &status, __WALL, NULL);
+    if (got == tid) return status;
+    if (got < 0 && errno != EINTR) return -errno;
+  }
+}
+
+/*
+ * A forked Sentry forks once more, for its template stub, which needs nothing of the JavaScript heap: left out, its page
+ * tables are neither copied nor made copy-on-write again. Only below the libraries, where stack, thread pointer and code
+ * are not; and only in a Sentry, since a process that spawns programs would break.
+ */
+static void keep_heap_from_stub(void) {
+  const volatile int *forked = dlsym(RTLD_DEFAULT, "cordon_forked");
+  if (!forked || !*forked) return;
+  const uintptr_t first = 0x10000, margin = 64ul << 20;
+  uintptr_t needed[] = {(uintptr_t)cordon_stub_start, (uintptr_t)dlsym(RTLD_DEFAULT, "prctl"),
+                        (uintptr_t)__builtin_thread_pointer(), (uintptr_t)&first};
+  uintptr_t low = needed[0];
+  for (size_t i = 1; i < sizeof needed / sizeof *needed; i++)
+    if (needed[i] < low) low = needed[i];
+  if (low < first + margin) return;
+  /* Raw: the zygote's shim drops this advice. ENOMEM for holes comes after the rest was done. */
+  syscall(SYS_madvise, first, (low - margin - first) & ~0xffful, MADV_DONTFORK);
+}
+
+pid_t cordon_start_template(uint8_t *pristine_xsave, size_t *xsave_size) {
+  keep_heap_from_stub();
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
+  if (pid < 0) return -errno;
+  if (pid == 0) become_stub();
+  int status = cordon_wait_stop(pid);
+  if (status < 0) return status;
+  if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
+    kill(pid, SIGKILL);
+    return WIFEXITED(status) ? -(1000 + WEXITSTATUS(status)) : -ECHILD;
+  }
+  if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) < 0) return -errno;
+  struct iovec area = {pristine_xsave, XSAVE_MAX};
+  if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &area) < 0) return -errno;
+  *xsave_size = area.iov_len;
+  /* The initial state: nothing in use, control words at their defaults. */
+  memset(pristine_xsave, 0, *xsave_size);
+  *(uint16_t *)pristine_xsave = 0x37f;
+  *(uint32_t *)(pristine_xsave + 24) = 0x1f80;
+  /* xfeatures of the software-reserved bytes stay as the kernel wrote them on reading; XSTATE_BV zero = initial. */
+  return pid;
+}

@@ -202,7 +202,8 @@ try {
 } finally {
   await pool.close();
 }
-if (want('server')) await benchServer();
+const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8'];
+if (SERVER_ROWS.some(want)) await benchServer();
 if (options.json) {
   mkdirSync(dirname(options.json), { recursive: true });
   writeFileSync(options.json, JSON.stringify({ date: new Date().toISOString(), runs, rows }, null, 2));

@@ -18,7 +18,7 @@ const DRAIN_MS = 10_000;
 /** Takes jobs from the queue and runs them, until it is told to stop. */
 @Injectable()
 export class WorkerService implements OnApplicationBootstrap, OnApplicationShutdown {
-  private readonly log = pino({ name: 'worker' });
+  private readonly log = pino({ name: 'worker', level: process.env.LOG_LEVEL ?? 'info' });
   private readonly id = randomUUID();
   private readonly redis: Redis;
   private readonly subscriber: Redis;

@@ -6,7 +6,8 @@ import { fail } from './project.mjs';
 const PACKAGES = {
   'redis-server': 'redis-server',
   busybox: 'busybox-static',
-  gcc: 'gcc',
+  // Without recommended packages gcc comes without headers.
+  gcc: 'gcc libc6-dev',
   'g++': 'g++',
   python3: 'python3',
   perl: 'perl',
@@ -26,7 +27,7 @@ function installer() {
 export function ensurePrograms(programs) {
   const missing = programs.filter((program) => !present(program));
   if (missing.length === 0) return;
-  const packages = missing.map((program) => PACKAGES[program] ?? program);
+  const packages = missing.flatMap((program) => (PACKAGES[program] ?? program).split(' '));
   const prefix = installer();
   if (!prefix) fail(`missing: ${missing.join(', ')}. Install: apt-get install ${packages.join(' ')}`);
   console.error(`cordon: installing ${packages.join(', ')} …`);

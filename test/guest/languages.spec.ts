@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { runBoth, runGuest, useGuests, visible } from './harness.js';
 
@@ -83,7 +84,10 @@ describe('compilers', () => {
   });
 });
 
-describe('node', () => {
+/** Some machines have Node outside the image's directories: there is nothing to compare then. */
+const NODE = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSync(path));
+
+describe.runIf(NODE !== undefined)('node', () => {
   it.each([
     'console.log([1,2,3].map(x => x * 2), process.argv.length)',
     'const fs=require("fs"); fs.writeFileSync("a","x".repeat(1e6)); console.log(fs.statSync("a").size); fs.promises.readFile("a").then(b => console.log(b.length))',
@@ -92,7 +96,7 @@ describe('node', () => {
     'const {Worker}=require("worker_threads"); new Worker("require(\'worker_threads\').parentPort.postMessage(6*7)",{eval:true}).on("message",m=>console.log(m))',
     'process.on("exit",c=>console.log("exit",c)); process.exitCode=4; throw Object.assign(new Error("boom"),{stack:"boom"})',
   ])('%s', async (source) => {
-    const { native, guest } = await runBoth({ argv: ['/usr/bin/node', '-e', source] });
+    const { native, guest } = await runBoth({ argv: [NODE ?? 'node', '-e', source] });
     expect(visible(guest)).toEqual(visible(native));
   });
 });

@@ -878,6 +878,21 @@ static napi_value stop(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
+#ifndef PTRACE_SECCOMP_GET_FILTER
+#define PTRACE_SECCOMP_GET_FILTER 0x420c
+#endif
+
+/* stubFilter(out): the seccomp program that the template runs under now, as the host has it (8 bytes an instruction). For tests: root only. */
+static napi_value live_stub_filter(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct bytes out = bytes_of(env, arguments[0]);
+  long count = ptrace(PTRACE_SECCOMP_GET_FILTER, template_pid, 0, NULL);
+  if (count < 0) return number(env, -errno);
+  if ((size_t)count * 8 > out.length) return number(env, -ENOSPC);
+  if (ptrace(PTRACE_SECCOMP_GET_FILTER, template_pid, 0, out.data) < 0) return number(env, -errno);
+  return number(env, (double)count);
+}
+
 void cordon_register_ptrace(napi_env env, napi_value exports) {
   const struct function functions[] = {
       {"reserveContexts", reserve_contexts}, {"start", start},
@@ -889,7 +904,7 @@ void cordon_register_ptrace(napi_env env, napi_value exports) {
       {"interrupt", interrupt},              {"readXsave", read_xsave},
       {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
       {"contextTime", context_time},         {"spaceTime", space_time},
-      {"totalTime", total_time},             {"watch", watch},
+      {"totalTime", total_time},             {"stubFilter", live_stub_filter},             {"watch", watch},
       {"watched", watched},                  {"stop", stop},
   };
   napi_value part;

@@ -37,6 +37,8 @@ export interface PtraceNative {
   contextTime(context: number): Nanoseconds;
   spaceTime(space: number): Nanoseconds;
   totalTime(): Nanoseconds;
+  /** The template's live seccomp program, 8 bytes an instruction; instructions, or -errno (-EACCES unless root). */
+  stubFilter(out: Uint8Array): number;
   watch(fd: HostFd, events: number): number;
   /** Pairs of descriptor and ready events. */
   watched(out: Int32Array): number;

@@ -1,7 +1,9 @@
 import { host } from '@cordon/sentry/platform/host';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { type Context, MEMORY_SOURCE, type PlatformAddressSpace, Reg, Trap } from '@cordon/sentry/platform/platform';
+import { ptraceNative } from '@cordon/sentry/platform/ptrace/native';
 import { PtracePlatform } from '@cordon/sentry/platform/ptrace/ptrace-platform';
+import { evaluateFilter } from '@cordon/sentry/platform/seccomp-program';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 const CODE = 0x400000;
@@ -185,4 +187,31 @@ describe('ptrace platform', () => {
     expect(trapOf(context, space)).toBe(Trap.Exception);
     expect(context.signal).toBe(4);
   });
+
+  // Reading a filter back takes CAP_SYS_ADMIN.
+  it.runIf(process.getuid?.() === 0)(
+    'keeps the stub to the calls that are written down: its live filter allows nothing else',
+    () => {
+      const room = new Uint8Array(8 * 256);
+      const count = ptraceNative.stubFilter(room);
+      expect(count).toBeGreaterThan(0);
+      const program = room.slice(0, count * 8);
+      const allowed = (number: number, args: readonly number[]) => evaluateFilter(program, number, args) === 'allow';
+      const [MMAP, MPROTECT, MUNMAP, CLONE] = [9, 10, 11, 56];
+      const numbers = Array.from({ length: 600 }, (_unused, number) => number).filter((number) =>
+        allowed(number, [0, 0, 0, 0, 0, 0]),
+      );
+      expect(numbers).toEqual([MPROTECT, MUNMAP]);
+      // Shared and fixed, with populate, or the stub's own page at its start.
+      const flags = Array.from({ length: 0x10000 }, (_unused, value) => value).filter((value) =>
+        allowed(MMAP, [0, 0, 0, value, 0, 0]),
+      );
+      expect(flags).toEqual([0x11, 0x32, 0x8011]);
+      expect(allowed(CLONE, [0x52f00])).toBe(true);
+      expect(allowed(CLONE, [0xa400])).toBe(true);
+      for (const value of [0, 17, 0x00010000, 0x10000000, 0x52f00 | 0x20000000])
+        expect(allowed(CLONE, [value])).toBe(false);
+      expect(evaluateFilter(program, MUNMAP, [0, 0], 0x40000003)).toBe('kill');
+    },
+  );
 });

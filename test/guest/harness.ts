@@ -52,7 +52,7 @@ const ENV = {
 } as const;
 
 const LIMITS: RunSpec['limits'] = {
-  wallTimeMs: 30_000,
+  wallTimeMs: 20_000,
   cpuTimeMs: 30_000,
   memoryBytes: 1024 ** 3,
   processes: 256,
@@ -178,8 +178,12 @@ export async function runBoth(program: Program): Promise<{ native: Outcome; gues
 }
 
 /** What must agree between the worlds; process ids in bash's job messages are nobody's promise. */
-export function visible(outcome: Outcome): Outcome {
+export function visible(outcome: Outcome | GuestOutcome): Outcome {
   const { exitCode, signal, stdout } = outcome;
+  // A run that ended neither way was ended by the sandbox: say why, or the comparison shows nothing but an empty output.
+  if (exitCode === null && signal === null && 'report' in outcome) {
+    return { exitCode, signal, stdout, stderr: JSON.stringify([outcome.report, outcome.log, outcome.stderr]) };
+  }
   return { exitCode, signal, stdout, stderr: outcome.stderr.replace(/(: line \d+:) +\d+ (?=[A-Z])/g, '$1 PID ') };
 }
 

@@ -93,6 +93,8 @@ export async function runGuest(program: Program): Promise<GuestOutcome> {
   }
   handle.endStdin();
   const report = await handle.ended;
+  // Rare by nature, and comparisons leave it out: never let one pass without a trace.
+  if (report.reason === 'error') process.stderr.write(`the Sentry failed: ${JSON.stringify({ report, log })}\n`);
   const bytes = Buffer.concat(stdout);
   return {
     exitCode: report.exitCode,

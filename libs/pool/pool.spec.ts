@@ -102,6 +102,27 @@ describe('a pool', () => {
     await handle.writeStdin(Buffer.from('too late'));
   });
 
+  it('loses nothing of a Sentry that has ended when there is still something to write to it', async () => {
+    let out = '';
+    let late: Promise<void> | undefined;
+    const handle = pool.run(
+      { ...spec(['hello']), stdin: 'stream' },
+      {
+        // The first frame of all holds the socket back until the Sentry is gone; then input comes for it.
+        started: () => undefined,
+        stdout: async (bytes) => {
+          out += Buffer.from(bytes).toString();
+          await new Promise((resolve) => setTimeout(resolve, 150));
+          late ??= handle.writeStdin(Buffer.alloc(100_000));
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        },
+      },
+    );
+    expect((await handle.ended).reason).toBe('exited');
+    expect(out).toBe('hello\n');
+    await late;
+  });
+
   it.each([
     ['throw', /exited with 70.*nobody catches this/],
     ['exit', /exited with 3/],

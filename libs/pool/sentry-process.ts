@@ -21,7 +21,9 @@ export class SentryProcess {
   /** How it ended, for the log. */
   lastDetail = '';
   private readonly id: number;
+  /** Two faces of one socket: a write after the Sentry's end fails, and Node would then drop what it had sent before. */
   private readonly socket: Socket;
+  private readonly writer: Socket;
   private readonly reader = new FrameReader(PAYLOAD_MAX);
   private listener: FrameListener = () => {};
   private onEnded: (exit: ChildExit) => void = () => {};
@@ -40,14 +42,17 @@ export class SentryProcess {
     const pair = new Int32Array(2);
     check(native.socketPair(pair), 'socketpair');
     const [ours, theirs] = pair;
-    this.socket = new Socket({ fd: ours, readable: true, writable: true });
+    this.writer = new Socket({ fd: check(native.duplicate(ours), 'dup'), readable: false, writable: true });
+    this.writer.on('error', () => {});
+    this.socket = new Socket({ fd: ours, readable: true, writable: false });
     this.socket.on('data', (chunk: Buffer) => {
       this.reader.push(chunk);
       this.drain();
     });
-    // A write after the Sentry's end (EPIPE) or a reset: the end of the channel tells the story.
+    // A reset: the end of the channel tells the story.
     this.socket.on('error', () => {});
     this.socket.on('close', () => {
+      this.writer.destroy();
       this.channelEnded = true;
       this.drain();
     });
@@ -70,15 +75,15 @@ export class SentryProcess {
 
   /** Sends bytes; false when the socket's buffer is full (see `drained`). Harmless after the end. */
   send(frame: Uint8Array): boolean {
-    return this.socket.writable ? this.socket.write(frame) : true;
+    return this.writer.writable ? this.writer.write(frame) : true;
   }
 
   /** Resolves when the frame has left this process or the Sentry is gone. Never rejects. */
   sendAndWait(frame: Uint8Array): Promise<void> {
-    if (!this.socket.writable) return Promise.resolve();
+    if (!this.writer.writable) return Promise.resolve();
     return new Promise((resolve) => {
-      this.socket.write(frame, () => resolve());
-      this.socket.once('close', resolve);
+      this.writer.write(frame, () => resolve());
+      this.writer.once('close', resolve);
     });
   }
 

@@ -6,6 +6,7 @@ import { native } from './native/index.js';
 
 interface ZygoteNative {
   socketPair(out: Int32Array): number;
+  duplicate(fd: number): number;
   sendWithDescriptor(socket: number, bytes: Uint8Array, fd: number): number;
   closeDescriptor(fd: number): number;
   shimLoaded(): number;

@@ -69,6 +69,13 @@ static napi_value socket_pair(napi_env env, napi_callback_info info) {
   return number_result(env, 0);
 }
 
+/* duplicate(fd): another descriptor of the same file, close-on-exec. */
+static napi_value duplicate(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  int fd = fcntl(int32_argument(env, argv[0]), F_DUPFD_CLOEXEC, 3);
+  return number_result(env, fd < 0 ? -errno : fd);
+}
+
 /* sendWithDescriptor(socket, bytes, fd or -1): bytes sent. */
 static napi_value send_with_descriptor(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
@@ -366,6 +373,7 @@ void cordon_register_zygote(napi_env env, napi_value exports) {
     napi_callback function;
   } functions[] = {
       {"socketPair", socket_pair},
+      {"duplicate", duplicate},
       {"sendWithDescriptor", send_with_descriptor},
       {"closeDescriptor", close_descriptor},
       {"shimLoaded", shim_loaded},

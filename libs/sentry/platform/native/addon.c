@@ -6,5 +6,6 @@ NAPI_MODULE_INIT() {
   cordon_register_confine(env, exports);
   cordon_register_host(env, exports);
   cordon_register_ptrace(env, exports);
+  cordon_register_systrap(env, exports);
   return exports;
 }

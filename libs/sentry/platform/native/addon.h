@@ -9,6 +9,7 @@ void cordon_register_confine(napi_env env, napi_value exports);
 
 void cordon_register_host(napi_env env, napi_value exports);
 void cordon_register_ptrace(napi_env env, napi_value exports);
+void cordon_register_systrap(napi_env env, napi_value exports);
 
 /* Descriptor of the memory file, or -1 (host.c). */
 int cordon_memory_fd(void);

@@ -18,10 +18,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "filter-macros.h"
 #include "ptrace-stub.h"
+#include "systrap-stub.h"
 
 __asm__(
     ".pushsection .text\n"
@@ -51,7 +54,7 @@ __asm__(
     "  syscall\n" /* mmap(final, fixed private anonymous) */
     "  mov %r12, %rsi\n"
     "  mov %r13, %rdi\n"
-    "  mov $256, %ecx\n"
+    "  mov $4096, %ecx\n"
     "  rep movsb\n"
     "  mov %r13, %rdi\n"
     "  mov $4096, %esi\n"
@@ -71,12 +74,6 @@ __asm__(
     "cordon_stub_end:\n"
     ".popsection\n");
 extern const char cordon_stub_start[], cordon_stub_boot[], cordon_stub_end[];
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define LOAD_AT(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
-#define ARG(index) (offsetof(struct seccomp_data, args) + 8 * (index))
-#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
-#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
 
 /*
  * What the stub may ask of the host: only what the Sentry injects. Guest code never gets here (PTRACE_SYSEMU stops it
@@ -122,7 +119,7 @@ static void forget_rseq(void) {
 }
 
 /* In the forked child: becomes a clean stub. Only raw calls: this is a copy of a V8 process. */
-static _Noreturn void become_stub(void) {
+static _Noreturn void become_stub(enum stub_kind kind) {
   struct rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
   sigset_t empty;
@@ -134,9 +131,11 @@ static _Noreturn void become_stub(void) {
   uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) _exit(101);
   memcpy(page, cordon_stub_start, (size_t)(cordon_stub_end - cordon_stub_start));
+  if (kind == STUB_SYSTRAP && cordon_systrap_prepare_page(page) < 0) _exit(105);
   if (mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0) _exit(102);
   if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) _exit(103);
   struct sock_fprog program = {sizeof stub_filter / sizeof *stub_filter, stub_filter};
+  if (kind == STUB_SYSTRAP) cordon_systrap_filter(&program);
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
   register uint64_t r12 __asm__("r12") = (uint64_t)page;
   register uint64_t r13 __asm__("r13") = STUB_PAGE;
@@ -154,6 +153,42 @@ int cordon_wait_stop(pid_t tid) {
     if (got == tid) return status;
     if (got < 0 && errno != EINTR) return -errno;
   }
+}
+
+int64_t cordon_inject_at(pid_t tid, uint64_t entry, uint64_t trap, struct user_regs_struct *regs, void (*late_kick)(pid_t)) {
+  regs->rip = entry;
+  regs->orig_rax = (uint64_t)-1;
+  regs->eflags = 0x202;
+  if (ptrace(PTRACE_SETREGS, tid, 0, regs) < 0) return -errno;
+  for (;;) {
+    if (ptrace(PTRACE_CONT, tid, 0, 0) < 0) return -errno;
+    int status = cordon_wait_stop(tid);
+    if (status < 0) return status;
+    if (!WIFSTOPPED(status)) return -ESRCH;
+    if (WSTOPSIG(status) == SIGTRAP) {
+      if (ptrace(PTRACE_GETREGS, tid, 0, regs) < 0) return -errno;
+      if (regs->rip == trap) return (int64_t)regs->rax;
+    }
+    /* A fault of the stub itself would repeat for ever. A signal from outside, or a late kick: swallowed, the call goes on. */
+    siginfo_t info;
+    int signal = WSTOPSIG(status);
+    if ((signal == SIGSEGV || signal == SIGSYS) && ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0)
+      return -EFAULT;
+    if (signal == SIGURG && late_kick) late_kick(tid);
+  }
+}
+
+int64_t cordon_inject(pid_t tid, uint64_t number, const uint64_t arguments[6], void (*late_kick)(pid_t)) {
+  struct user_regs_struct regs;
+  if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0) return -errno;
+  regs.rax = number;
+  regs.rdi = arguments[0];
+  regs.rsi = arguments[1];
+  regs.rdx = arguments[2];
+  regs.r10 = arguments[3];
+  regs.r8 = arguments[4];
+  regs.r9 = arguments[5];
+  return cordon_inject_at(tid, STUB_PAGE, STUB_TRAP, &regs, late_kick);
 }
 
 /*
@@ -175,11 +210,11 @@ static void keep_heap_from_stub(void) {
   syscall(SYS_madvise, first, (low - margin - first) & ~0xffful, MADV_DONTFORK);
 }
 
-pid_t cordon_start_template(uint8_t *pristine_xsave, size_t *xsave_size) {
+pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *xsave_size) {
   keep_heap_from_stub();
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) return -errno;
-  if (pid == 0) become_stub();
+  if (pid == 0) become_stub(kind);
   int status = cordon_wait_stop(pid);
   if (status < 0) return status;
   if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {

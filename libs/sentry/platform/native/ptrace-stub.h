@@ -27,8 +27,20 @@ enum {
 /* Waits until a thread has stopped or is gone. Returns its wait status, or -errno. */
 int cordon_wait_stop(pid_t tid);
 
+struct user_regs_struct;
+
+/*
+ * Runs one host call in a stopped stub thread: its result, or -errno. The thread's registers are clobbered: its context keeps
+ * the guest's. late_kick (or NULL) hears of SIGURG that came meanwhile.
+ */
+int64_t cordon_inject(pid_t tid, uint64_t number, const uint64_t arguments[6], void (*late_kick)(pid_t));
+/* Runs the stub's code at entry with these registers until its int3 at trap; RAX. */
+int64_t cordon_inject_at(pid_t tid, uint64_t entry, uint64_t trap, struct user_regs_struct *regs, void (*late_kick)(pid_t));
+
+enum stub_kind { STUB_PTRACE, STUB_SYSTRAP };
+
 /*
  * Makes the template stub, stopped. Its pid, or -errno; -(1000+n): the stub's own step n failed. Fills the initial xsave
  * area (XSAVE_MAX bytes) and its size on this machine.
  */
-pid_t cordon_start_template(uint8_t *pristine_xsave, size_t *xsave_size);
+pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *xsave_size);

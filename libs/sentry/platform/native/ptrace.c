@@ -8,7 +8,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "addon.h"
 #include "napi-arguments.h"
 #include "ptrace-stub.h"
+#include "watch.h"
 
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU 31
@@ -94,57 +94,12 @@ static uint8_t pristine_xsave[XSAVE_MAX];
 static size_t xsave_size;
 static double cpu_of_dead; /* ns, of released spaces */
 
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+#define now_ns cordon_now
 
 static double process_cpu(pid_t pid) {
   struct timespec t;
   clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2u);
   return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0;
-}
-
-static int find_thread(pid_t tid);
-
-/* The kick of a thread that had stopped by itself has come: the next interrupt must send another. */
-static void forget_kick(pid_t tid) {
-  int index = find_thread(tid);
-  if (index < 0) return;
-  threads[index].kicked = 0;
-  threads[index].reported = 0;
-}
-
-/* Runs one host call in a stopped stub thread. The thread's registers are clobbered: its context keeps the guest's. */
-static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
-  struct user_regs_struct regs;
-  if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0) return -errno;
-  regs.rip = STUB_PAGE;
-  regs.rax = number;
-  regs.orig_rax = (uint64_t)-1;
-  regs.rdi = arguments[0];
-  regs.rsi = arguments[1];
-  regs.rdx = arguments[2];
-  regs.r10 = arguments[3];
-  regs.r8 = arguments[4];
-  regs.r9 = arguments[5];
-  regs.eflags = 0x202;
-  if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0) return -errno;
-  for (;;) {
-    if (ptrace(PTRACE_CONT, tid, 0, 0) < 0) return -errno;
-    int status = cordon_wait_stop(tid);
-    if (status < 0) return status;
-    if (!WIFSTOPPED(status)) return -ESRCH;
-    if (WSTOPSIG(status) == SIGTRAP) {
-      if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0) return -errno;
-      if (regs.rip == STUB_TRAP) return (int64_t)regs.rax;
-    }
-    /* A fault of the stub itself would repeat for ever. A signal from outside, or a late kick: swallowed, the call goes on. */
-    siginfo_t info;
-    if (WSTOPSIG(status) == SIGSEGV && ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0) return -EFAULT;
-    if (WSTOPSIG(status) == KICK) forget_kick(tid);
-  }
 }
 
 /* ---- tables ---- */
@@ -174,6 +129,18 @@ static void unindex_thread(pid_t tid) {
     tid_bucket[next] = 0;
     index_thread(moved - 1);
   }
+}
+
+/* The kick of a thread that had stopped by itself has come: the next interrupt must send another. */
+static void forget_kick(pid_t tid) {
+  int index = find_thread(tid);
+  if (index < 0) return;
+  threads[index].kicked = 0;
+  threads[index].reported = 0;
+}
+
+static int64_t inject(pid_t tid, uint64_t number, const uint64_t arguments[6]) {
+  return cordon_inject(tid, number, arguments, forget_kick);
 }
 
 static int add_thread(int space, pid_t tid) {
@@ -437,10 +404,6 @@ static volatile sig_atomic_t woken; /* a watched descriptor or the timer */
 static timer_t timer;
 static uint8_t timer_made;
 static double armed; /* deadline of the timer, ns; 0 = off */
-#define WATCHES 8
-static struct pollfd watches[WATCHES];
-static int watch_count;
-
 static void arm(double deadline) {
   struct itimerspec when = {0};
   if (deadline > 0) {
@@ -461,6 +424,9 @@ static void on_signal(int signal) {
   errno = saved;
 }
 
+/* What came before SIGIO was on is found by looking. */
+static void look_again(void) { woken = 1; }
+
 static int prepare_waiting(void) {
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGIO, &action, NULL);
@@ -479,17 +445,7 @@ static int prepare_waiting(void) {
 
 enum { NEXT_NOTHING = -1, NEXT_WATCH = -2 };
 
-static int poll_watches(double deadline) {
-  struct timespec limit = {0};
-  double wait = deadline - now_ns();
-  if (wait > 0) {
-    double seconds = wait / 1e9 > 1e6 ? 1e6 : wait / 1e9;
-    limit.tv_sec = (time_t)seconds;
-    limit.tv_nsec = (long)((seconds - (double)limit.tv_sec) * 1e9);
-  }
-  int count = ppoll(watches, (nfds_t)watch_count, &limit, NULL);
-  return count > 0 ? NEXT_WATCH : NEXT_NOTHING;
-}
+static int poll_watches(double deadline) { return cordon_poll_watches(deadline) ? NEXT_WATCH : NEXT_NOTHING; }
 
 static int next_event(double deadline) {
   if (ready_head != ready_tail) {
@@ -548,7 +504,9 @@ static void forget_everything(void) {
   memset(tid_bucket, 0, sizeof tid_bucket);
   free_context = free_thread = free_space = -1;
   context_top = thread_top = space_top = 0;
-  running = ready_head = ready_tail = watch_count = 0;
+  running = ready_head = ready_tail = 0;
+  cordon_forget_watches();
+  cordon_watch_added = look_again;
   woken = 0;
   cpu_of_dead = 0;
   template_pid = 0;
@@ -560,7 +518,7 @@ static napi_value start(napi_env env, napi_callback_info info) {
   forget_everything();
   int failed = prepare_waiting();
   if (failed) return number(env, failed);
-  pid_t pid = cordon_start_template(pristine_xsave, &xsave_size);
+  pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &xsave_size);
   if (pid < 0) return number(env, pid);
   template_pid = pid;
   return number(env, 0);
@@ -820,44 +778,6 @@ static napi_value total_time(napi_env env, napi_callback_info info) {
   return number(env, total);
 }
 
-/* watch(fd, events): 0 events removes. Readiness interrupts the wait for guests by SIGIO. */
-static napi_value watch(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int fd = (int)int_of(env, arguments[0]);
-  short events = (short)int_of(env, arguments[1]);
-  int at = 0;
-  while (at < watch_count && watches[at].fd != fd) at++;
-  if (events == 0) {
-    if (at < watch_count) watches[at] = watches[--watch_count];
-    return number(env, 0);
-  }
-  if (at == WATCHES) return number(env, -ENOSPC);
-  if (at == watch_count) {
-    watch_count++;
-    fcntl(fd, F_SETOWN, getpid());
-    int flags = fcntl(fd, F_GETFL);
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK | O_ASYNC);
-    woken = 1; /* what came before O_ASYNC was set */
-  }
-  watches[at] = (struct pollfd){.fd = fd, .events = events};
-  return number(env, 0);
-}
-
-/* watched(out: Int32Array): pairs of fd, ready events; returns how many are ready. */
-static napi_value watched(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  struct bytes out = bytes_of(env, arguments[0]);
-  int32_t *pairs = (int32_t *)out.data;
-  int count = 0;
-  for (int at = 0; at < watch_count && (size_t)(count + 1) * 8 <= out.length; at++)
-    if (watches[at].revents) {
-      pairs[2 * count] = watches[at].fd;
-      pairs[2 * count + 1] = watches[at].revents;
-      count++;
-    }
-  return number(env, count);
-}
-
 static napi_value stop(napi_env env, napi_callback_info info) {
   (void)info;
   for (int space = 0; space < space_top; space++)
@@ -904,8 +824,8 @@ void cordon_register_ptrace(napi_env env, napi_value exports) {
       {"interrupt", interrupt},              {"readXsave", read_xsave},
       {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
       {"contextTime", context_time},         {"spaceTime", space_time},
-      {"totalTime", total_time},             {"stubFilter", live_stub_filter},             {"watch", watch},
-      {"watched", watched},                  {"stop", stop},
+      {"totalTime", total_time},             {"stubFilter", live_stub_filter},      {"watch", cordon_watch},
+      {"watched", cordon_watched},           {"stop", stop},
   };
   napi_value part;
   napi_create_object(env, &part);

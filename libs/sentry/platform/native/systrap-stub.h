@@ -1,0 +1,69 @@
+/* The systrap stub: what the Sentry (systrap.c) and the code inside guest processes (systrap-stub.c) agree on. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * The top of user space belongs to the stub: code, doorbell, one slot for each guest thread. Guest memory ends below.
+ * A slot is a power of two, aligned: the handler finds it from its stack pointer.
+ */
+#define SYSTRAP_BASE 0x7ffff0000000ul
+#define DOORBELL SYSTRAP_BASE
+#define SLOT_SIZE 0x8000ul
+#define SLOT_ADDRESS(index) (SYSTRAP_BASE + ((uint64_t)(index) + 1) * SLOT_SIZE)
+#define SLOT_OFFSET(index) (((uint64_t)(index) + 1) * SLOT_SIZE)
+#define MAX_SLOTS 8000
+
+/*
+ * A slot: a page of words, a signal frame made by the Sentry (to leave a patched call site with other registers), then the
+ * thread's alternate signal stack, on which the host leaves the guest's registers at each trap.
+ */
+#define FRAME_OFFSET 0x1000ul
+#define ALTSTACK_OFFSET 0x4000ul
+#define ALTSTACK_SIZE (SLOT_SIZE - ALTSTACK_OFFSET)
+struct slot {
+  uint32_t state;    /* 0: the thread's turn; 1: the Sentry's. A futex. */
+  uint32_t sleeping; /* the thread waits in the host for state to change */
+  uint32_t kind;     /* signal that ended the run; 0: a patched call site */
+  uint32_t command;  /* what to do on resuming, COMMAND_* */
+  uint32_t spin;     /* rounds to look at state before sleeping */
+  uint32_t unused;
+  uint64_t fs_base; /* of the guest: told at each trap, loaded by COMMAND_FS */
+  uint64_t self;    /* address of this slot in the guest */
+  uint64_t context; /* address of the ucontext of the last signal */
+  uint64_t fpstate; /* where COMMAND_SAVE writes: xsave area of the frame made by the Sentry */
+  struct {
+    uint64_t stack, flags, size;
+  } altstack;
+  /* Of a patched call site, in the order of struct user_regs_struct. */
+  uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, rsp;
+  uint64_t fast_entry; /* where call sites jump */
+  uint64_t leave;      /* ucontext of the frame made by the Sentry, for COMMAND_SIGRETURN */
+};
+_Static_assert(sizeof(struct slot) <= 4096, "a slot's head is one page");
+
+enum {
+  COMMAND_FS = 1,        /* load fs_base */
+  COMMAND_SAVE = 2,      /* of a patched site: write the xsave state to fpstate and report again */
+  COMMAND_SIGRETURN = 4, /* of a patched site: leave by the signal frame */
+};
+
+/* Shared by all stubs and the Sentry. */
+struct doorbell {
+  uint32_t value;    /* a futex: changes when there is news */
+  uint32_t sleeping; /* the Sentry waits on it */
+};
+
+#define SYSTRAP_THREAD_FLAGS (CLONE_VM_ | CLONE_FS_ | CLONE_SIGHAND_ | CLONE_THREAD_ | CLONE_SYSVSEM_)
+
+/* Fills the stub's page with code and filter and sets the handlers, in the child that becomes the template. 0 or -1. */
+int cordon_systrap_prepare_page(uint8_t *page);
+/* The filter of the whole stub. */
+struct sock_fprog;
+void cordon_systrap_filter(struct sock_fprog *out);
+
+/* Addresses in the stub's page. */
+uint64_t cordon_systrap_thread_entry(void);
+uint64_t cordon_systrap_thread_trap(void);
+uint64_t cordon_systrap_fast_entry(void);

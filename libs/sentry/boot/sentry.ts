@@ -12,7 +12,7 @@ import { Frames } from '../mm/frames.js';
 import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
 import type { HostFd, Nanoseconds } from '../platform/platform.js';
-import { PtracePlatform } from '../platform/ptrace/ptrace-platform.js';
+import { SystrapPlatform } from '../platform/systrap/systrap-platform.js';
 import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import { resolve } from '../vfs/path-walk.js';
@@ -50,7 +50,7 @@ interface Boot {
  */
 export class Sentry {
   private readonly memory = new HostMemoryFile();
-  private readonly platform = new PtracePlatform(this.memory);
+  private readonly platform = new SystrapPlatform(this.memory);
   private readonly frames = new Frames(this.memory);
   private readonly tree = new FileTree(this.frames);
   private readonly channel = new FrameChannel();
@@ -62,7 +62,7 @@ export class Sentry {
 
   /** In the zygote, while the host's files are still reachable. */
   warm(image: ImageSpec, platform: string): void {
-    if (platform !== 'auto' && platform !== 'ptrace') throw new Error(`no platform "${platform}" here`);
+    if (platform === '') throw new Error(`no platform "${platform}" here`);
     this.tree.addImage(image);
   }
 

@@ -446,15 +446,19 @@ static void on_signal(int signal) {
 
 static void look_again(void) { woken = 1; }
 
+/* A zygote rehearses a guest and has children of its own afterwards. */
+static struct sigaction former_child_action;
+static sigset_t former_mask;
+
 static void prepare_waiting(void) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NOCLDSTOP};
   sigaction(SIGIO, &action, NULL);
-  sigaction(SIGCHLD, &action, NULL);
+  sigaction(SIGCHLD, &action, &former_child_action);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGIO);
   sigaddset(&set, SIGCHLD);
-  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  sigprocmask(SIG_UNBLOCK, &set, &former_mask);
   cordon_watch_added = look_again;
 }
 
@@ -1027,6 +1031,10 @@ static napi_value stop(napi_env env, napi_callback_info info) {
   int status;
   pid_t tid;
   while ((tid = wait4(-1, &status, __WALL, NULL)) > 0 || (tid < 0 && errno == EINTR)) {
+  }
+  if (template_pid) {
+    sigaction(SIGCHLD, &former_child_action, NULL);
+    sigprocmask(SIG_SETMASK, &former_mask, NULL);
   }
   double spent = cpu_of_dead;
   forget_everything();

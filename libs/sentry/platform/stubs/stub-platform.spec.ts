@@ -1,8 +1,9 @@
 import { host } from '@cordon/sentry/platform/host';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { type Context, MEMORY_SOURCE, type PlatformAddressSpace, Reg, Trap } from '@cordon/sentry/platform/platform';
-import { ptraceNative } from '@cordon/sentry/platform/ptrace/native';
-import { PtracePlatform } from '@cordon/sentry/platform/ptrace/ptrace-platform';
+import { PtracePlatform, ptraceNative } from '@cordon/sentry/platform/ptrace/ptrace-platform';
+import type { StubPlatform } from '@cordon/sentry/platform/stubs/stub-platform';
+import { SystrapPlatform } from '@cordon/sentry/platform/systrap/systrap-platform';
 import { evaluateFilter } from '@cordon/sentry/platform/seccomp-program';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
@@ -12,18 +13,13 @@ const SYSCALL = [0x0f, 0x05];
 /** jmp to itself */
 const SPIN = [0xeb, 0xfe];
 
-let memory: HostMemoryFile;
-let platform: PtracePlatform;
+const PLATFORMS: [string, (memory: HostMemoryFile) => StubPlatform][] = [
+  ['ptrace', (memory) => new PtracePlatform(memory)],
+  ['systrap', (memory) => new SystrapPlatform(memory)],
+];
 
-beforeAll(() => {
-  memory = new HostMemoryFile();
-  platform = new PtracePlatform(memory);
-});
-beforeEach(() => {
-  memory.attach();
-  platform.start();
-});
-afterEach(() => platform.shutdown());
+let memory: HostMemoryFile;
+let platform: StubPlatform;
 
 /** A context about to run the given machine code, with one page of data. */
 function guest(code: readonly number[], frame = 0): { context: Context; space: PlatformAddressSpace } {
@@ -44,7 +40,17 @@ function trapOf(context: Context, space: PlatformAddressSpace): number {
   return context.trap;
 }
 
-describe('ptrace platform', () => {
+describe.each(PLATFORMS)('%s platform', (name, create) => {
+  beforeAll(() => {
+    memory = new HostMemoryFile();
+    platform = create(memory);
+  });
+  beforeEach(() => {
+    memory.attach();
+    platform.start();
+  });
+  afterEach(() => platform.shutdown());
+
   it('traps a system call with its arguments and gives back the result', () => {
     // mov eax, 39; syscall; mov [0x500000], eax; mov eax, 60; syscall
     const { context, space } = guest([
@@ -189,7 +195,7 @@ describe('ptrace platform', () => {
   });
 
   // Reading a filter back takes CAP_SYS_ADMIN.
-  it.runIf(process.getuid?.() === 0)(
+  it.runIf(process.getuid?.() === 0 && name === 'ptrace')(
     'keeps the stub to the calls that are written down: its live filter allows nothing else',
     () => {
       const room = new Uint8Array(8 * 256);

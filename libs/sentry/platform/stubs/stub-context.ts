@@ -1,27 +1,27 @@
 import type { AccessKind, Bytes, Context, GuestAddress, Nanoseconds, TrapKind } from '../platform.js';
 import { PlatformError } from '../platform.js';
-import { NO_ARGUMENT, type PtraceNative } from './native.js';
+import { NO_ARGUMENT, type StubNative } from './stub-native.js';
 
-/** 64-bit words of one context in the slab shared with native/ptrace.c: 27 registers, then what the trap was. */
+/** 64-bit words of one context in the slab shared with native/ptrace.c and native/systrap.c: 27 registers, then what the trap was. */
 const WORDS = 32;
 const TRAP = 27;
 const FAULT_ADDRESS = 28;
 const SIGNAL = 29;
 const SIGNAL_CODE = 30;
+const ACCESS = 31;
 
 /** One guest thread's processor state. Its registers are memory shared with the native side. */
-export class PtraceContext implements Context {
+export class StubContext implements Context {
   readonly registersLow: Uint32Array;
   readonly registersHigh: Int32Array;
   readonly registers64: BigUint64Array;
   private readonly all: Int32Array;
-  readonly faultAccess: AccessKind = 0;
   owner: unknown = null;
   running = false;
   released = false;
 
   constructor(
-    private readonly native: PtraceNative,
+    private readonly native: StubNative,
     slab: ArrayBuffer,
     /** Place in the slab. */
     readonly index: number,
@@ -39,6 +39,10 @@ export class PtraceContext implements Context {
 
   get faultAddress(): GuestAddress {
     return this.all[FAULT_ADDRESS * 2 + 1] * 4294967296 + (this.all[FAULT_ADDRESS * 2] >>> 0);
+  }
+
+  get faultAccess(): AccessKind {
+    return this.all[ACCESS * 2] as AccessKind;
   }
 
   get signal(): number {
@@ -68,7 +72,7 @@ export class PtraceContext implements Context {
   }
 
   copyFrom(other: Context): void {
-    const from = other as PtraceContext;
+    const from = other as StubContext;
     this.registers64.set(from.registers64);
     const result = this.native.copyXsave(from.index, this.index);
     if (result < 0) throw new PlatformError(`copying the xsave area: errno ${-result}`);

@@ -1,11 +1,10 @@
-import { native } from '../native/index.js';
 import type { Bytes, GuestAddress, HostFd, Nanoseconds } from '../platform.js';
 
 /** Passed where a typed array may be absent. */
 export const NO_ARGUMENT = null;
 
-/** The native half (native/ptrace.c). Contexts and spaces are small integers; results are >= 0 or -errno. */
-export interface PtraceNative {
+/** The native half of a platform with stub processes (native/ptrace.c, native/systrap.c). Contexts and spaces are small integers; results are >= 0 or -errno. */
+export interface StubNative {
   reserveContexts(): ArrayBuffer | number;
   start(): number;
   stop(): number;
@@ -37,11 +36,7 @@ export interface PtraceNative {
   contextTime(context: number): Nanoseconds;
   spaceTime(space: number): Nanoseconds;
   totalTime(): Nanoseconds;
-  /** The template's live seccomp program, 8 bytes an instruction; instructions, or -errno (-EACCES unless root). */
-  stubFilter(out: Uint8Array): number;
   watch(fd: HostFd, events: number): number;
   /** Pairs of descriptor and ready events. */
   watched(out: Int32Array): number;
 }
-
-export const ptraceNative = native.ptrace as PtraceNative;

@@ -16,7 +16,7 @@ Commands
 Options of run and trace
   --memory SIZE      committed memory (1g)         --time TIME     wall clock (1h)
   --cpu TIME         processor time (as --time)    --processes N   tasks alive at once (1024)
-  --net MODE         none or loopback (loopback)   --platform P    auto or ptrace (auto)
+  --net MODE         none or loopback (loopback)   --platform P    auto, systrap, ptrace (auto)
   --env NAME=VALUE   may repeat                    --cwd DIR       (/work)
   --file HOST[:PATH] puts a file into the sandbox, PATH relative to /work; may repeat
   --uid N            user in the sandbox (1000)    --json          prints the end report to stderr as JSON

@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import type { PlatformChoice } from '@cordon/pool/types';
+import { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
 
 export interface RunOptions {
   readonly memoryBytes: number;
@@ -6,7 +8,7 @@ export interface RunOptions {
   readonly cpuTimeMs: number;
   readonly processes: number;
   readonly network: 'none' | 'loopback';
-  readonly platform: 'auto' | 'ptrace';
+  readonly platform: PlatformChoice;
   readonly env: readonly string[];
   readonly cwd: string;
   readonly json: boolean;
@@ -72,7 +74,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     cpuTimeMs: parseTime(values.cpu ?? values.time, '--cpu'),
     processes: parseCount(values.processes, '--processes'),
     network: oneOf(values.net, ['none', 'loopback'], '--net'),
-    platform: oneOf(values.platform, ['auto', 'ptrace'], '--platform'),
+    platform: oneOf(values.platform, ['auto', ...PLATFORM_NAMES], '--platform'),
     env: values.env ?? [],
     cwd: values.cwd,
     json: values.json,

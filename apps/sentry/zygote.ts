@@ -13,7 +13,9 @@ import {
   ZygoteReport,
   ZygoteRequest,
 } from '@cordon/sentry/boot/zygote-message';
+import { choosePlatform } from '@cordon/sentry/platform/choose';
 import { childLayers, confineZygote, type Layer } from '@cordon/sentry/platform/confine.unsafe';
+import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
 import { probeChild, runChild } from './child.js';
 import { HelperThreads, openDescriptors } from './quiesce.js';
@@ -58,9 +60,26 @@ function lastWords(errors: number, room: Buffer): string {
   return room.toString('utf8', 0, end < 0 ? length : Math.min(end, length));
 }
 
+/** Probes before anything else: what is tried here leaves nothing behind. */
+function choose(platform: string): ReturnType<typeof choosePlatform> {
+  check(native.keepAffinity(), 'sched_getaffinity');
+  try {
+    // One core for probe and stub, as in a Sentry.
+    host.pin(native.currentCpu());
+    return choosePlatform(platform);
+  } catch (error) {
+    console.error(`no platform works here: ${error instanceof Error ? error.message : String(error)}`);
+    return native.exitGroup(EX_SOFTWARE);
+  } finally {
+    native.restoreAffinity();
+  }
+}
+
 async function main(): Promise<never> {
   if (native.shimLoaded() !== 1) throw new Error('zygote-shim.so is not preloaded: this process cannot be forked');
-  const config = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
+  const requested = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
+  const choice = choose(requested.platform);
+  const config: ZygoteConfig = { ...requested, platform: choice.name };
   const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
 
   if (config.rehearsals > 0) {
@@ -98,7 +117,7 @@ async function main(): Promise<never> {
     nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
   layers.push(...probe(childEvents, event));
-  const ready: ZygoteReady = { platform: config.platform, layers };
+  const ready: ZygoteReady = { platform: config.platform, probes: choice.probes, layers };
   report(ZygoteReport.Ready, 0, 0, 0, 0, JSON.stringify(ready));
 
   for (;;) {

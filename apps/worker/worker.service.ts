@@ -40,7 +40,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     const runtimes = await discoverRuntimes(image);
     this.pool = await createPool({
       image,
-      platform: 'auto',
+      platform: this.settings.platform,
       spares: this.settings.spares,
       renewAfter: 1000,
       log: (line) => this.log.info(line),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import type { PlatformProbe } from '@cordon/sentry/platform/choose';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
 import type { PoolOptions, PoolStats, RunHandle, RunHandlers, RunSpec, SandboxPool } from './types.js';
@@ -68,6 +69,7 @@ export class Pool implements SandboxPool {
   private restart: NodeJS.Timeout | null = null;
   private platform: string;
   private foundLayers: readonly ConfinementLayer[] = [];
+  private foundProbes: readonly PlatformProbe[] = [];
   private broken: string | null = null;
   private readonly firstReady: Promise<void>;
   private started!: () => void;
@@ -80,7 +82,7 @@ export class Pool implements SandboxPool {
     this.rehearsals = options.rehearsals ?? DEFAULT_REHEARSALS;
     this.cores = options.cores ?? allowedCores();
     this.log = options.log ?? (() => {});
-    this.platform = options.platform === 'auto' ? 'ptrace' : options.platform;
+    this.platform = options.platform;
     this.firstReady = new Promise((resolve, reject) => {
       this.started = resolve;
       this.failed = reject;
@@ -142,6 +144,11 @@ export class Pool implements SandboxPool {
     return this.foundLayers;
   }
 
+  /** What probing for a platform found, in the order tried. */
+  probes(): readonly PlatformProbe[] {
+    return this.foundProbes;
+  }
+
   /** The zygote that forks now. For measurements. */
   newestZygote(): ZygoteProcess | null {
     return this.current;
@@ -183,6 +190,7 @@ export class Pool implements SandboxPool {
         this.log(`zygote ${zygote.pid} is ready`);
         this.incoming = null;
         this.platform = ready.platform;
+        this.foundProbes = ready.probes;
         this.foundLayers = ready.layers;
         const old = this.current;
         this.current = zygote;

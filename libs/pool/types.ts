@@ -1,6 +1,10 @@
 import type { AuditRecord } from '@cordon/sentry/audit/record';
 import type { AuditLevel, BootMessage, EndReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
 import type { ConfinementLayer } from '@cordon/sentry/boot/zygote-message';
+import type { PlatformName, PlatformProbe } from '@cordon/sentry/platform/choose';
+
+/** `auto`: the fastest that works on this host. */
+export type PlatformChoice = 'auto' | PlatformName;
 
 /** What to run: a boot message without what the pool decides itself, and the files' contents. */
 export interface RunSpec extends Omit<BootMessage, 'files' | 'pinCpu'> {
@@ -32,7 +36,7 @@ export interface RunHandle {
 
 export interface PoolOptions {
   readonly image: ImageSpec;
-  readonly platform: 'auto' | 'ptrace';
+  readonly platform: PlatformChoice;
   /** Ready spares kept. */
   readonly spares: number;
   /** Forks after which the zygote is renewed. */
@@ -59,10 +63,12 @@ export interface SandboxPool {
   /** Takes a ready spare (or forks), sends the boot message, relays frames. */
   run(spec: RunSpec, handlers: RunHandlers): RunHandle;
   stats(): PoolStats;
+  /** What probing for a platform found, in the order tried. */
+  probes(): readonly PlatformProbe[];
   /** The layers of confinement around each Sentry, as found on this host. */
   layers(): readonly ConfinementLayer[];
   /** Kills what runs, ends the zygote, leaves no process. */
   close(): Promise<void>;
 }
 
-export type { AuditLevel, ConfinementLayer, EndReport, ImageSpec };
+export type { AuditLevel, ConfinementLayer, EndReport, ImageSpec, PlatformName, PlatformProbe };

@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hostImage } from '@cordon/images';
 import { createPool } from '@cordon/pool';
-import type { EndReport, RunSpec, SandboxPool } from '@cordon/pool/types';
+import type { EndReport, PlatformChoice, RunSpec, SandboxPool } from '@cordon/pool/types';
 import type { AuditRecord } from '@cordon/sentry/audit/record';
 import { afterAll, beforeAll } from 'vitest';
 
@@ -62,10 +62,13 @@ const LIMITS: RunSpec['limits'] = {
   auditBytes: 64 * 1024 ** 2,
 };
 
+/** CORDON_TEST_PLATFORM runs every kernel test on a platform of choice. */
+const TEST_PLATFORM = (process.env.CORDON_TEST_PLATFORM ?? 'auto') as PlatformChoice;
+
 let pool: SandboxPool | undefined;
 
 /** Gives the test file a pool of Sentries (call once, at top level). */
-export function useGuests(platform: 'auto' | 'ptrace' = 'auto'): void {
+export function useGuests(platform: PlatformChoice = TEST_PLATFORM): void {
   beforeAll(async () => {
     pool = await createPool({ image: hostImage(), platform, spares: 1, renewAfter: 1000 });
   }, 60_000);

@@ -9,10 +9,10 @@ import { createProgramLoader, parseHostAuxv } from '../kernel/loader/load-progra
 import { initialRlimits } from '../kernel/rlimits.js';
 import { signalInfo } from '../kernel/signals/pending.js';
 import { Frames } from '../mm/frames.js';
+import { createPlatform, type PlatformName, type StartablePlatform } from '../platform/choose.js';
 import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
 import type { HostFd, Nanoseconds } from '../platform/platform.js';
-import { SystrapPlatform } from '../platform/systrap/systrap-platform.js';
 import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import { resolve } from '../vfs/path-walk.js';
@@ -50,7 +50,7 @@ interface Boot {
  */
 export class Sentry {
   private readonly memory = new HostMemoryFile();
-  private readonly platform = new SystrapPlatform(this.memory);
+  private platform!: StartablePlatform;
   private readonly frames = new Frames(this.memory);
   private readonly tree = new FileTree(this.frames);
   private readonly channel = new FrameChannel();
@@ -60,9 +60,9 @@ export class Sentry {
   private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
   private boot: Boot | null = null;
 
-  /** In the zygote, while the host's files are still reachable. */
+  /** In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. */
   warm(image: ImageSpec, platform: string): void {
-    if (platform === '') throw new Error(`no platform "${platform}" here`);
+    this.platform = createPlatform(platform as PlatformName, this.memory);
     this.tree.addImage(image);
   }
 

@@ -6,10 +6,12 @@
  * channel as SCM_RIGHTS. Hanging up ends the zygote and everything it forked.
  * zygote -> supervisor: reports, see `encodeReport`.
  */
+import type { PlatformProbe } from '../platform/choose.js';
 import type { ImageSpec } from './boot-message.js';
 
 export interface ZygoteConfig {
   readonly image: ImageSpec;
+  /** `auto`, or a platform by name. */
   readonly platform: string;
   /** Module that exports `Sentry`; a file URL. Tests put a stand-in here. */
   readonly sentryModule: string;
@@ -44,7 +46,9 @@ export const ZygoteReport = {
 } as const;
 
 export interface ZygoteReady {
+  /** The platform chosen, and what probing found. */
   readonly platform: string;
+  readonly probes: readonly PlatformProbe[];
   readonly layers: readonly ConfinementLayer[];
 }
 

@@ -1,3 +1,4 @@
+export * from './choose.js';
 export { host } from './host.js';
 export { HostMemoryFile } from './memory-file.js';
 export * from './platform.js';

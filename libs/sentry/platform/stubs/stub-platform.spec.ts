@@ -2,9 +2,9 @@ import { host } from '@cordon/sentry/platform/host';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { type Context, MEMORY_SOURCE, type PlatformAddressSpace, Reg, Trap } from '@cordon/sentry/platform/platform';
 import { PtracePlatform, ptraceNative } from '@cordon/sentry/platform/ptrace/ptrace-platform';
+import { evaluateFilter } from '@cordon/sentry/platform/seccomp-program';
 import type { StubPlatform } from '@cordon/sentry/platform/stubs/stub-platform';
 import { SystrapPlatform } from '@cordon/sentry/platform/systrap/systrap-platform';
-import { evaluateFilter } from '@cordon/sentry/platform/seccomp-program';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 const CODE = 0x400000;

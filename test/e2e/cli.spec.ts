@@ -76,7 +76,11 @@ describe('cordon run', () => {
 
   it('prints the end report with --json', async () => {
     const { stderr } = await cordon(['run', '--json', '--', '/bin/true']);
-    expect(JSON.parse(stderr)).toMatchObject({ reason: 'exited', exitCode: 0, platform: expect.stringMatching(/^(systrap|ptrace)$/) });
+    expect(JSON.parse(stderr)).toMatchObject({
+      reason: 'exited',
+      exitCode: 0,
+      platform: expect.stringMatching(/^(systrap|ptrace)$/),
+    });
   });
 
   it('ends the guest when it is interrupted, and leaves nothing', async () => {

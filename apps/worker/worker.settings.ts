@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
+import { PLATFORM_NAMES } from '@cordon/pool';
 import type { PlatformChoice } from '@cordon/pool/types';
-import { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
 
 function count(text: string | undefined, fallback: number, name: string): number {
   if (text === undefined || text === '') return fallback;

@@ -1,3 +1,5 @@
+export { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
+
 import { Pool } from './pool.js';
 import type { PoolOptions, SandboxPool } from './types.js';
 

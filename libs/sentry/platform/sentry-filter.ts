@@ -60,6 +60,7 @@ export function sentryRules({ nullDescriptors }: FilterContext): SyscallRule[] {
     { name: 'timer_settime', why: 'deadlines while guest code runs' },
     { name: 'rt_sigreturn', why: 'the handler of that timer' },
     { name: 'tgkill', arguments: [{ index: 2, oneOf: [SIGURG] }], why: 'stopping a running stub thread' },
+    { name: 'sched_setaffinity', why: 'moving stub threads between the cores' },
     { name: 'kill', arguments: [{ index: 1, oneOf: [SIGKILL] }], why: 'ending a stub' },
     {
       name: 'write',

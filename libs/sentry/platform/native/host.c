@@ -19,6 +19,7 @@
 
 #include "addon.h"
 #include "napi-arguments.h"
+#include "placement.h"
 
 static napi_value answer(napi_env env, long result) {
   napi_value value;
@@ -158,6 +159,7 @@ static napi_value set_nonblocking(napi_env env, napi_callback_info info) {
 /* pin(cpu): this process, and what it starts later, to one core. */
 static napi_value pin(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
+  cordon_placement_remember();
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET((int)int_of(env, arguments[0]), &set);

@@ -28,6 +28,7 @@
 
 #include "addon.h"
 #include "napi-arguments.h"
+#include "placement.h"
 #include "ptrace-stub.h"
 #include "systrap-stub.h"
 #include "watch.h"
@@ -62,6 +63,7 @@ struct binding {
   uint8_t *xsave;
   double started; /* of the present run, ns */
   double spent;   /* in guest code, ns */
+  double trapped; /* the last trap, ns */
 };
 
 /* A guest thread of a stub; its index is that of its slot. */
@@ -74,6 +76,7 @@ struct thread {
   uint8_t running;
   uint8_t fast;     /* stopped at a patched call site, not in a signal handler */
   uint8_t saved;    /* fast: its xsave state is in the frame made by the Sentry */
+  uint8_t away;     /* on another core than the Sentry */
   uint8_t wanted;   /* the kernel asked to be told of an interrupt */
   int kicks;        /* sent since and not answered */
   uint64_t fs_base; /* as the processor has it */
@@ -85,6 +88,7 @@ struct space {
   int threads; /* list */
   int next_free;
   uint8_t used;
+  double spun;  /* ns that its threads waited for answers without sleeping: not the guest's time */
   uint8_t dead; /* killed from outside, or by us for tampering */
 };
 
@@ -353,7 +357,9 @@ static int take(int index) {
   context->regs.fs_base = thread->fs_base;
   thread->taken = context->regs;
   struct binding *binding = &bindings[thread->context];
-  binding->spent += cordon_now() - binding->started;
+  binding->trapped = cordon_now();
+  binding->spent += binding->trapped - binding->started;
+  cordon_placement_trap(binding->trapped);
   set_stopped(index);
   return thread->context;
 }
@@ -389,6 +395,19 @@ static void kick(int index) {
   struct thread *thread = &threads[index];
   if (thread->kicks++ == 0) kicked++;
   syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
+}
+
+/* Looks for a while without sleeping. True if there is news. */
+static int spin_for_news(void) {
+  double limit = cordon_now() + SPIN_TIME;
+  do {
+    for (int round = 0; round < 32; round++) {
+      if (reported() || woken || child_news) return 1;
+      __builtin_ia32_pause();
+    }
+  } while (cordon_now() < limit);
+  cordon_placement_missed(limit);
+  return 0;
 }
 
 /* Kicks again who has not answered; ends who does not answer at all. */
@@ -430,6 +449,7 @@ static int next_event(double deadline) {
     }
     if (active_count == 0) return cordon_poll_watches(deadline) ? NEXT_WATCH : NEXT_NOTHING;
     if (deadline <= 0) return NEXT_NOTHING;
+    if (cordon_placement_spins() && spin_for_news()) continue;
     double again = kicked ? cordon_now() + KICK_AGAIN : 1e300;
     if (sleep_until(again < deadline ? again : deadline, reported)) continue;
     if (again < deadline) kick_again();
@@ -668,6 +688,22 @@ static int prepare_return(int context, int index) {
   return command;
 }
 
+/* Where the thread runs from now on. waited: ns since its trap. */
+static void place(int index, double waited) {
+  struct thread *thread = &threads[index];
+  if (thread->away) spaces[thread->space].spun += waited < SPIN_TIME ? waited : SPIN_TIME;
+  int spins = cordon_placement_spins();
+  if (thread->away == spins) return;
+  thread->away = (uint8_t)cordon_placement_move(thread->tid, spins);
+  slot_of(index)->spin = thread->away ? SPIN_ROUNDS : 0;
+}
+
+static double space_cpu(int space) {
+  if (!spaces[space].pid) return 0;
+  double spent = process_cpu(spaces[space].pid) - spaces[space].spun;
+  return spent > 0 ? spent : 0;
+}
+
 static int resume_context(int context, int space) {
   int failed = bind(context, space);
   if (failed) return failed;
@@ -676,7 +712,9 @@ static int resume_context(int context, int space) {
   int command = prepare_return(context, index);
   if (command < 0) return command;
   slot_of(index)->command = (uint32_t)command;
-  bindings[context].started = cordon_now();
+  struct binding *binding = &bindings[context];
+  binding->started = cordon_now();
+  place(index, binding->started - binding->trapped);
   set_running(index);
   hand_back(index);
   return 0;
@@ -742,6 +780,7 @@ static int start_platform(void) {
   int64_t mapped = cordon_inject(pid, NR_MMAP, arguments, NULL);
   if (mapped != (int64_t)DOORBELL) return mapped < 0 ? (int)mapped : -EFAULT;
   prepare_waiting();
+  cordon_placement_start();
   return 0;
 }
 
@@ -864,7 +903,7 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
   int space = (int)int_of(env, arguments[0]);
   pid_t pid = spaces[space].pid;
   if (pid) {
-    cpu_of_dead += process_cpu(pid);
+    cpu_of_dead += space_cpu(space);
     kill(pid, SIGKILL);
     int status;
     do status = cordon_wait_stop(pid);
@@ -1008,15 +1047,14 @@ static napi_value context_time(napi_env env, napi_callback_info info) {
 
 static napi_value space_time(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
-  pid_t pid = spaces[int_of(env, arguments[0])].pid;
-  return number(env, pid ? process_cpu(pid) : 0);
+  return number(env, space_cpu((int)int_of(env, arguments[0])));
 }
 
 static napi_value total_time(napi_env env, napi_callback_info info) {
   (void)info;
   double total = cpu_of_dead;
   for (int space = 0; space < space_top; space++)
-    if (spaces[space].used && spaces[space].pid) total += process_cpu(spaces[space].pid);
+    if (spaces[space].used) total += space_cpu(space);
   return number(env, total);
 }
 
@@ -1024,7 +1062,7 @@ static napi_value stop(napi_env env, napi_callback_info info) {
   (void)info;
   for (int space = 0; space < space_top; space++)
     if (spaces[space].used && spaces[space].pid) {
-      cpu_of_dead += process_cpu(spaces[space].pid);
+      cpu_of_dead += space_cpu(space);
       kill(spaces[space].pid, SIGKILL);
     }
   if (template_pid) kill(template_pid, SIGKILL);

@@ -18,3 +18,11 @@ describe('C programs', () => {
     expect(visible(guest)).toEqual(visible(native));
   });
 });
+
+describe('hot call sites', () => {
+  it('answer as natively when they have become jumps: registers, signals, restarts, fork, threads, GS', async () => {
+    const { native, guest } = await runBoth({ argv: ['./program'], files: { program: compile('call-sites.c') } });
+    expect(native.stdout).toContain('registers kept 200');
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});

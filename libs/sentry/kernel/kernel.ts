@@ -306,6 +306,7 @@ export class Kernel implements KernelView {
     args[3] = high[2 * Reg.R10 + 1] * TWO_32 + low[2 * Reg.R10];
     args[4] = high[2 * Reg.R8 + 1] * TWO_32 + low[2 * Reg.R8];
     args[5] = high[2 * Reg.R9 + 1] * TWO_32 + low[2 * Reg.R9];
+    if (task.context.patchable) this.shortenCall(task, number);
     task.number = number;
     task.inSyscall = true;
     task.state = null;
@@ -318,6 +319,18 @@ export class Kernel implements KernelView {
       }
     }
     this.finish(task, this.invoke(task));
+  }
+
+  /** A call that came by a signal: once its site is hot, it is made to jump. */
+  private shortenCall(task: Task, number: number): void {
+    const { memory, context } = task;
+    const after = context.registersHigh[2 * Reg.RIP + 1] * TWO_32 + context.registersLow[2 * Reg.RIP];
+    if (!memory.callSites.count(after)) return;
+    // Not under the feet of another thread.
+    for (const other of this.tasks.values()) {
+      if (other !== task && other.memory === memory && other.runState === RunState.Running) return;
+    }
+    memory.callSites.patch(after, number, this.platform.shortCall());
   }
 
   private invoke(task: Task): number {

@@ -34,6 +34,7 @@ import {
   type Protection,
 } from '../platform/platform.js';
 import { advise, mincore, msync } from './advice.js';
+import { CallSites } from './call-sites.js';
 import type { MemoryEnvironment } from './environment.js';
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from './fault-codes.js';
 import { GuestAccess, PROT_READABLE } from './guest-access.js';
@@ -73,6 +74,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
   lockFuture = false;
   readonly layout: MemoryLayout = emptyLayout();
   readonly limits: { addressSpace: Bytes; data: Bytes; stack: Bytes };
+  callSites = new CallSites(this);
   private references = 1;
   private brkEnd: GuestAddress = 0;
   /** Faults answered with "try again" since something was last mapped: the second time it is a real fault. */
@@ -481,6 +483,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     }
     Object.assign(child.layout, this.layout);
     child.brkEnd = this.brkEnd;
+    child.callSites = this.callSites.copyFor(child);
     return child;
   }
 

@@ -80,6 +80,27 @@ export abstract class Pager {
     return frame;
   }
 
+  /** The frame of a page for the Sentry to look at, or -errno. */
+  readablePage(vma: Vma, page: GuestAddress): FrameNumber {
+    return this.frameFor(vma, page, false);
+  }
+
+  /** A frame of this address space's own behind a page of a private VMA, mapped, whatever the VMA's protection. -errno. */
+  privatePage(vma: Vma, page: GuestAddress): FrameNumber {
+    let frame = this.frameFor(vma, page, false);
+    if (frame < 0) return frame;
+    if (this.frames.references(frame) !== 1) {
+      const copy = this.frames.allocateUnzeroed();
+      if (copy < 0) return copy;
+      this.frames.bytes.copyWithin(copy * PAGE_SIZE, frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
+      this.frames.release(frame);
+      frame = copy;
+      this.table.set(page, PTE_PRESENT | frame);
+    }
+    this.mapFrames(vma, page, 1, frame, false);
+    return frame;
+  }
+
   private bringIn(vma: Vma, page: GuestAddress, entry: number, write: boolean): FrameNumber {
     const { object } = vma;
     if (object === null) return this.allocateAround(vma, page);

@@ -139,9 +139,18 @@ export interface GuestMemory {
   compareExchangeU32(address: GuestAddress, expected: number, replacement: number): number;
 }
 
+/** Call sites of an address space that jump instead of trapping. `after`: the address behind the site. */
+export interface CallSitePatcher {
+  count(after: GuestAddress): boolean;
+  patch(after: GuestAddress, number: number, shortCall: number): void;
+  disable(): void;
+}
+
 export interface MemoryManager extends GuestMemory {
   readonly space: PlatformAddressSpace;
   readonly frames: FrameAllocator;
+  /** System calls made without a trap where the platform can (call-sites.ts). */
+  readonly callSites: CallSitePatcher;
   /** mmap(2): address, or -ENOMEM -EINVAL -EEXIST (MAP_FIXED_NOREPLACE) … */
   mmap(request: MmapRequest): number;
   munmap(address: GuestAddress, length: Bytes): number;

@@ -95,6 +95,8 @@ export interface Context {
   /** For Exception (and Fault that turns into a signal): the Linux signal number and si_code. */
   signal: number;
   signalCode: number;
+  /** After a Syscall trap: it came the long way, and `Platform.shortCall` may be for its site. */
+  readonly patchable: boolean;
   /** For the kernel: the task that owns this context. The platform never looks at it. */
   owner: unknown;
   /** True between resume and the trap. */
@@ -180,6 +182,11 @@ export interface Platform {
   interrupt(context: Context): void;
   /** Watches a host descriptor with poll(2) events; replaces an earlier watch; events 0 removes it. */
   watch(fd: HostFd, events: number, watcher: HostWatcher): void;
+  /**
+   * A call for less: guest code may jump to the address at this offset from GS, with the number in RAX and where to go on in RCX,
+   * instead of a `syscall`. 0 where there is no such thing, or where GS is not the platform's.
+   */
+  shortCall(): number;
   /** CLOCK_MONOTONIC now. */
   now(): Nanoseconds;
   /** CPU time of all guest code of this sandbox so far, in nanoseconds. */

@@ -36,14 +36,15 @@
 #define S_R15 80
 #define S_RIP 200
 #define S_FAST_ENTRY 216
-#define S_LEAVE 224
+#define S_GS 224
+#define S_LEAVE 232
 _Static_assert(offsetof(struct slot, sleeping) == S_SLEEPING && offsetof(struct slot, kind) == S_KIND, "");
 _Static_assert(offsetof(struct slot, command) == S_COMMAND && offsetof(struct slot, spin) == S_SPIN, "");
 _Static_assert(offsetof(struct slot, fs_base) == S_FS && offsetof(struct slot, self) == S_SELF, "");
 _Static_assert(offsetof(struct slot, context) == S_CONTEXT && offsetof(struct slot, fpstate) == S_FPSTATE, "");
 _Static_assert(offsetof(struct slot, altstack) == S_ALTSTACK && offsetof(struct slot, r15) == S_R15, "");
 _Static_assert(offsetof(struct slot, rip) == S_RIP && offsetof(struct slot, fast_entry) == S_FAST_ENTRY, "");
-_Static_assert(offsetof(struct slot, leave) == S_LEAVE, "");
+_Static_assert(offsetof(struct slot, leave) == S_LEAVE && offsetof(struct slot, gs_base) == S_GS, "");
 _Static_assert(SLOT_SIZE == 0x8000 && DOORBELL == 0x7ffff0000000ul, "written into the assembly");
 
 #define AT(name) NUMBER(name) "(%rbx)"
@@ -157,7 +158,11 @@ __asm__(
     "  jz 8f\n"
     "  mov " AT(S_FS) ", %rcx\n"
     "  wrfsbase %rcx\n"
-    "8: jmp *%r13\n"
+    "8: test $8, %eax\n" /* COMMAND_GS */
+    "  jz 9f\n"
+    "  mov " AT(S_GS) ", %rcx\n"
+    "  wrgsbase %rcx\n"
+    "9: jmp *%r13\n"
 
     "cordon_systrap_return:\n"
     "  ret\n"

@@ -28,7 +28,7 @@ struct slot {
   uint32_t kind;     /* signal that ended the run; 0: a patched call site */
   uint32_t command;  /* what to do on resuming, COMMAND_* */
   uint32_t spin;     /* rounds to look at state before sleeping */
-  uint32_t unused;
+  uint32_t unused; /* keeps what follows aligned */
   uint64_t fs_base; /* of the guest: told at each trap, loaded by COMMAND_FS */
   uint64_t self;    /* address of this slot in the guest */
   uint64_t context; /* address of the ucontext of the last signal */
@@ -39,6 +39,7 @@ struct slot {
   /* Of a patched call site, in the order of struct user_regs_struct. */
   uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, rsp;
   uint64_t fast_entry; /* where call sites jump */
+  uint64_t gs_base;    /* for COMMAND_GS */
   uint64_t leave;      /* ucontext of the frame made by the Sentry, for COMMAND_SIGRETURN */
 };
 _Static_assert(sizeof(struct slot) <= 4096, "a slot's head is one page");
@@ -47,6 +48,7 @@ enum {
   COMMAND_FS = 1,        /* load fs_base */
   COMMAND_SAVE = 2,      /* of a patched site: write the xsave state to fpstate and report again */
   COMMAND_SIGRETURN = 4, /* of a patched site: leave by the signal frame */
+  COMMAND_GS = 8,        /* load gs_base: the guest has one of its own, no site of it is patched any more */
 };
 
 /* Shared by all stubs and the Sentry. */

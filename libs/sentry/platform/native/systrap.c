@@ -50,7 +50,8 @@ struct context {
   uint64_t fault_address;
   uint64_t signal;
   int64_t signal_code;
-  uint64_t access;
+  uint32_t access;
+  uint32_t patchable; /* a system call that came by a signal: its call site may be patched */
 };
 _Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with context.ts");
 
@@ -308,6 +309,7 @@ static void take_fast(int index, struct context *context) {
   regs->rsp = slot->rsp;
   regs->r11 = regs->eflags = 0x246;
   context->trap = TRAP_SYSCALL;
+  context->patchable = 0;
 }
 
 /* Fills the context from the frame; false if there is nothing to tell. */
@@ -329,6 +331,7 @@ static int take_signal(int index, int signal, struct context *context) {
   if (signal == SIGSYS) {
     context->regs.orig_rax = context->regs.rax;
     context->trap = info.arch == AUDIT_ARCH_X86_64 ? TRAP_SYSCALL : TRAP_LEGACY;
+    context->patchable = 1;
     return 1;
   }
   context->fault_address = info.address;
@@ -673,6 +676,7 @@ static int prepare_return(int context, int index) {
   const struct user_regs_struct *regs = &contexts[context].regs;
   int command = 0;
   if (regs->fs_base != thread->fs_base) command |= COMMAND_FS;
+  if (regs->gs_base) command |= COMMAND_GS;
   if (thread->fast && !binding->load_xsave && same_but_result(regs, &thread->taken)) {
     slot->rax = regs->rax;
   } else {
@@ -685,6 +689,7 @@ static int prepare_return(int context, int index) {
     if (thread->fast) command |= COMMAND_SIGRETURN;
   }
   slot->fs_base = regs->fs_base;
+  slot->gs_base = regs->gs_base;
   return command;
 }
 
@@ -1058,6 +1063,12 @@ static napi_value total_time(napi_env env, napi_callback_info info) {
   return number(env, total);
 }
 
+/* shortCall(): where in a thread's GS the address lies to which a patched call site jumps, rax its number, rcx where to return. */
+static napi_value short_call(napi_env env, napi_callback_info info) {
+  (void)info;
+  return number(env, offsetof(struct slot, fast_entry));
+}
+
 static napi_value stop(napi_env env, napi_callback_info info) {
   (void)info;
   for (int space = 0; space < space_top; space++)
@@ -1093,6 +1104,7 @@ void cordon_register_systrap(napi_env env, napi_value exports) {
       {"contextTime", context_time},         {"spaceTime", space_time},
       {"totalTime", total_time},             {"watch", cordon_watch},
       {"watched", cordon_watched},           {"stop", stop},
+      {"shortCall", short_call},
   };
   napi_value part;
   napi_create_object(env, &part);

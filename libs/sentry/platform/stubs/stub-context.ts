@@ -45,6 +45,10 @@ export class StubContext implements Context {
     return this.all[ACCESS * 2] as AccessKind;
   }
 
+  get patchable(): boolean {
+    return this.all[ACCESS * 2 + 1] !== 0;
+  }
+
   get signal(): number {
     return this.all[SIGNAL * 2];
   }

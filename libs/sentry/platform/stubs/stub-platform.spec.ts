@@ -188,6 +188,34 @@ describe.each(PLATFORMS)('%s platform', (name, create) => {
     expect(context.writeXsave(area)).toBe(false);
   });
 
+  it.runIf(name === 'systrap')(
+    'takes short calls, with all registers and vector state, and leaves them changed at will',
+    () => {
+      const offset = platform.shortCall();
+      // movq xmm3, rdi; mov eax, 7; lea rcx, [rip+8]; jmp gs:[offset]; movq rsi, xmm3; syscall
+      const jump = [0x65, 0xff, 0x24, 0x25, offset & 255, offset >> 8, 0, 0];
+      const code = [0x66, 0x48, 0x0f, 0x6e, 0xdf, 0xb8, 7, 0, 0, 0, 0x48, 0x8d, 0x0d, 8, 0, 0, 0, ...jump];
+      const { context, space } = guest([...code, 0x66, 0x48, 0x0f, 0x7e, 0xde, ...SYSCALL]);
+      context.registers64[Reg.RDI] = 0x1122334455667788n;
+      context.registers64[Reg.R9] = 99n;
+      expect(trapOf(context, space)).toBe(Trap.Syscall);
+      expect(context.patchable).toBe(false);
+      expect(context.registers64[Reg.ORIG_RAX]).toBe(7n);
+      expect(context.registers64[Reg.R9]).toBe(99n);
+      expect(context.registers64[Reg.RIP]).toBe(BigInt(CODE + code.length));
+      const area = new Uint8Array(context.xsaveSize);
+      context.readXsave(area);
+      expect(new DataView(area.buffer).getBigUint64(160 + 3 * 16, true)).toBe(0x1122334455667788n);
+      new DataView(area.buffer).setBigUint64(160 + 3 * 16, 42n, true);
+      expect(context.writeXsave(area)).toBe(true);
+      context.registers64[Reg.RBX] = 1234n;
+      expect(trapOf(context, space)).toBe(Trap.Syscall);
+      expect(context.patchable).toBe(true);
+      expect(context.registers64[Reg.RSI]).toBe(42n);
+      expect(context.registers64[Reg.RBX]).toBe(1234n);
+    },
+  );
+
   it('turns processor exceptions into signals', () => {
     const { context, space } = guest([0x0f, 0x0b]);
     expect(trapOf(context, space)).toBe(Trap.Exception);

@@ -159,6 +159,10 @@ export class StubPlatform implements Platform {
     must(this.native.watch(fd, events), 'watching a descriptor');
   }
 
+  shortCall(): number {
+    return 0;
+  }
+
   now(): Nanoseconds {
     return host.now();
   }

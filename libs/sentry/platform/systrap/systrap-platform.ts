@@ -6,12 +6,22 @@ import { StubPlatform } from '../stubs/stub-platform.js';
 /** Doorbell, slots and code of the stub lie above (native/systrap-stub.h). */
 const MAX_ADDRESS = 0x7ffff0000000;
 
+interface SystrapNative extends StubNative {
+  shortCall(): number;
+}
+
+const systrapNative = native.systrap as SystrapNative;
+
 /**
  * Guest threads run untraced; seccomp turns their system calls into SIGSYS, and registers change hands in shared memory
  * (native/systrap.c). Needs FSGSBASE and ptrace (the thread of a stub that maps memory is stopped under it).
  */
 export class SystrapPlatform extends StubPlatform {
   constructor(memory: MemoryFile) {
-    super('systrap', memory, native.systrap as StubNative, MAX_ADDRESS);
+    super('systrap', memory, systrapNative, MAX_ADDRESS);
+  }
+
+  override shortCall(): number {
+    return systrapNative.shortCall();
   }
 }

@@ -16,6 +16,8 @@ export function archPrctl(task: Task, args: SyscallArguments): number {
     case ARCH_SET_GS:
       // A non-canonical base would fault in the host's kernel.
       if (address < 0 || address >= TASK_SIZE_MAX) return -EPERM;
+      // Shortened calls find their way by GS.
+      if ((args[0] | 0) === ARCH_SET_GS && address !== 0) task.memory.callSites.disable();
       setRegister(task.context, (args[0] | 0) === ARCH_SET_FS ? Reg.FS_BASE : Reg.GS_BASE, address);
       return 0;
     case ARCH_GET_FS:

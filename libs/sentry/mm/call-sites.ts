@@ -1,0 +1,145 @@
+import { MAP_ANONYMOUS, MAP_PRIVATE } from '../abi/mman.js';
+import { type Bytes, type GuestAddress, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../platform/platform.js';
+import type { MemoryManager } from './memory-manager.js';
+import type { Vma } from './vma.js';
+
+/** Traps of one site before it is worth a private page and a host call. */
+const WORTH_IT = 24;
+const DONE = -1;
+/** Sites remembered per address space: more are hardly ever hot. */
+const MOST = 4096;
+/** `mov $number, %eax; syscall`: b8, four bytes, 0f 05. */
+const SITE_LENGTH = 7;
+const MOV_EAX = 0xb8;
+const JMP = 0xe9;
+
+/** mov $number, %eax; lea after(%rip), %rcx; jmp *%gs:offset */
+const TRAMPOLINE_SIZE = 32;
+const TRAMPOLINE_LEA = 5;
+const TRAMPOLINE_JUMP = 12;
+/** What a 32-bit jump reaches, less a page. */
+const REACH = 0x7ffff000;
+/** A page of trampolines goes this far below the module whose sites it serves, if it can. */
+const GAP: Bytes = 64 << 10;
+
+/**
+ * Call sites of one address space that are made to jump instead of trapping. Only `mov $n, %eax; syscall`: the jump takes the place of
+ * the mov, and the syscall instruction stays, for who comes to it another way and for restarts. The page becomes a private
+ * copy, as if a debugger had written to it; a guest that reads its own code sees the jump.
+ */
+export class CallSites {
+  /** By the address after the site: how often it trapped, or DONE. */
+  private readonly counts = new Map<GuestAddress, number>();
+  private readonly patched: { after: GuestAddress; number: number }[] = [];
+  private disabled = false;
+  /** Pages of trampolines, ordinary mappings of the guest: where, and bytes used. */
+  private readonly pages: { at: GuestAddress; used: Bytes }[] = [];
+
+  constructor(private readonly memory: MemoryManager) {}
+
+  /** A copy for the address space of a fork, whose pages are the same. */
+  copyFor(memory: MemoryManager): CallSites {
+    const copy = new CallSites(memory);
+    for (const [after, count] of this.counts) if (count === DONE) copy.counts.set(after, DONE);
+    copy.patched.push(...this.patched);
+    copy.disabled = this.disabled;
+    for (const page of this.pages) copy.pages.push({ ...page });
+    return copy;
+  }
+
+  /** A call came from the site that ends at `after`. True if it has been called often enough to patch it now. */
+  count(after: GuestAddress): boolean {
+    if (this.disabled) return false;
+    const count = this.counts.get(after) ?? 0;
+    if (count === DONE) return false;
+    if (count < WORTH_IT) {
+      if (this.counts.size < MOST || count > 0) this.counts.set(after, count + 1);
+      return false;
+    }
+    return true;
+  }
+
+  /** Patches the site if it is of the known form (`Platform.shortCall`). Precondition: no thread of this address space runs. */
+  patch(after: GuestAddress, number: number, shortCall: number): void {
+    this.counts.set(after, DONE);
+    if (shortCall === 0) return;
+    const site = after - SITE_LENGTH;
+    const page = site - (site % PAGE_SIZE);
+    const vma = this.memory.vmas.find(site);
+    if (after > page + PAGE_SIZE || vma === null || vma.shared) return;
+    if ((vma.protection & (PROT_EXEC | PROT_WRITE)) !== PROT_EXEC) return;
+    const view = this.codeAt(site);
+    if (view === null || view.getUint8(0) !== MOV_EAX || view.getUint32(1, true) !== number) return;
+    if (view.getUint16(5, true) !== 0x050f) return;
+    const target = this.trampoline(vma, after, number, shortCall);
+    if (target === 0) return;
+    const frame = this.memory.privatePage(vma, page);
+    if (frame < 0) return;
+    this.writeJump(frame * PAGE_SIZE + (site - page), target - (site + 5));
+    this.patched.push({ after, number });
+  }
+
+  /** Undoes all and patches no more: for a guest that wants the GS register for itself. Precondition: as for `patch`. */
+  disable(): void {
+    this.disabled = true;
+    for (const { after, number } of this.patched.splice(0)) {
+      const view = this.codeAt(after - SITE_LENGTH);
+      if (view === null || view.getUint8(0) !== JMP || view.getUint16(5, true) !== 0x050f) continue;
+      view.setUint8(0, MOV_EAX);
+      view.setUint32(1, number, true);
+    }
+  }
+
+  /** The memory behind a site. Null if it cannot be read. */
+  private codeAt(site: GuestAddress): DataView | null {
+    const page = site - (site % PAGE_SIZE);
+    const vma = this.memory.vmas.find(site);
+    const frame = vma === null ? -1 : this.memory.readablePage(vma, page);
+    if (frame < 0) return null;
+    const { buffer } = this.memory.frames.bytes;
+    return new DataView(buffer, frame * PAGE_SIZE + (site - page), SITE_LENGTH);
+  }
+
+  /** Writes one within reach of the site. Its address, or 0 where there is no room. */
+  private trampoline(vma: Vma, after: GuestAddress, number: number, shortCall: number): GuestAddress {
+    const page =
+      this.pages.find(({ at, used }) => Math.abs(at - after) < REACH && used + TRAMPOLINE_SIZE <= PAGE_SIZE) ??
+      this.newPage(vma, after);
+    if (page === null) return 0;
+    const home = this.memory.vmas.find(page.at);
+    const frame = home === null || home.shared ? -1 : this.memory.privatePage(home, page.at);
+    if (frame < 0) return 0;
+    const at = page.at + page.used;
+    const view = new DataView(this.memory.frames.bytes.buffer, frame * PAGE_SIZE + page.used, TRAMPOLINE_SIZE);
+    page.used += TRAMPOLINE_SIZE;
+    view.setUint8(0, MOV_EAX);
+    view.setUint32(1, number, true);
+    view.setUint32(TRAMPOLINE_LEA, 0x0d8d48, true);
+    view.setInt32(TRAMPOLINE_LEA + 3, after - (at + TRAMPOLINE_JUMP), true);
+    view.setUint32(TRAMPOLINE_JUMP, 0x2524ff65, true);
+    view.setUint32(TRAMPOLINE_JUMP + 4, shortCall, true);
+    return at;
+  }
+
+  private newPage(vma: Vma, after: GuestAddress): { at: GuestAddress; used: Bytes } | null {
+    const at = this.memory.mmap({
+      address: Math.max(0, vma.start - vma.offset - GAP),
+      length: PAGE_SIZE,
+      protection: PROT_READ | PROT_EXEC,
+      maxProtection: PROT_READ | PROT_WRITE | PROT_EXEC,
+      flags: MAP_PRIVATE | MAP_ANONYMOUS,
+      object: null,
+      offset: 0,
+    });
+    if (at < 0) return null;
+    const page = { at, used: 0 };
+    this.pages.push(page);
+    return Math.abs(at - after) < REACH ? page : null;
+  }
+
+  private writeJump(offset: number, distance: number): void {
+    const view = new DataView(this.memory.frames.bytes.buffer, offset, 5);
+    view.setUint8(0, JMP);
+    view.setInt32(1, distance, true);
+  }
+}

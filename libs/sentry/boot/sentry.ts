@@ -12,6 +12,7 @@ import { Frames } from '../mm/frames.js';
 import { createPlatform, type PlatformName, type StartablePlatform } from '../platform/choose.js';
 import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
+import { vdsoPath } from '../platform/native/index.js';
 import type { HostFd, Nanoseconds } from '../platform/platform.js';
 import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
@@ -37,6 +38,8 @@ const FLUSH_BYTES = 32 * 1024;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const X_OK = 1;
 const SI_USER = 0;
+/** Read once, in the zygote. */
+const VDSO_LIBRARY = readFileSync(vdsoPath());
 
 interface Boot {
   readonly message: BootMessage;
@@ -56,7 +59,11 @@ export class Sentry {
   private readonly channel = new FrameChannel();
   private readonly output = new Output(this.channel);
   private readonly stdin = new StdioSource();
-  private readonly loadProgram = createProgramLoader(this.frames, parseHostAuxv(readFileSync('/proc/self/auxv')));
+  private readonly loadProgram = createProgramLoader(
+    this.frames,
+    parseHostAuxv(readFileSync('/proc/self/auxv')),
+    VDSO_LIBRARY,
+  );
   private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
   private boot: Boot | null = null;
 
@@ -101,7 +108,7 @@ export class Sentry {
       platform,
       frames,
       observer: recorder,
-      realtime: (out) => host.realtime(out),
+      hostClock: (clock, out) => host.clockTime(clock, out),
       random: (bytes) => host.random(bytes),
       log: (line) => this.send(FrameType.Log, line),
       rootMount: this.tree.mounts.root,

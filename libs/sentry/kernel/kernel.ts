@@ -4,7 +4,7 @@ import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import type { FrameAllocator, GuestMemory } from '../mm/types.js';
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
 import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
-import { type HostRealtime, KernelClock } from './clock.js';
+import { type HostClock, KernelClock } from './clock.js';
 import { CpuSupervisor } from './cpu-supervisor.js';
 import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
@@ -57,7 +57,7 @@ export interface KernelHost {
   readonly frames: FrameAllocator;
   readonly observer: SyscallObserver | null;
   /** Fills [seconds, nanoseconds] of CLOCK_REALTIME. */
-  readonly realtime: HostRealtime;
+  readonly hostClock: HostClock;
   readonly random: (destination: Uint8Array) => void;
   readonly log: (line: string) => void;
   readonly rootMount: Mount;
@@ -136,7 +136,7 @@ export class Kernel implements KernelView {
     this.platform = host.platform;
     this.frames = host.frames;
     this.observer = host.observer;
-    this.clock = new KernelClock(host.platform, host.realtime);
+    this.clock = new KernelClock(host.platform, host.hostClock);
     this.fillRandom = host.random;
     this.logLine = host.log;
     this.rootMount = host.rootMount;

@@ -34,8 +34,8 @@ export interface Timer {
 
 export interface Clock {
   monotonic(): Nanoseconds;
-  /** Fills seconds / nanoseconds of CLOCK_REALTIME. */
-  realtime(out: { seconds: number; nanoseconds: number }): void;
+  /** Fills seconds / nanoseconds of a clock that all processes share (CLOCK_REALTIME, _MONOTONIC_RAW, _TAI, the coarse ones ...). */
+  read(clock: number, out: { seconds: number; nanoseconds: number }): void;
   /** CLOCK_REALTIME seconds, for time(2). */
   realtimeSeconds(): number;
   /** Monotonic deadline of an absolute CLOCK_REALTIME time. */

@@ -43,7 +43,7 @@ interface Host {
   /** CLOCK_MONOTONIC. */
   now(): Nanoseconds;
   /** CLOCK_REALTIME: [seconds, nanoseconds]. */
-  realtime(out: Float64Array): number;
+  clockTime(clock: number, out: Float64Array): number;
   random(bytes: Uint8Array): number;
   /** Waits for poll(2) events; -1 = for ever. 0 on time-out, -EINTR. */
   poll(fd: HostFd, events: number, milliseconds: number): number;

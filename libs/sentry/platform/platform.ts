@@ -178,6 +178,11 @@ export interface Platform {
    * With deadline <= now it only polls.
    */
   next(deadline: Nanoseconds): Context | null;
+  /**
+   * The host's vdso as guests of this platform can call it: where it is mapped in every address space (above all guest memory), and
+   * its bytes. Null where there is none.
+   */
+  readonly hostVdso: { readonly address: GuestAddress; readonly bytes: ArrayBuffer } | null;
   /** Stops a running context soon: it comes out of `next` with Trap.Interrupted (or with the trap that came first). No-op if not running. */
   interrupt(context: Context): void;
   /** Watches a host descriptor with poll(2) events; replaces an earlier watch; events 0 removes it. */

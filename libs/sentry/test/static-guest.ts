@@ -90,7 +90,7 @@ export function runStatic(run: StaticRun): StaticOutcome {
     platform,
     frames,
     observer: run.trace ? tracer(run.trace) : null,
-    realtime: (out) => void host.realtime(out),
+    hostClock: (clock, out) => void host.clockTime(clock, out),
     random,
     log: (line) => void log.push(line),
     rootMount: mounts.root as Mount,

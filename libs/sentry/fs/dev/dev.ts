@@ -1,5 +1,6 @@
 import { ENXIO } from '../../abi/errno.js';
 import { makedev, TMPFS_MAGIC } from '../../abi/stat.js';
+import { CLOCK_REALTIME } from '../../abi/time.js';
 import type { Kernel, Task } from '../../kernel/types.js';
 import type { FileDescription, Inode, Path } from '../../vfs/types.js';
 import { StaticDirectory, SyntheticFileSystem, SyntheticLink } from '../synthetic/file-system.js';
@@ -20,7 +21,7 @@ export interface DevOptions {
 /** /dev: nodes and empty directories `shm`, `pts`, `mqueue` for boot code to mount on. */
 export function createDevFileSystem(kernel: Kernel, options: DevOptions = {}): SyntheticFileSystem {
   const now = { seconds: 0, nanoseconds: 0 };
-  kernel.clock.realtime(now);
+  kernel.clock.read(CLOCK_REALTIME, now);
   const fileSystem = new SyntheticFileSystem('devtmpfs', makedev(0, 6), TMPFS_MAGIC, now);
   const root = new StaticDirectory(fileSystem, 0o755);
   fileSystem.root = root;

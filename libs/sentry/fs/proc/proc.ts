@@ -1,5 +1,6 @@
 import { ENOENT } from '../../abi/errno.js';
 import { makedev, PROC_SUPER_MAGIC, S_IFDIR } from '../../abi/stat.js';
+import { CLOCK_REALTIME } from '../../abi/time.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { Task } from '../../kernel/task.js';
 import type { Caller, Inode } from '../../vfs/types.js';
@@ -83,7 +84,7 @@ class ProcRoot extends SyntheticDirectory {
 /** /proc of a sandbox. */
 export function createProcFileSystem(kernel: Kernel): SyntheticFileSystem {
   const now = { seconds: 0, nanoseconds: 0 };
-  kernel.clock.realtime(now);
+  kernel.clock.read(CLOCK_REALTIME, now);
   const fileSystem = new SyntheticFileSystem('proc', makedev(0, 20), PROC_SUPER_MAGIC, now);
   fileSystem.root = new ProcRoot(fileSystem, kernel);
   return fileSystem;

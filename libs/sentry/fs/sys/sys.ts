@@ -1,4 +1,5 @@
 import { makedev, SYSFS_MAGIC } from '../../abi/stat.js';
+import { CLOCK_REALTIME } from '../../abi/time.js';
 import type { Kernel } from '../../kernel/types.js';
 import { StaticDirectory, SyntheticFile, SyntheticFileSystem } from '../synthetic/file-system.js';
 
@@ -48,7 +49,7 @@ const DIRECTORIES = ['class/net', 'bus', 'block', 'dev/block', 'dev/char', 'modu
 /** /sys of a sandbox. */
 export function createSysFileSystem(kernel: Kernel): SyntheticFileSystem {
   const now = { seconds: 0, nanoseconds: 0 };
-  kernel.clock.realtime(now);
+  kernel.clock.read(CLOCK_REALTIME, now);
   const fileSystem = new SyntheticFileSystem('sysfs', makedev(0, 0x15), SYSFS_MAGIC, now);
   const root = new StaticDirectory(fileSystem, 0o755);
   fileSystem.root = root;

@@ -1,5 +1,6 @@
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
 import { S_IFMT, S_ISGID, S_ISUID } from '../../abi/stat.js';
+import { CLOCK_REALTIME } from '../../abi/time.js';
 import { host } from '../../platform/host.js';
 import { BaseInode } from '../../vfs/inode.js';
 import type { AttributeChange, Caller, FileTime, Stat } from '../../vfs/types.js';
@@ -9,7 +10,7 @@ const clock = new Float64Array(2);
 
 /** Current CLOCK_REALTIME into a FileTime. */
 export function stamp(time: FileTime): void {
-  host.realtime(clock);
+  host.clockTime(CLOCK_REALTIME, clock);
   time.seconds = clock[0];
   time.nanoseconds = clock[1];
 }

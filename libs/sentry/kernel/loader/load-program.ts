@@ -19,6 +19,7 @@ import { type ElfImage, parseElf } from './elf.js';
 import { chooseBias, endOf, mapImage, noteLayout } from './map-image.js';
 import { parseScriptLine } from './script.js';
 import { buildStack, type HostAuxv, measureArguments } from './stack.js';
+import { createVdso, mapVdso } from './vdso.js';
 
 /** Interpreters of interpreters before ELOOP (exec_binprm). */
 const SCRIPT_DEPTH = 5;
@@ -57,16 +58,26 @@ interface Executable {
 }
 
 /** Makes the kernel's program loader. Cheap, and touches nothing: for the zygote. */
-export function createProgramLoader(frames: Frames, hostAuxv: HostAuxv): ProgramLoader {
+/** `vdsoLibrary`: the built native/vdso.c. */
+export function createProgramLoader(frames: Frames, hostAuxv: HostAuxv, vdsoLibrary: Uint8Array): ProgramLoader {
   let environment: MemoryEnvironment | null = null;
+  let vdso: Mappable | null = null;
   return (request) => {
     const { kernel } = request;
-    environment ??= memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes));
-    return load(request, environment, hostAuxv);
+    if (environment === null) {
+      environment = memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes));
+      vdso = createVdso(vdsoLibrary, kernel.platform, frames);
+    }
+    return load(request, environment, hostAuxv, vdso);
   };
 }
 
-function load(request: LoadRequest, environment: MemoryEnvironment, hostAuxv: HostAuxv): LoadedProgram | number {
+function load(
+  request: LoadRequest,
+  environment: MemoryEnvironment,
+  hostAuxv: HostAuxv,
+  vdso: Mappable | null,
+): LoadedProgram | number {
   const walker: Walker = {
     credentials: request.caller.credentials,
     memory: request.caller.memory,
@@ -102,7 +113,7 @@ function load(request: LoadRequest, environment: MemoryEnvironment, hostAuxv: Ho
   });
   let result: LoadedProgram | number = -ENOMEM;
   try {
-    result = loadElf(opened, request, walker, memory, argv, hostAuxv, comm);
+    result = loadElf(opened, request, walker, memory, argv, hostAuxv, vdso, comm);
   } finally {
     opened.file.release();
     if (typeof result === 'number') memory.release();
@@ -167,6 +178,7 @@ function loadElf(
   memory: MemoryManager,
   argv: readonly string[],
   hostAuxv: HostAuxv,
+  vdso: Mappable | null,
   comm: string,
 ): LoadedProgram | number {
   const { kernel } = request;
@@ -219,6 +231,7 @@ function loadElf(
       entry,
       executableStack: image.executableStack,
       hostAuxv,
+      vdsoAddress: mapVdso(memory, vdso),
       random,
     });
     if (stackPointer < 0) return stackPointer;

@@ -18,6 +18,7 @@ import {
   AT_PLATFORM,
   AT_RANDOM,
   AT_SECURE,
+  AT_SYSINFO_EHDR,
   AT_UID,
 } from '../../abi/auxv.js';
 import { Phdr } from '../../abi/elf.js';
@@ -56,6 +57,8 @@ export interface StackRequest {
   readonly entry: GuestAddress;
   readonly executableStack: boolean;
   readonly hostAuxv: HostAuxv;
+  /** Where the vdso is, 0 without one. */
+  readonly vdsoAddress: GuestAddress;
   readonly random: (destination: Uint8Array) => void;
 }
 
@@ -107,6 +110,7 @@ export function buildStack(memory: MemoryManager, request: StackRequest): number
   const randomAddress = base + at;
 
   const auxv: readonly number[] = [
+    ...(request.vdsoAddress === 0 ? [] : [AT_SYSINFO_EHDR, request.vdsoAddress]),
     AT_HWCAP,
     hostAuxv.hwcap,
     AT_PAGESZ,

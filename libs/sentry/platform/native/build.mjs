@@ -15,9 +15,9 @@ const bound = '-Wl,-z,now';
 const warnings = ['-std=gnu17', '-O2', '-g', '-Wall', '-Wextra'];
 
 /** Sources that are no part of the addon. */
-const alone = new Set(['launch.c', 'zygote-shim.c']);
+const alone = new Set(['launch.c', 'zygote-shim.c', 'vdso.c']);
 const sources = readdirSync(here).filter((name) => name.endsWith('.c') && !alone.has(name));
-const shared = readdirSync(here).filter((name) => name.endsWith('.h') || name === 'build.mjs');
+const shared = readdirSync(here).filter((name) => name.endsWith('.h') || name.endsWith('.lds') || name === 'build.mjs');
 
 const targets = [
   { file: 'cordon.node', sources, flags: ['-shared', '-fPIC', bound, `-I${headers}`] },
@@ -28,6 +28,16 @@ const targets = [
     libraries: ['-ldl'],
   },
   { file: 'cordon-launch', sources: ['launch.c'], flags: [] },
+  {
+    file: 'vdso.so',
+    sources: ['vdso.c'],
+    // No libraries, no stack protector, no control-flow notes: nothing but the code.
+    flags: [
+      ...['-shared', '-fPIC', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none'],
+      ...['-fvisibility=hidden', '-g0', '-Wl,-soname,linux-vdso.so.1', '-Wl,--hash-style=both', '-Wl,--build-id=none'],
+      ...['-Wl,-z,max-page-size=4096', `-Wl,-T,${join(here, 'vdso.lds')}`],
+    ],
+  },
 ];
 
 mkdirSync(out, { recursive: true });

@@ -115,12 +115,12 @@ static napi_value now(napi_env env, napi_callback_info info) {
   return value;
 }
 
-/* realtime(out: Float64Array): seconds, nanoseconds. */
-static napi_value realtime(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  struct bytes out = bytes_of(env, arguments[0]);
+/* clockTime(clock, out: Float64Array): seconds, nanoseconds. */
+static napi_value clock_time(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  struct bytes out = bytes_of(env, arguments[1]);
   struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
+  if (clock_gettime((clockid_t)int_of(env, arguments[0]), &t) < 0) return answer(env, -1);
   double values[2] = {(double)t.tv_sec, (double)t.tv_nsec};
   if (out.length >= sizeof values) memcpy(out.data, values, sizeof values);
   return raw_answer(env, 0);
@@ -241,7 +241,7 @@ void cordon_register_host(napi_env env, napi_value exports) {
       {"openBeneath", open_beneath},   {"close", close_fd},           {"read", read_fd},
       {"write", write_fd},             {"pread", pread_fd},           {"getdents", getdents_fd},
       {"statAt", stat_at},             {"readlinkAt", readlink_at},   {"now", now},
-      {"realtime", realtime},          {"random", random_bytes},      {"poll", poll_fd},
+      {"clockTime", clock_time},          {"random", random_bytes},      {"poll", poll_fd},
       {"setNonBlocking", set_nonblocking}, {"pin", pin},              {"memoryReserve", memory_reserve},
       {"memoryAttach", memory_attach}, {"memoryDetach", memory_detach}, {"memoryDiscard", memory_discard},
       {"preadMemory", pread_memory},   {"compareExchange", compare_exchange},

@@ -14,6 +14,11 @@ export function launcherPath(): string {
   return built('cordon-launch');
 }
 
+/** The guests' vdso (vdso.c). */
+export function vdsoPath(): string {
+  return built('vdso.so');
+}
+
 /** The library preloaded into a zygote (zygote-shim.c). */
 export function shimPath(): string {
   return built('zygote-shim.so');

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "filter-macros.h"
+#include "host-vdso.h"
 #include "ptrace-stub.h"
 #include "systrap-stub.h"
 
@@ -34,7 +35,7 @@ __asm__(
     "  int3\n"
     "  .balign 16\n"
     ".globl cordon_stub_boot\n"
-    "cordon_stub_boot:\n" /* r12: this page, r13: where the code shall live, r14: top of user space */
+    "cordon_stub_boot:\n" /* r12: this page, r13: where the code shall live, r14..r15: what else stays, top of user space if nothing */
     "  xor %edi, %edi\n"
     "  mov %r12, %rsi\n"
     "  mov $11, %eax\n"
@@ -43,7 +44,12 @@ __asm__(
     "  mov %r14, %rsi\n"
     "  sub %rdi, %rsi\n"
     "  mov $11, %eax\n"
-    "  syscall\n" /* munmap(page + 4096, rest) */
+    "  syscall\n" /* munmap(page + 4096, up to what stays) */
+    "  mov %r15, %rdi\n"
+    "  mov %rbx, %rsi\n"
+    "  sub %rdi, %rsi\n"
+    "  mov $11, %eax\n"
+    "  syscall\n" /* munmap(behind it, rest): EINVAL for nothing */
     "  mov %r13, %rdi\n"
     "  mov $4096, %esi\n"
     "  mov $3, %edx\n"
@@ -128,6 +134,7 @@ static _Noreturn void become_stub(enum stub_kind kind) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   forget_rseq();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  int kept = cordon_move_host_vdso() == 0;
   uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) _exit(101);
   memcpy(page, cordon_stub_start, (size_t)(cordon_stub_end - cordon_stub_start));
@@ -139,9 +146,11 @@ static _Noreturn void become_stub(enum stub_kind kind) {
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
   register uint64_t r12 __asm__("r12") = (uint64_t)page;
   register uint64_t r13 __asm__("r13") = STUB_PAGE;
-  register uint64_t r14 __asm__("r14") = USER_TOP;
+  register uint64_t r14 __asm__("r14") = kept ? HOST_VDSO : USER_TOP;
+  register uint64_t r15 __asm__("r15") = kept ? HOST_VDSO + HOST_VDSO_ROOM : USER_TOP;
+  register uint64_t rbx __asm__("rbx") = USER_TOP;
   uint8_t *entry = page + (cordon_stub_boot - cordon_stub_start);
-  __asm__ volatile("jmp *%0" : : "r"(entry), "r"(r12), "r"(r13), "r"(r14) : "memory");
+  __asm__ volatile("jmp *%0" : : "r"(entry), "r"(r12), "r"(r13), "r"(r14), "r"(r15), "r"(rbx) : "memory");
   __builtin_unreachable();
 }
 

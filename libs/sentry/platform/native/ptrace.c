@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "addon.h"
+#include "host-vdso.h"
 #include "napi-arguments.h"
 #include "ptrace-stub.h"
 #include "watch.h"
@@ -489,6 +490,7 @@ static napi_value number(napi_env env, double value) {
 
 static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
   (void)info;
+  cordon_find_host_vdso();
   size_t size = sizeof(struct context) * MAX_CONTEXTS;
   contexts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (contexts == MAP_FAILED) return number(env, -errno);
@@ -825,7 +827,8 @@ void cordon_register_ptrace(napi_env env, napi_value exports) {
       {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
       {"contextTime", context_time},         {"spaceTime", space_time},
       {"totalTime", total_time},             {"stubFilter", live_stub_filter},      {"watch", cordon_watch},
-      {"watched", cordon_watched},           {"stop", stop},
+      {"watched", cordon_watched},           {"hostVdso", cordon_host_vdso},
+               {"stop", stop},
   };
   napi_value part;
   napi_create_object(env, &part);

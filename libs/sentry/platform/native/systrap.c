@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "addon.h"
+#include "host-vdso.h"
 #include "napi-arguments.h"
 #include "placement.h"
 #include "ptrace-stub.h"
@@ -735,6 +736,7 @@ static napi_value number(napi_env env, double value) {
 
 static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
   (void)info;
+  cordon_find_host_vdso();
   size_t size = sizeof(struct context) * MAX_CONTEXTS;
   contexts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (contexts == MAP_FAILED) return number(env, -errno);
@@ -1103,7 +1105,8 @@ void cordon_register_systrap(napi_env env, napi_value exports) {
       {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
       {"contextTime", context_time},         {"spaceTime", space_time},
       {"totalTime", total_time},             {"watch", cordon_watch},
-      {"watched", cordon_watched},           {"stop", stop},
+      {"watched", cordon_watched},           {"hostVdso", cordon_host_vdso},
+               {"stop", stop},
       {"shortCall", short_call},
   };
   napi_value part;

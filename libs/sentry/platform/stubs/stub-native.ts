@@ -36,6 +36,8 @@ export interface StubNative {
   contextTime(context: number): Nanoseconds;
   spaceTime(space: number): Nanoseconds;
   totalTime(): Nanoseconds;
+  /** Where stubs have the host's vdso, and what it is; null without one. */
+  hostVdso(): { address: GuestAddress; bytes: ArrayBuffer } | null;
   watch(fd: HostFd, events: number): number;
   /** Pairs of descriptor and ready events. */
   watched(out: Int32Array): number;

@@ -80,6 +80,7 @@ class StubAddressSpace implements PlatformAddressSpace {
  * their native halves. Constructed in the zygote; `start` in the process that uses it.
  */
 export class StubPlatform implements Platform {
+  readonly hostVdso: Platform['hostVdso'];
   private readonly slab: ArrayBuffer;
   private readonly contexts: StubContext[] = [];
   private readonly watchers = new Map<HostFd, HostWatcher>();
@@ -98,6 +99,7 @@ export class StubPlatform implements Platform {
     const slab = this.native.reserveContexts();
     if (typeof slab === 'number') throw new PlatformError(`context slab: errno ${-slab}`);
     this.slab = slab;
+    this.hostVdso = this.native.hostVdso();
   }
 
   /** Makes the template stub. Throws PlatformError where the host forbids it. */

@@ -4,24 +4,26 @@ import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 import { cpuClock, readRealtime, writePair, writeTimespec } from './support.js';
 
+const now = { seconds: 0, nanoseconds: 0 };
+
 /** clock_gettime implements Linux syscall clock_gettime(2). */
 export function clockGettime(task: Task, args: SyscallArguments): number {
   const clock = args[0] | 0;
   let written: boolean;
   switch (clock) {
+    // The host's own, which programs also read by the vdso.
     case TIME.CLOCK_REALTIME:
     case TIME.CLOCK_REALTIME_COARSE:
     case TIME.CLOCK_REALTIME_ALARM:
-    case TIME.CLOCK_TAI: {
-      const now = readRealtime(task);
-      written = writePair(task, args[1], now.seconds, now.nanoseconds);
-      break;
-    }
-    case TIME.CLOCK_MONOTONIC:
+    case TIME.CLOCK_TAI:
     case TIME.CLOCK_MONOTONIC_RAW:
     case TIME.CLOCK_MONOTONIC_COARSE:
     case TIME.CLOCK_BOOTTIME:
     case TIME.CLOCK_BOOTTIME_ALARM:
+      task.kernel.clock.read(clock, now);
+      written = writePair(task, args[1], now.seconds, now.nanoseconds);
+      break;
+    case TIME.CLOCK_MONOTONIC:
       written = writeTimespec(task, args[1], task.kernel.clock.monotonic());
       break;
     default: {

@@ -62,7 +62,7 @@ export function readDeadline(task: Task, address: number, clock: number): Nanose
 }
 
 export function readRealtime(task: Task): { readonly seconds: number; readonly nanoseconds: number } {
-  task.kernel.clock.realtime(realtime);
+  task.kernel.clock.read(TIME.CLOCK_REALTIME, realtime);
   return realtime;
 }
 

@@ -1,0 +1,70 @@
+/*
+ * The kernel maps into every process pages with its clocks' parameters ([vvar] and the like) and code that reads them ([vdso]). Their
+ * size and number change between kernels, their order in memory does not: the code reaches the data by its distance.
+ */
+#define _GNU_SOURCE
+#include "host-vdso.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static uintptr_t start, end, code;
+
+void cordon_find_host_vdso(void) {
+  start = end = code = 0;
+  FILE *maps = fopen("/proc/self/maps", "re");
+  if (!maps) return;
+  char line[512];
+  while (fgets(line, sizeof line, maps)) {
+    unsigned long from, to;
+    int vdso = strstr(line, "[vdso]") != NULL;
+    if (!vdso && !strstr(line, "[vvar")) continue;
+    if (sscanf(line, "%lx-%lx", &from, &to) != 2) continue;
+    if (end && from != end) { /* not in one piece: not as we know it */
+      start = end = code = 0;
+      break;
+    }
+    if (!start) start = from;
+    end = to;
+    if (vdso) code = from;
+  }
+  fclose(maps);
+  if (!code || end - start > HOST_VDSO_ROOM) start = end = code = 0;
+}
+
+int cordon_move_host_vdso(void) {
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  /* The stack may be where they should go (no address randomisation). */
+  if (!code || here > HOST_VDSO - (64ul << 20)) return -ENOENT;
+  /* Each mapping by itself: mremap takes one at a time, and they may be several. Page by page would split what must stay whole. */
+  uintptr_t at = start;
+  while (at < end) {
+    uintptr_t length = at < code ? code - at : end - at;
+    uintptr_t to = HOST_VDSO + (at - start);
+    /* [vvar] may be several mappings: EFAULT over their border; halve until one piece fits. */
+    while (mremap((void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to) == MAP_FAILED) {
+      if (errno != EFAULT || length <= 4096) return -errno;
+      length -= 4096;
+    }
+    at += length;
+  }
+  return 0;
+}
+
+napi_value cordon_host_vdso(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value result;
+  napi_get_null(env, &result);
+  if (!code) return result;
+  napi_value address, bytes;
+  void *data;
+  napi_create_object(env, &result);
+  napi_create_double(env, (double)(HOST_VDSO + (code - start)), &address);
+  napi_create_arraybuffer(env, end - code, &data, &bytes);
+  memcpy(data, (const void *)code, end - code);
+  napi_set_named_property(env, result, "address", address);
+  napi_set_named_property(env, result, "bytes", bytes);
+  return result;
+}

@@ -12,8 +12,8 @@ import { Frames } from '../mm/frames.js';
 import { createPlatform, type PlatformName, type StartablePlatform } from '../platform/choose.js';
 import { host } from '../platform/host.js';
 import { HostMemoryFile } from '../platform/memory-file.js';
-import { vdsoPath } from '../platform/native/index.js';
 import type { HostFd, Nanoseconds } from '../platform/platform.js';
+import { VDSO_LIBRARY } from '../platform/vdso-library.js';
 import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import { resolve } from '../vfs/path-walk.js';
@@ -38,8 +38,6 @@ const FLUSH_BYTES = 32 * 1024;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const X_OK = 1;
 const SI_USER = 0;
-/** Read once, in the zygote. */
-const VDSO_LIBRARY = readFileSync(vdsoPath());
 
 interface Boot {
   readonly message: BootMessage;

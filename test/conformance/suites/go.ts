@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Case, type Outcome, PATH, type Suite, type Verdict } from '../case.ts';
+
+const GOROOT = '/usr/share/go-1.19';
+const GO = '/usr/lib/go-1.19/bin/go';
+/** Packages that are a thin layer over system calls. */
+const PACKAGES = [
+  'os',
+  'os/exec',
+  'os/signal',
+  'os/user',
+  'syscall',
+  'internal/poll',
+  'net',
+  'net/http/httptest',
+  'net/rpc',
+  'net/textproto',
+  'time',
+  'context',
+  'io/fs',
+  'path/filepath',
+  'sync',
+  'runtime/pprof',
+  'runtime/debug',
+  'log/syslog',
+  'internal/syscall/unix',
+  'mime/multipart',
+];
+
+/**
+ * The tests of Go's standard library over the operating system. What the other suites don't cover: a runtime that makes
+ * system calls without libc, preempts its threads with signals, and drives every descriptor through epoll.
+ */
+export const go: Suite = {
+  name: 'go',
+  packages: { [GO]: 'golang-1.19-go', [`${GOROOT}/src/os/os_test.go`]: 'golang-1.19-src' },
+  cases: () => PACKAGES.map(caseOf).filter((testCase) => testCase !== null),
+};
+
+function caseOf(name: string): Case | null {
+  const binary = compile(name);
+  if (!binary) return null;
+  return {
+    name,
+    argv: ['env', '-C', join(GOROOT, 'src', name), '$SCRATCH/go.test', '-test.short', '-test.v', '-test.timeout', '100s'],
+    env: { PATH: `/usr/lib/go-1.19/bin:${PATH}`, GOROOT, GOCACHE: '$SCRATCH/cache', GOFLAGS: '-mod=mod' },
+    files: { 'go.test': binary },
+    timeoutMs: 60_000,
+    verdicts: (outcome) => verdictsOf(name, outcome),
+  };
+}
+
+/** The package's test binary, compiled once; null for a package without tests. */
+function compile(name: string): Buffer | null {
+  const directory = join(tmpdir(), `cordon-conformance-go-${process.getuid?.() ?? 0}`);
+  const binary = join(directory, `${name.replaceAll('/', '-')}.test`);
+  if (!existsSync(binary)) {
+    mkdirSync(directory, { recursive: true });
+    execFileSync(GO, ['test', '-c', '-o', binary, name], {
+      env: { ...process.env, GOCACHE: join(directory, 'cache'), GOPATH: join(directory, 'path') },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  }
+  return existsSync(binary) ? readFileSync(binary) : null;
+}
+
+function verdictsOf(name: string, { output }: Outcome): ReadonlyMap<string, Verdict> {
+  const verdicts = new Map<string, Verdict>();
+  for (const [, verdict, test] of output.matchAll(/^--- (PASS|FAIL|SKIP): (\S+)/gm)) {
+    verdicts.set(`${name}.${test}`, verdict.toLowerCase() as Verdict);
+  }
+  return verdicts;
+}

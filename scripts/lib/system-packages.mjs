@@ -1,5 +1,6 @@
 // Programs of the system that Cordon or its tests use, installed with the system's package manager when that is possible.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fail } from './project.mjs';
 
 /** Debian package that brings a program. */
@@ -26,10 +27,18 @@ function installer() {
 /** Installs what is missing, or says in one line what to install and ends. */
 export function ensurePrograms(programs) {
   const missing = programs.filter((program) => !present(program));
-  if (missing.length === 0) return;
-  const packages = missing.flatMap((program) => (PACKAGES[program] ?? program).split(' '));
+  install(missing.flatMap((program) => (PACKAGES[program] ?? program).split(' ')));
+}
+
+/** As ensurePrograms, for packages that are told by a file which each of them brings: `{ package: '/its/file' }`. */
+export function ensurePackages(files) {
+  install(Object.keys(files).filter((name) => !existsSync(files[name])));
+}
+
+function install(packages) {
+  if (packages.length === 0) return;
   const prefix = installer();
-  if (!prefix) fail(`missing: ${missing.join(', ')}. Install: apt-get install ${packages.join(' ')}`);
+  if (!prefix) fail(`missing here; install: apt-get install --no-install-recommends ${packages.join(' ')}`);
   console.error(`cordon: installing ${packages.join(', ')} …`);
   const apt = (...args) => {
     const [command, ...rest] = [...prefix, 'apt-get', ...args];

@@ -28,8 +28,6 @@ export interface Outcome {
 
 export interface Suite {
   readonly name: string;
-  /** Debian packages by a file each of them brings. */
-  readonly packages: Readonly<Record<string, string>>;
   /** Prepares what the cases need and lists them in the order to run. */
   cases(): readonly Case[];
 }

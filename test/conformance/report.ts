@@ -42,11 +42,7 @@ export function printReport(scores: readonly CaseScore[]): void {
   printList('NEW FAILURES', scores, (score) => score.newFailures);
 }
 
-function printList(
-  title: string,
-  scores: readonly CaseScore[],
-  list: (score: CaseScore) => readonly string[],
-): void {
+function printList(title: string, scores: readonly CaseScore[], list: (score: CaseScore) => readonly string[]): void {
   const names = scores.flatMap((score) => list(score).map((name) => `${score.suite}/${name}`));
   if (names.length > 0) console.log(`\n${title}: ${names.length}\n  ${names.join(' ')}`);
 }

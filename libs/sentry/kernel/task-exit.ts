@@ -74,7 +74,7 @@ function exitGroup(group: ThreadGroup): void {
     return;
   }
   reparentChildren(group);
-  hangUpIfOrphaned(group.processGroup, group);
+  if (group.parent && linksToSession(group, group.parent)) hangUpIfOrphaned(group.processGroup, group);
   endSession(group);
   const parent = group.parent;
   if (!parent) {
@@ -125,12 +125,17 @@ function reparentChildren(group: ThreadGroup): void {
     if (deathSignal !== 0 && child.state !== 'zombie') child.sendSignal(signalInfo(deathSignal, SI_KERNEL));
   }
   for (const child of children) {
-    if (child.processGroup !== group.processGroup) hangUpIfOrphaned(child.processGroup, null);
+    if (linksToSession(child, group)) hangUpIfOrphaned(child.processGroup, null);
     if (child.state !== 'zombie') continue;
     const action = reaper.handlers.actions[SIGCHLD];
     if (action.handler === SIG_IGN || action.flags & SA_NOCLDWAIT) reap(child);
     else notifyExit(child, reaper);
   }
+}
+
+/** Whether this parent is one that keeps the child's process group from being orphaned. */
+function linksToSession(child: ThreadGroup, parent: ThreadGroup): boolean {
+  return parent.processGroup !== child.processGroup && parent.session === child.session;
 }
 
 /** POSIX: a process group that loses its last link to its session and has stopped members is hung up and continued. */

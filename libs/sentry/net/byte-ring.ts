@@ -25,7 +25,8 @@ export class ByteRing {
     if (wanted > this.free) wanted = this.free;
     if (wanted <= 0) return 0;
     wanted = this.reserve(wanted);
-    if (wanted === 0) return -ENOMEM;
+    // Short of kernel memory a queue that holds something is as good as full: whoever reads it makes room.
+    if (wanted === 0) return this.length > 0 ? 0 : -ENOMEM;
     const buffer = this.buffer as Uint8Array;
     const mask = buffer.length - 1;
     let done = 0;
@@ -112,6 +113,17 @@ export class ByteRing {
 
   clear(): void {
     this.length = 0;
+    this.shrink();
+  }
+
+  /** Takes memory for up to `wanted` more bytes; returns for how many (0 when full), or -ENOMEM. See `settle`. */
+  prepare(wanted: number): number {
+    const room = Math.min(wanted, this.free);
+    return room <= 0 ? 0 : this.reserve(room) || -ENOMEM;
+  }
+
+  /** After `prepare`, when nothing was written. */
+  settle(): void {
     this.shrink();
   }
 

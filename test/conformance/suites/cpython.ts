@@ -7,7 +7,6 @@ const TESTS = '/usr/lib/python3.11/test';
 /** CPython's own tests, one module a case, without network and GUI. */
 export const cpython: Suite = {
   name: 'cpython',
-  packages: { [`/usr/bin/${PYTHON}`]: PYTHON, [`${TESTS}/test_os.py`]: 'libpython3.11-testsuite' },
   cases() {
     return readdirSync(TESTS)
       .filter((name) => /^test_\w+(\.py)?$/.test(name))

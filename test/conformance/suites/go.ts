@@ -36,7 +36,6 @@ const PACKAGES = [
  */
 export const go: Suite = {
   name: 'go',
-  packages: { [GO]: 'golang-1.19-go', [`${GOROOT}/src/os/os_test.go`]: 'golang-1.19-src' },
   cases: () => PACKAGES.map(caseOf).filter((testCase) => testCase !== null),
 };
 
@@ -45,7 +44,16 @@ function caseOf(name: string): Case | null {
   if (!binary) return null;
   return {
     name,
-    argv: ['env', '-C', join(GOROOT, 'src', name), '$SCRATCH/go.test', '-test.short', '-test.v', '-test.timeout', '100s'],
+    argv: [
+      'env',
+      '-C',
+      join(GOROOT, 'src', name),
+      '$SCRATCH/go.test',
+      '-test.short',
+      '-test.v',
+      '-test.timeout',
+      '100s',
+    ],
     env: { PATH: `/usr/lib/go-1.19/bin:${PATH}`, GOROOT, GOCACHE: '$SCRATCH/cache', GOFLAGS: '-mod=mod' },
     files: { 'go.test': binary },
     timeoutMs: 60_000,

@@ -8,7 +8,6 @@ const SECONDS = 2;
 /** Every stressor of these classes that checks its own results. */
 export const stressNg: Suite = {
   name: 'stress-ng',
-  packages: { '/usr/bin/stress-ng': 'stress-ng' },
   cases() {
     const verifiable = new Set(words(output('--verifiable')));
     const names = CLASSES.flatMap((name) => words(output('--class', `${name}?`).replace(/^class .* stressors:/, '')));

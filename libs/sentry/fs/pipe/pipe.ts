@@ -56,10 +56,35 @@ export class Pipe {
     return done === 0 ? -EAGAIN : done;
   }
 
-  /** Copies out without consuming, for tee(2): up to `max` bytes. -EAGAIN when empty, 0 at end of file. */
+  /** Copies out without consuming: up to `max` bytes, of one packet at most. -EAGAIN when empty, 0 at end of file. */
   peek(io: IoBuffer, max: number): number {
     if (this.ring.length === 0) return this.writers === 0 ? 0 : -EAGAIN;
-    return this.ring.peek(io, 0, max);
+    return this.ring.peek(io, 0, this.segments ? Math.min(max, Math.abs(this.segments[0])) : max);
+  }
+
+  /** Drops `count` bytes that `peek` has shown. */
+  consume(count: number): void {
+    const wasFull = this.ring.free < PIPE_BUF || this.segments !== null;
+    this.ring.discard(count);
+    if (this.segments) this.consumeSegment(this.segments, count);
+    if (wasFull) this.waitQueue.wake(POLLOUT | POLLWRNORM);
+  }
+
+  private consumeSegment(segments: number[], count: number): void {
+    const first = segments[0];
+    if (count < Math.abs(first)) segments[0] = first - Math.sign(first) * count;
+    else segments.shift();
+    if (segments.length === 0) this.segments = null;
+  }
+
+  /** Room for up to `wanted` bytes, kept until the next `write` or `release`. 0 when full, -ENOMEM. */
+  reserve(wanted: number): number {
+    return this.writable ? this.ring.prepare(wanted) : 0;
+  }
+
+  /** Nothing came for what was reserved. */
+  release(): void {
+    this.ring.settle();
   }
 
   /** F_SETPIPE_SZ: the new capacity, -EBUSY if more is queued, -EPERM beyond PIPE_MAX_SIZE, -EINVAL. */

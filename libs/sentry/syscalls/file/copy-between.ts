@@ -66,11 +66,11 @@ function wait(task: Task, progress: Progress, file: FileDescription, events: num
 }
 
 /** An optional loff_t* argument: -1 when null, NaN on a fault. */
-function offsetAt(task: Task, address: number): number {
+export function offsetAt(task: Task, address: number): number {
   return address === 0 ? -1 : task.memory.readU64(address);
 }
 
-function storeOffset(task: Task, address: number, offset: number, moved: number): boolean {
+export function storeOffset(task: Task, address: number, offset: number, moved: number): boolean {
   if (address === 0 || moved <= 0) return true;
   setU64(task.memory.scratch(8), 0, offset + moved);
   return task.memory.writeStruct(address, 8);
@@ -111,29 +111,6 @@ export function copyFileRange(task: Task, args: SyscallArguments): number {
     if (start < target + count && target < start + count) return -EINVAL;
   }
   const moved = move(task, input, from, output, to, count);
-  if (!storeOffset(task, args[1], from, moved) || !storeOffset(task, args[3], to, moved)) return -EFAULT;
-  return moved;
-}
-
-/** splice implements Linux syscall splice(2): one side must be a pipe; bytes are copied. */
-export function splice(task: Task, args: SyscallArguments): number {
-  const input = fileOf(task, args[0]);
-  const output = fileOf(task, args[2]);
-  if (!readable(input) || !writable(output)) return -EBADF;
-  const SPLICE_F_NONBLOCK = 2;
-  if (args[5] & ~15) return -EINVAL;
-  const inputIsPipe = 'getPipeSize' in input;
-  const outputIsPipe = 'getPipeSize' in output;
-  if (!inputIsPipe && !outputIsPipe) return -EINVAL;
-  if ((inputIsPipe && args[1] !== 0) || (outputIsPipe && args[3] !== 0)) return -29; /* ESPIPE */
-  const from = offsetAt(task, args[1]);
-  const to = offsetAt(task, args[3]);
-  if (Number.isNaN(from) || Number.isNaN(to)) return -EFAULT;
-  if (args[4] < 0) return -EINVAL;
-  // At most one chunk: like Linux, splice returns what was there rather than wait for more.
-  const nonblocking = (args[5] & SPLICE_F_NONBLOCK) !== 0;
-  if (nonblocking && inputIsPipe && !(input.poll() & POLLIN)) return -EAGAIN;
-  const moved = move(task, input, from, output, to, Math.min(args[4], CHUNK));
   if (!storeOffset(task, args[1], from, moved) || !storeOffset(task, args[3], to, moved)) return -EFAULT;
   return moved;
 }

@@ -1,4 +1,4 @@
-import { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
+import { ENOSYS, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { access, faccessat, faccessat2 } from './access.js';
 import {
@@ -16,7 +16,7 @@ import {
   utimes,
 } from './attributes.js';
 import { close, closeRange } from './close.js';
-import { copyFileRange, sendfile, splice } from './copy-between.js';
+import { copyFileRange, sendfile } from './copy-between.js';
 import { chdir, chroot, fchdir, getcwd, getdents, getdents64, umask } from './directory.js';
 import { dup, dup2, dup3 } from './dup.js';
 import { fcntl } from './fcntl.js';
@@ -58,6 +58,7 @@ import {
   syncfs,
   truncate,
 } from './size.js';
+import { splice, tee, vmsplice } from './splice.js';
 import { fstat, lstat, newfstatat, stat } from './stat.js';
 import { statx } from './statx.js';
 import { pwrite64, pwritev, pwritev2, write, writev } from './write.js';
@@ -212,15 +213,15 @@ export const fileRows: readonly SyscallRow[] = [
   full('flistxattr', 'fd:fd list:buffer-out size:size', flistxattr),
   full('sendfile', 'out_fd:fd in_fd:fd offset:address count:size', sendfile),
   full('copy_file_range', 'fd_in:fd off_in:address fd_out:fd off_out:address len:size flags:hex', copyFileRange),
-  partial(
-    'splice',
-    'fd_in:fd off_in:address fd_out:fd off_out:address len:size flags:hex',
-    splice,
-    'bytes are copied, at most 64 KiB a call',
-  ),
+  partial('splice', 'fd_in:fd off_in:address fd_out:fd off_out:address len:size flags:hex', splice, 'bytes are copied'),
   partial('memfd_create', 'name:string flags:hex', memfdCreate, 'huge pages answer EINVAL'),
-  refused('tee', 'fd_in:fd fd_out:fd len:size flags:hex', EINVAL, 'pages of pipes cannot be shared; callers copy'),
-  refused('vmsplice', 'fd:fd iov:address nr_segs:size flags:hex', ENOSYS, 'as gVisor; callers fall back to writev'),
+  partial('tee', 'fd_in:fd fd_out:fd len:size flags:hex', tee, 'bytes are copied, at most 64 KiB a call'),
+  partial(
+    'vmsplice',
+    'fd:fd iov:address nr_segs:size flags:hex',
+    vmsplice,
+    'bytes are copied: SPLICE_F_GIFT changes nothing',
+  ),
   refused('openat2', 'dirfd:dirfd path:path how:address size:size', ENOSYS, 'callers fall back to openat'),
   refused(
     'name_to_handle_at',

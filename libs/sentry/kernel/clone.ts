@@ -12,6 +12,7 @@ import {
   CLONE_PARENT_SETTID,
   CLONE_SETTLS,
   CLONE_SIGHAND,
+  CLONE_SYSVSEM,
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
@@ -22,6 +23,7 @@ import { Reg } from '../platform/platform.js';
 import type { FsContext } from '../vfs/types.js';
 import { WaitQueue } from '../vfs/wait-queue.js';
 import { copyCredentials } from './credentials.js';
+import { UndoList } from './ipc/semaphores.js';
 import { setRegister } from './registers.js';
 import { RunState, Task } from './task.js';
 import { ThreadGroup } from './thread-group.js';
@@ -125,6 +127,11 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   child.timerSlack = parent.timerSlack;
   child.keepCapabilities = parent.keepCapabilities;
   child.ioPriority = parent.ioPriority;
+  if (flags & CLONE_SYSVSEM) {
+    parent.semaphoreUndo ??= new UndoList();
+    parent.semaphoreUndo.references++;
+    child.semaphoreUndo = parent.semaphoreUndo;
+  }
   // A thread (or vfork child) that shares memory has no alternate stack: two would run on it at once.
   if (!(flags & CLONE_VM) || flags & CLONE_VFORK) Object.assign(child.alternateStack, parent.alternateStack);
   if (!(flags & CLONE_THREAD)) {

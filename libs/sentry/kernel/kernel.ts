@@ -8,6 +8,7 @@ import { type HostClock, KernelClock } from './clock.js';
 import { CpuSupervisor } from './cpu-supervisor.js';
 import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
+import { IpcNamespace } from './ipc/namespace.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
 import { ProcessGroup, Session } from './session.js';
@@ -109,6 +110,7 @@ export class Kernel implements KernelView {
   readonly pids = new PidTable((id) => this.isIdTaken(id));
   readonly futexes = new FutexTable();
   readonly loadProgram: ProgramLoader;
+  ipc!: IpcNamespace;
   cpuSupervisor!: CpuSupervisor;
   /** Tasks that have not exited, and those whose guest code runs now. */
   liveTasks = 0;
@@ -147,6 +149,11 @@ export class Kernel implements KernelView {
     this.network = host.network;
     this.taskLimit = host.tasks;
     this.bootTime = this.clock.monotonic();
+    this.ipc = new IpcNamespace({
+      frames: host.frames,
+      seconds: () => this.clock.realtimeSeconds(),
+      currentPid: () => this.current?.group.pid ?? 0,
+    });
     this.cpuSupervisor = new CpuSupervisor(this);
     this.cpuSupervisor.setLimit(host.cpuTime);
     this.timers.create(() => this.end('timed_out')).set(this.bootTime + host.wallTime);

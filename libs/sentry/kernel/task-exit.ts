@@ -1,5 +1,6 @@
 import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from '../abi/signal.js';
 import { POLLIN } from '../vfs/wait-queue.js';
+import { leaveUndoList } from './ipc/semaphores.js';
 import { clearChildTid, walkRobustList } from './robust-list.js';
 import { type ControllingTerminal, hasStoppedMember, isOrphaned, type ProcessGroup } from './session.js';
 import { notifyExit, notifyStopped } from './signals/notify.js';
@@ -14,6 +15,7 @@ export function exitTask(task: Task, status: number): void {
   task.clearWaits();
   if (task.futexWaiter) kernel.futexes.dequeue(task.futexWaiter);
   leaveMemory(task);
+  leaveUndoList(task);
   task.deadCpuTime = task.context.cpuTime();
   group.deadCpuTime += task.deadCpuTime;
   const resident = task.memory.residentSize();

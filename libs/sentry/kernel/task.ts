@@ -6,6 +6,7 @@ import type { Bytes, Context, GuestAddress, Nanoseconds } from '../platform/plat
 import type { Credentials, FdTable, FsContext } from '../vfs/types.js';
 import { WaitEntry, type Waiter, type WaitQueue } from '../vfs/wait-queue.js';
 import type { FutexWaiter } from './futex.js';
+import type { UndoList } from './ipc/semaphores.js';
 import type { Kernel } from './kernel.js';
 import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
@@ -82,6 +83,8 @@ export class Task implements TaskView, Waiter {
   affinity = 0;
   personality = 0;
   ioPriority = 0;
+  /** What semop(2) with SEM_UNDO owes when this task (and whoever shares the list) ends. */
+  semaphoreUndo: UndoList | null = null;
 
   private readonly entries: WaitEntry[] = [];
   private entryCount = 0;

@@ -44,6 +44,7 @@ import { PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.j
 import { SharedAnonymous } from './shared-anonymous.js';
 import type {
   FutexKey,
+  Mappable,
   MemoryLayout,
   MemoryManager as MemoryManagerContract,
   MmapRequest,
@@ -218,6 +219,34 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     }
     this.clear(address, end, false);
     return 0;
+  }
+
+  /**
+   * shmdt(2): unmaps what is left of the mapping of one object that began at the address. The first VMA found decides
+   * which object; `accepts` says whether it is one that can be detached. False when there is none.
+   */
+  detachAll(address: GuestAddress, accepts: (object: Mappable) => boolean): boolean {
+    const { items } = this.vmas;
+    let index = this.vmas.indexFrom(address);
+    const isPiece = (vma: Vma): boolean => vma.start - vma.offset === address;
+    while (index < items.length) {
+      const { object } = items[index];
+      if (object !== null && accepts(object) && isPiece(items[index])) break;
+      index++;
+    }
+    if (index === items.length) return false;
+    const first = items[index];
+    const object = first.object as Mappable;
+    const limit = address + object.size();
+    // The first piece goes whole, also when mremap(2) has made it longer than the object.
+    this.clear(first.start, first.end, false);
+    index = this.vmas.indexFrom(address);
+    while (index < items.length && items[index].end <= limit) {
+      const vma = items[index];
+      if (vma.object === object && isPiece(vma)) this.clear(vma.start, vma.end, false);
+      else index++;
+    }
+    return true;
   }
 
   mprotect(address: GuestAddress, length: Bytes, protection: Protection): number {

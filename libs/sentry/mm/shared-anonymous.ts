@@ -10,7 +10,7 @@ let nextInode = 1;
 /** What MAP_SHARED | MAP_ANONYMOUS maps: frames that live as long as any mapping of them. */
 export class SharedAnonymous implements Mappable {
   readonly device = 1;
-  readonly inode = nextInode++;
+  private readonly number = nextInode++;
   private readonly pages = new Map<number, FrameNumber>();
   private references = 0;
 
@@ -18,6 +18,14 @@ export class SharedAnonymous implements Mappable {
     private readonly frames: FrameAllocator,
     private readonly length: Bytes,
   ) {}
+
+  get inode(): number {
+    return this.number;
+  }
+
+  get residentBytes(): Bytes {
+    return this.pages.size * PAGE_SIZE;
+  }
 
   page(index: number, allocate: boolean): FrameNumber {
     const known = this.pages.get(index);

@@ -154,6 +154,8 @@ export interface MemoryManager extends GuestMemory {
   /** mmap(2): address, or -ENOMEM -EINVAL -EEXIST (MAP_FIXED_NOREPLACE) … */
   mmap(request: MmapRequest): number;
   munmap(address: GuestAddress, length: Bytes): number;
+  /** shmdt(2): unmaps all pieces of the mapping that began at the address, if `accepts` its object. False: none. */
+  detachAll(address: GuestAddress, accepts: (object: Mappable) => boolean): boolean;
   mprotect(address: GuestAddress, length: Bytes, protection: Protection): number;
   mremap(oldAddress: GuestAddress, oldLength: Bytes, newLength: Bytes, flags: number, newAddress: GuestAddress): number;
   madvise(address: GuestAddress, length: Bytes, advice: number): number;

@@ -26,6 +26,17 @@ export class KernelBuffers {
     return this.free[31 - Math.clz32(size) - MIN_SHIFT].pop() ?? new Uint8Array(size);
   }
 
+  /** Counts bytes that somebody else allocates (queued messages); false at the limit. */
+  charge(bytes: number): boolean {
+    if (this.inUse + bytes > this.limit) return false;
+    this.inUse += bytes;
+    return true;
+  }
+
+  uncharge(bytes: number): void {
+    this.inUse -= bytes;
+  }
+
   release(buffer: Uint8Array): void {
     const size = buffer.length;
     this.inUse -= size;

@@ -263,6 +263,11 @@ export class NetlinkSocket extends Socket {
     return true;
   }
 
+  /** A datagram of the kernel's own: what mq_notify(3) sends its helper. Lost when the buffer is full, as in Linux. */
+  deliver(bytes: Uint8Array): void {
+    if (this.messages.push(bytes, bytes.length, fromKernel)) this.waitQueue.wake(POLLIN | POLLRDNORM);
+  }
+
   receive(io: IoBuffer, flags: number, out: Received): number {
     return this.messages.count > 0 ? this.messages.take(io, flags, out) : -EAGAIN;
   }

@@ -2,6 +2,7 @@ import { SYS, SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import type { SyscallHandler } from '../kernel/types.js';
 import { eventRows } from './event/table.js';
 import { fileRows } from './file/table.js';
+import { ipcRows } from './ipc/table.js';
 import { memoryRows } from './memory/table.js';
 import { processRows } from './process/table.js';
 import type { SyscallRow } from './row.js';
@@ -21,6 +22,7 @@ export const ROWS: readonly SyscallRow[] = [
   ...threadRows,
   ...eventRows,
   ...socketRows,
+  ...ipcRows,
   ...systemRows,
 ];
 

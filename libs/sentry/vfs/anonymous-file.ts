@@ -97,8 +97,9 @@ export class AnonymousInode extends BaseInode {
 const pipefs = new PseudoFileSystem('pipefs', 0xd, 0x50495045);
 const sockfs = new PseudoFileSystem('sockfs', 0x8, 0x534f434b);
 const anonInodefs = new PseudoFileSystem('anon_inodefs', 0xe, 0x09041934);
+const mqueue = new PseudoFileSystem('mqueue', 0xf, 0x19800202);
 
-export const PSEUDO_FILE_SYSTEMS = { pipefs, sockfs, anonInodefs } as const;
+export const PSEUDO_FILE_SYSTEMS = { pipefs, sockfs, anonInodefs, mqueue } as const;
 export type PseudoFileSystemName = keyof typeof PSEUDO_FILE_SYSTEMS;
 
 /** Fills in for eventfd, epoll and the like, which share one inode in Linux too. */

@@ -87,6 +87,7 @@ export class DescriptorTable implements FdTable {
   private drop(description: FileDescription): void {
     // fcntl(2): closing any descriptor of a file drops the process's record locks on it.
     existingLocks(description.inode)?.drop(this);
+    description.flush?.(this);
     description.release();
   }
 }

@@ -230,6 +230,8 @@ export interface FileDescription {
    * POLLIN | POLLOUT, and releases the description when interrupted. Absent for all other kinds.
    */
   openPending?(): boolean;
+  /** Message queues: a process (its descriptor table) closes one of its descriptors. Absent for all other kinds. */
+  flush?(table: object): void;
   /** Sockets: SO_RCVTIMEO / SO_SNDTIMEO, how long a blocking read or write waits before -EAGAIN (Infinity = no limit). */
   readonly receiveTimeout?: Nanoseconds;
   readonly sendTimeout?: Nanoseconds;

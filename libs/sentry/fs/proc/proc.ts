@@ -12,6 +12,7 @@ import {
   SyntheticFileSystem,
   SyntheticLink,
 } from '../synthetic/file-system.js';
+import { sysvipcDirectory } from './ipc-files.js';
 import { netDirectory } from './net-files.js';
 import { Subject } from './subject.js';
 import { sysctlDirectory } from './sysctl.js';
@@ -50,6 +51,7 @@ class ProcRoot extends SyntheticDirectory {
       )
       .add('mounts', new SyntheticLink(fileSystem, () => 'self/mounts'))
       .add('net', netDirectory(fileSystem, kernel))
+      .add('sysvipc', sysvipcDirectory(fileSystem, kernel))
       .add('sys', sysctlDirectory(fileSystem, kernel));
   }
 

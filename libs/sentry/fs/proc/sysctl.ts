@@ -1,5 +1,6 @@
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.js';
 import { EINVAL, EPERM } from '../../abi/errno.js';
+import * as IPC from '../../abi/ipc.js';
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { hasCapability } from '../../vfs/permissions.js';
@@ -75,8 +76,12 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('kernel/seccomp/actions_avail', 'kill_process kill_thread trap errno trace log allow'),
     constant('kernel/shmmax', '18446744073692774399'),
     constant('kernel/shmall', '18446744073692774399'),
-    constant('kernel/shmmni', 4096),
-    constant('kernel/sem', '32000\t1024000000\t500\t32000'),
+    constant('kernel/shmmni', IPC.SHMMNI),
+    constant('kernel/sem', `${IPC.SEMMSL}\t${IPC.SEMMNS}\t${IPC.SEMOPM}\t${IPC.SEMMNI}`),
+    constant('kernel/msgmax', IPC.MSGMAX),
+    constant('kernel/msgmnb', IPC.MSGMNB),
+    constant('kernel/msgmni', IPC.MSGMNI),
+    constant('kernel/shm_rmid_forced', 0),
     constant('kernel/sched_child_runs_first', 0),
     constant('kernel/panic', 0),
     constant('kernel/tainted', 0),
@@ -106,7 +111,11 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('fs/suid_dumpable', 0),
     constant('fs/aio-max-nr', 0),
     constant('fs/aio-nr', 0),
-    constant('fs/mqueue/msg_max', 10),
+    constant('fs/mqueue/msg_default', IPC.MQ_MSG_DEFAULT),
+    constant('fs/mqueue/msg_max', IPC.MQ_MSG_MAX),
+    constant('fs/mqueue/msgsize_default', IPC.MQ_MSGSIZE_DEFAULT),
+    constant('fs/mqueue/msgsize_max', IPC.MQ_MSGSIZE_MAX),
+    constant('fs/mqueue/queues_max', IPC.MQ_QUEUES_MAX),
     constant('net/core/somaxconn', 4096),
     constant('net/core/rmem_max', 212992),
     constant('net/core/rmem_default', 212992),

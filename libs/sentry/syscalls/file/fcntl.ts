@@ -37,6 +37,7 @@ import {
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { MemoryRegularFile } from '../../fs/tmpfs/memory-file.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
+import { AnonymousInode } from '../../vfs/anonymous-file.js';
 import { newStat } from '../../vfs/inode.js';
 import { beginWait, endWait, locksOf } from '../../vfs/locks.js';
 import type { FileDescription } from '../../vfs/types.js';
@@ -73,7 +74,8 @@ export function fcntl(task: Task, args: SyscallArguments): number {
       task.files.setCloseOnExec(fd, (argument & FD_CLOEXEC) !== 0);
       return 0;
     case F_GETFL:
-      return file.flags | (file.flags & O_PATH ? 0 : O_LARGEFILE);
+      // Set by open(2) on x86-64, so not on what other calls make: pipes, sockets, eventfds.
+      return file.flags | (file.flags & O_PATH || file.inode instanceof AnonymousInode ? 0 : O_LARGEFILE);
     case F_SETFL:
       return file.setFlags(argument | 0);
     case F_GETLK:

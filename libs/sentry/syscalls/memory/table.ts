@@ -10,7 +10,6 @@ import { mremap } from './mremap.js';
 import { munmap } from './munmap.js';
 import { processVmReadv, processVmWritev } from './process-vm.js';
 
-const SYSTEM_V_MEMORY = 'ENOSYS: no System V shared memory yet';
 const NUMA = 'ENOSYS: as on a kernel without NUMA';
 
 /** System calls of the memory family: one row each. */
@@ -54,10 +53,6 @@ export const memoryRows: readonly SyscallRow[] = [
   full('process_vm_writev', 'pid:pid lvec:address liovcnt:size rvec:address riovcnt:size flags:hex', processVmWritev, {
     security: true,
   }),
-  refused('shmget', 'key:hex size:size shmflg:hex', ENOSYS, SYSTEM_V_MEMORY),
-  refused('shmat', 'shmid:int shmaddr:address shmflg:hex', ENOSYS, SYSTEM_V_MEMORY),
-  refused('shmdt', 'shmaddr:address', ENOSYS, SYSTEM_V_MEMORY),
-  refused('shmctl', 'shmid:int cmd:int buf:address', ENOSYS, SYSTEM_V_MEMORY),
   refused('remap_file_pages', 'addr:address size:size prot:hex pgoff:size flags:hex', EINVAL, 'EINVAL: deprecated'),
   refused('mbind', 'addr:address length:size mode:int nodemask:address maxnode:size flags:hex', ENOSYS, NUMA),
   refused('set_mempolicy', 'mode:int nodemask:address maxnode:size', ENOSYS, NUMA),

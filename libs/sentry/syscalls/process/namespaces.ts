@@ -10,6 +10,7 @@ import {
 } from '../../abi/clone.js';
 import { EINVAL, EPERM } from '../../abi/errno.js';
 import { unshareFs } from '../../kernel/clone.js';
+import { leaveUndoList } from '../../kernel/ipc/semaphores.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 
@@ -20,6 +21,7 @@ export function unshare(task: Task, args: SyscallArguments): number {
   if (flags & (CLONE_NAMESPACES | CLONE_NEWTIME)) return -EPERM;
   if (flags & ~known) return -EINVAL;
   if (flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) && task.group.tasks.size > 1) return -EINVAL;
+  if (flags & CLONE_SYSVSEM) leaveUndoList(task);
   if (flags & CLONE_FS) unshareFs(task);
   if (flags & CLONE_FILES && task.files.references > 1) {
     const copy = task.files.copy();

@@ -4,8 +4,6 @@ import { refused, type SyscallRow } from '../row.js';
 const MACHINE = 'EPERM: belongs to the machine, which no guest administers';
 const ASYNCHRONOUS = 'ENOSYS: calls made through a ring would pass by the audit log';
 const KEYS = 'ENOSYS: no kernel key rings';
-const MESSAGES = 'ENOSYS: no System V message queues';
-const POSIX_MESSAGES = 'ENOSYS: no POSIX message queues';
 const LANDLOCK = 'EOPNOTSUPP: as a kernel with Landlock disabled at boot';
 const MOUNT_API = 'ENOSYS: no new mount interface; callers fall back to mount(2)';
 const GONE = 'ENOSYS: Linux has none any more either';
@@ -62,26 +60,6 @@ export const refusedRows: readonly SyscallRow[] = [
   refused('keyctl', 'cmd:int arg2:hex arg3:hex arg4:hex arg5:hex', ENOSYS, KEYS),
   refused('pkey_alloc', 'flags:hex access_rights:hex', ENOSYS, PROTECTION_KEYS),
   refused('pkey_free', 'pkey:int', ENOSYS, PROTECTION_KEYS),
-  refused('msgget', 'key:hex msgflg:hex', ENOSYS, MESSAGES),
-  refused('msgsnd', 'msqid:int msgp:address msgsz:size msgflg:hex', ENOSYS, MESSAGES),
-  refused('msgrcv', 'msqid:int msgp:address msgsz:size msgtyp:long msgflg:hex', ENOSYS, MESSAGES),
-  refused('msgctl', 'msqid:int cmd:int buf:address', ENOSYS, MESSAGES),
-  refused('mq_open', 'name:string oflag:open-flags mode:mode attr:address', ENOSYS, POSIX_MESSAGES),
-  refused('mq_unlink', 'name:string', ENOSYS, POSIX_MESSAGES),
-  refused(
-    'mq_timedsend',
-    'mqdes:fd msg_ptr:address msg_len:size msg_prio:uint timeout:timespec',
-    ENOSYS,
-    POSIX_MESSAGES,
-  ),
-  refused(
-    'mq_timedreceive',
-    'mqdes:fd msg_ptr:address msg_len:size msg_prio:address timeout:timespec',
-    ENOSYS,
-    POSIX_MESSAGES,
-  ),
-  refused('mq_notify', 'mqdes:fd sevp:address', ENOSYS, POSIX_MESSAGES),
-  refused('mq_getsetattr', 'mqdes:fd newattr:address oldattr:address', ENOSYS, POSIX_MESSAGES),
   refused('landlock_create_ruleset', 'attr:address size:size flags:hex', EOPNOTSUPP, LANDLOCK),
   refused('landlock_add_rule', 'ruleset_fd:fd rule_type:int rule_attr:address flags:hex', EOPNOTSUPP, LANDLOCK),
   refused('landlock_restrict_self', 'ruleset_fd:fd flags:hex', EOPNOTSUPP, LANDLOCK),

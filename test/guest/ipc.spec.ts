@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { compile, runBoth, runGuest, useGuests, visible } from './harness.js';
+
+useGuests();
+
+/** Natively tests run as root: so do these in the guest. */
+const uid = process.getuid?.() ?? 0;
+
+describe('System V IPC', () => {
+  it.each([
+    'shm-basics',
+    'shm-places',
+    'shm-control',
+    'permissions',
+    'sem-basics',
+    'sem-waiting',
+    'sem-undo',
+    'msg-basics',
+    'msg-waiting',
+  ])('%s: as natively', async (name) => {
+    const { native, guest } = await runBoth({ argv: ['./ipc', name], files: { ipc: compile('sysv-ipc.c') }, uid });
+    expect(native.exitCode).toBe(0);
+    expect(native.stdout).not.toBe('');
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});
+
+describe('POSIX message queues', () => {
+  it.each(['basics', 'attributes', 'refusals', 'waiting', 'notify', 'notify-thread', 'permissions'])(
+    '%s: as natively',
+    async (name) => {
+      const { native, guest } = await runBoth({ argv: ['./mq', name], files: { mq: compile('posix-mq.c') }, uid });
+      expect(native.exitCode).toBe(0);
+      expect(native.stdout).not.toBe('');
+      expect(visible(guest)).toEqual(visible(native));
+    },
+  );
+});
+
+describe('limits on IPC', () => {
+  it('the pages of segments count against the memory limit until they are removed', async () => {
+    const guest = await runGuest({
+      argv: ['./hog', 'shm'],
+      files: { hog: compile('ipc-hog.c') },
+      limits: { memoryBytes: 64 * 1024 ** 2 },
+    });
+    expect(guest.stdout).toBe('16 MiB segments: 20 made and removed\n');
+    expect(guest.report).toMatchObject({ reason: 'memory_exceeded' });
+  });
+
+  it('messages that nobody reads end in ENOMEM, not in a Sentry that swells', async () => {
+    const guest = await runGuest({ argv: ['./hog', 'msg'], files: { hog: compile('ipc-hog.c') } });
+    expect(guest.stdout).toMatch(/^queues full: ENOMEM\nroom again after removal: 0\n$/);
+    expect(guest.report).toMatchObject({ reason: 'exited', exitCode: 0 });
+  });
+});
+
+describe('programs that use IPC', () => {
+  it('ipcmk, ipcs and ipcrm', async () => {
+    const guest = await runGuest({
+      argv: [
+        '/bin/sh',
+        '-c',
+        'ipcmk -M 8192 -p 640 && ipcmk -S 4 && ipcmk -Q && ipcs | grep -v "^$" | cut -c 1-10,23- && ipcs -l | grep queues && ipcrm -a && ipcs -m | wc -l',
+      ],
+    });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toContain('640        8192       0');
+    expect(guest.report.exitCode).toBe(0);
+  });
+
+  it('CPython: multiprocessing semaphores, queues and shared_memory in /dev/shm', async () => {
+    const program = [
+      'import multiprocessing as m, os',
+      'from multiprocessing import shared_memory',
+      's = shared_memory.SharedMemory(create=True, size=10000)',
+      'q = m.get_context("fork").Queue()',
+      'lock = m.get_context("fork").Lock()',
+      'def work(n):',
+      '  with lock:',
+      '    s.buf[n] = n',
+      '  q.put(n)',
+      'ps = [m.get_context("fork").Process(target=work, args=(n,)) for n in range(1, 5)]',
+      '[p.start() for p in ps]; got = sorted(q.get() for _ in ps); [p.join() for p in ps]',
+      'print(got, bytes(s.buf[:6]), len(os.listdir("/dev/shm")))',
+      's.close(); s.unlink()',
+      'print(len([n for n in os.listdir("/dev/shm") if n.startswith("psm")]))',
+    ].join('\n');
+    const guest = await runGuest({ argv: ['/usr/bin/python3', '-c', program] });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toBe("[1, 2, 3, 4] b'\\x00\\x01\\x02\\x03\\x04\\x00' 1\n0\n");
+  });
+});

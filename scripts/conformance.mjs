@@ -10,6 +10,7 @@ ensurePackages({
   'python3.11': '/usr/bin/python3.11',
   'libpython3.11-testsuite': '/usr/lib/python3.11/test/test_os.py',
   'golang-1.19-go': '/usr/lib/go-1.19/bin/go',
+  tzdata: '/usr/share/zoneinfo/America/Los_Angeles',
   'golang-1.19-src': '/usr/share/go-1.19/src/os/os_test.go',
 });
 build();

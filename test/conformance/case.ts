@@ -14,6 +14,8 @@ export interface Case {
   readonly timeoutMs: number;
   /** The verdicts in what the command did: one, or one per test that it ran. */
   verdicts(outcome: Outcome): ReadonlyMap<string, Verdict>;
+  /** The part of the output that tells why a check failed; default: the end of it. */
+  excerpt?(output: string): string;
 }
 
 export interface Outcome {

@@ -47,15 +47,16 @@ export function score(
     fixed: passed.filter(isKnown),
     skipped: native.timedOut ? [testCase.name] : checks.filter((check) => nativeVerdicts.get(check) !== 'pass'),
     seconds: { native: native.milliseconds / 1000, guest: (guest?.milliseconds ?? 0) / 1000 },
-    explanation: guest && failed.length > 0 ? explain(guest) : '',
+    explanation: guest && failed.length > 0 ? explain(testCase, guest) : '',
   };
 }
 
 /** Lines of output quoted for a failure. */
 const LINES_QUOTED = 40;
 
-function explain(guest: GuestOutcome): string {
+function explain(testCase: Case, guest: GuestOutcome): string {
   const end = guest.signal ?? guest.exitCode ?? '';
-  const tail = guest.output.trimEnd().split('\n').slice(-LINES_QUOTED);
+  const told = testCase.excerpt?.(guest.output) ?? guest.output;
+  const tail = told.trimEnd().split('\n').slice(-LINES_QUOTED);
   return [`ended: ${guest.reason} ${end}`, ...tail, ...guest.evidence].join('\n');
 }

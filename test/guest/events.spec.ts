@@ -23,7 +23,7 @@ print(other.recv(10).decode())
 `;
 
 describe('pipes, polling and sockets', () => {
-  it.each(['pipes', 'polling', 'splice', 'unix-sockets', 'inet-loopback', 'inotify'])(
+  it.each(['pipes', 'polling', 'splice', 'urgent-data', 'unix-sockets', 'inet-loopback', 'inotify'])(
     '%s: answers as natively',
     async (name) => {
       const { native, guest } = await runBoth({ argv: ['./program'], files: { program: compile(`${name}.c`) } });

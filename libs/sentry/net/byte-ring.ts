@@ -96,6 +96,12 @@ export class ByteRing {
     return this.buffer ? Math.min(this.length, this.buffer.length - this.head) : 0;
   }
 
+  /** The byte queued last. Precondition: there is one. */
+  last(): number {
+    const buffer = this.buffer as Uint8Array;
+    return buffer[(this.head + this.length - 1) & (buffer.length - 1)];
+  }
+
   /** Drops `count` bytes (at most `length`) from the head. */
   discard(count: number): void {
     const buffer = this.buffer;

@@ -64,6 +64,7 @@ export class SocketFile extends AnonymousFile {
       case SIOCOUTQ:
         return memory.writeU32(argument, this.socket.unsent()) ? 0 : -EFAULT;
       case SIOCATMARK:
+        return memory.writeU32(argument, Number(this.socket.atMark())) ? 0 : -EFAULT;
       case FIOGETOWN:
       case SIOCGPGRP:
         return memory.writeU32(argument, 0) ? 0 : -EFAULT;

@@ -152,6 +152,10 @@ export abstract class Socket {
   unsent(): number {
     return 0;
   }
+  /** SIOCATMARK: whether the next byte to read is the urgent one. */
+  atMark(): boolean {
+    return false;
+  }
   get listening(): boolean {
     return false;
   }

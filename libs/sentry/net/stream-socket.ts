@@ -18,7 +18,7 @@ interface Mark {
 export abstract class StreamSocket extends ConnectionSocket {
   protected readonly received: ByteRing;
   /** Bytes read so far: the stream position of the ring's head. */
-  private position = 0;
+  protected position = 0;
   private marks: Mark[] | null = null;
   /** The peer found no room: it is woken when there is enough again. */
   private senderWaits = false;
@@ -46,14 +46,20 @@ export abstract class StreamSocket extends ConnectionSocket {
     return moved;
   }
 
-  /** Takes received bytes. Precondition: there are some. */
-  protected takeReceived(io: IoBuffer, flags: number, out: Received): number {
+  /** Takes up to `most` received bytes; a peek looks behind the first `skip`. Precondition: there are some. */
+  protected takeReceived(
+    io: IoBuffer,
+    flags: number,
+    out: Received,
+    most = Number.POSITIVE_INFINITY,
+    skip = 0,
+  ): number {
     const ring = this.received;
-    let limit = ring.length;
+    let limit = Math.min(ring.length, most);
     const mark = this.marks ? this.marks[0] : null;
     if (mark) limit = Math.min(limit, mark.end - this.position);
     let moved: number;
-    if (flags & MSG_PEEK) moved = ring.peek(io, 0, limit);
+    if (flags & MSG_PEEK) moved = ring.peek(io, skip, limit);
     else if (flags & MSG_TRUNC) {
       moved = Math.min(limit, io.remaining);
       ring.discard(moved);

@@ -58,6 +58,7 @@ function caseOf(name: string): Case | null {
     files: { 'go.test': binary },
     timeoutMs: 60_000,
     verdicts: (outcome) => verdictsOf(name, outcome),
+    excerpt,
   };
 }
 
@@ -67,7 +68,8 @@ function compile(name: string): Buffer | null {
   const binary = join(directory, `${name.replaceAll('/', '-')}.test`);
   if (!existsSync(binary)) {
     mkdirSync(directory, { recursive: true });
-    execFileSync(GO, ['test', '-c', '-o', binary, name], {
+    // The tests of package time look for time zones in GOROOT, which Debian leaves out.
+    execFileSync(GO, ['test', '-c', '-tags', 'timetzdata', '-o', binary, name], {
       env: { ...process.env, GOCACHE: join(directory, 'cache'), GOPATH: join(directory, 'path') },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
@@ -81,4 +83,10 @@ function verdictsOf(name: string, { output }: Outcome): ReadonlyMap<string, Verd
     verdicts.set(`${name}.${test}`, verdict.toLowerCase() as Verdict);
   }
   return verdicts;
+}
+
+/** What the failed tests printed: `go test -v` tells it before the verdict. A panic is at the end. */
+function excerpt(output: string): string {
+  const failed = output.split(/^(?==== (?:RUN|CONT))/m).filter((part) => /^ *--- FAIL/m.test(part));
+  return failed.length > 0 ? failed.join('') : output;
 }

@@ -18,7 +18,7 @@ import {
 } from '../../abi/errno.js';
 import * as abi from '../../abi/socket.js';
 import type { IoBuffer } from '../../mm/types.js';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../../vfs/wait-queue.js';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../../vfs/wait-queue.js';
 import type { Ancillary } from '../ancillary.js';
 import { type ConnectionSocket, ConnectionState } from '../connection-socket.js';
 import type { Received, SocketAddress, SocketCaller } from '../socket.js';
@@ -37,10 +37,13 @@ import {
 } from './inet-address.js';
 import { InetOptions } from './inet-options.js';
 import type { PortHolder } from './ports.js';
+import { UrgentData } from './urgent-data.js';
 
 /** What one direction holds before the sender must wait: Linux's autotuned buffers reach several MiB, this is our share. */
 const STREAM_CAPACITY = 1 << 20;
 const endpoint = new Endpoint();
+/** What a sender gets rid of before the answer comes that nobody is there. */
+const BYTES_BEFORE_RESET = 512 << 10;
 /** Where bytes go that nobody will read. */
 const nowhere = new Uint8Array(65536);
 
@@ -62,6 +65,7 @@ export class TcpSocket extends StreamSocket implements PortHolder {
   /** Peer sent FIN by closing altogether: what is written now is answered with a reset. */
   private peerGone = false;
   readonly options: InetOptions = new InetOptions();
+  private urgent: UrgentData | null = null;
   bytesSent = 0;
   bytesReceived = 0;
 
@@ -241,21 +245,62 @@ export class TcpSocket extends StreamSocket implements PortHolder {
   }
 
   send(io: IoBuffer, flags: number, _to: SocketAddress, _ancillary: Ancillary | null, _caller: SocketCaller): number {
-    if (flags & (abi.MSG_OOB | abi.MSG_FASTOPEN)) return -EOPNOTSUPP;
+    if (flags & abi.MSG_FASTOPEN) return -EOPNOTSUPP;
     if (this.error !== 0) return this.takeError();
     if (this.state === ConnectionState.Connecting) return -EAGAIN;
     if (this.shutWrite || (this.state !== ConnectionState.Connected && !this.peerGone)) return -EPIPE;
     if (this.peerGone) return this.sendToNobody(io);
     const sent = this.transfer(io, null);
     if (sent > 0) this.bytesSent += sent;
+    // The last byte of an urgent send is the urgent one.
+    if (flags & abi.MSG_OOB && sent > 0 && io.remaining === 0) (this.peer as TcpSocket).urgentArrived();
     return sent;
+  }
+
+  private urgentArrived(): void {
+    this.urgent ??= new UrgentData();
+    this.stepOverUrgent();
+    this.urgent.arrive(this.position + this.received.length - 1, this.received.last());
+    this.waitQueue.wake(POLLPRI);
+  }
+
+  private get urgentInline(): boolean {
+    return this.option(abi.SO_OOBINLINE) !== 0;
+  }
+
+  /** Whether the next byte to read is urgent and not part of what ordinary reads see. */
+  private get atUrgent(): boolean {
+    return this.urgent?.distance(this.position) === 0 && !this.urgentInline;
+  }
+
+  private stepOverUrgent(): void {
+    if (!this.atUrgent || this.received.length === 0) return;
+    this.received.discard(1);
+    this.position++;
+    this.urgent?.passed(this.position);
+    this.roomChanged();
+  }
+
+  override readable(): number {
+    const { length } = this.received;
+    if (!this.urgent || this.urgentInline) return length;
+    const distance = this.urgent.distance(this.position);
+    return distance === 0 ? length - 1 : Math.min(length, distance);
+  }
+
+  override poll(): number {
+    return super.poll() | (this.urgent?.unread ? POLLPRI : 0);
+  }
+
+  override atMark(): boolean {
+    return this.urgent?.distance(this.position) === 0;
   }
 
   /** The peer has closed: it answers the first bytes with a reset, which the next call sees. */
   private sendToNobody(io: IoBuffer): number {
-    const length = io.remaining;
+    const length = Math.min(io.remaining, BYTES_BEFORE_RESET);
     if (length === 0) return 0;
-    while (io.remaining > 0 && io.take(nowhere, 0, nowhere.length) > 0);
+    while (io.done < length && io.take(nowhere, 0, Math.min(nowhere.length, length - io.done)) > 0);
     if (io.done === 0) return -EFAULT;
     this.peerGone = false;
     this.state = ConnectionState.Closed;
@@ -267,11 +312,19 @@ export class TcpSocket extends StreamSocket implements PortHolder {
   }
 
   receive(io: IoBuffer, flags: number, out: Received): number {
-    if (flags & abi.MSG_OOB) return -EINVAL;
+    if (flags & abi.MSG_OOB) {
+      return this.urgent?.receive(io, flags, this.urgentInline, this.shutRead) ?? -EINVAL;
+    }
+    // Reading on from the mark leaves the urgent byte out. With SO_OOBINLINE it only begins a new read.
+    if (this.urgent && !(flags & abi.MSG_PEEK)) this.stepOverUrgent();
     if (this.readable() > 0) {
       if (io.remaining === 0) return 0;
-      const taken = this.takeReceived(io, flags, out);
-      if (taken > 0 && !(flags & abi.MSG_PEEK)) this.bytesReceived += taken;
+      const distance = this.urgent?.distance(this.position) || Number.POSITIVE_INFINITY;
+      const taken = this.takeReceived(io, flags, out, distance, Number(this.atUrgent));
+      if (taken > 0 && !(flags & abi.MSG_PEEK)) {
+        this.bytesReceived += taken;
+        this.urgent?.passed(this.position);
+      }
       return taken;
     }
     if (this.error !== 0) return this.takeError();

@@ -532,7 +532,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     const vma = this.vmas.find(address) ?? this.vmaAt(address);
     if (vma === null || (vma.protection & PROT_READABLE) === 0) return -EFAULT;
     if (shared && vma.shared && vma.object !== null) {
-      out.object = vma.object;
+      out.object = vma.object.identity ?? vma.object;
       out.offset = vma.offset + address - vma.start;
     } else {
       out.object = this;

@@ -55,7 +55,9 @@ export interface Mappable {
   /** Keeps the file description or inode alive while mapped. */
   retain(): void;
   release(): void;
-  /** Identity for shared futex keys and /proc/pid/maps. */
+  /** What all mappings of the same bytes have in common, for shared futex keys; absent when that is this object. */
+  readonly identity?: object;
+  /** For /proc/pid/maps. */
   readonly device: number;
   readonly inode: number;
   /** Path as /proc/pid/maps shows it (byte string). */

@@ -33,8 +33,9 @@ static void end(int child) {
 int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   // In a session of its own, so that whoever adopts orphans is no link to it.
-  if (fork() > 0) {
-    wait(NULL);
+  int session = fork();
+  if (session > 0) {
+    waitpid(session, NULL, 0);
     return 0;
   }
   setsid();

@@ -196,6 +196,11 @@ class FileMapping implements Mappable {
     return this.file.mappedHostFile;
   }
 
+  /** Whoever opened it: a futex in a file is the same for all. */
+  get identity(): object {
+    return this.file;
+  }
+
   get device(): number {
     return this.file.fileSystem.device;
   }

@@ -8,9 +8,11 @@ import { pino } from 'pino';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
-import { tenantOf } from './http/auth.guard.js';
+import { authenticate, bearerOf } from './http/auth.guard.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter } from './http/problem.js';
+import { KeysController } from './keys/keys.controller.js';
+import { KeysService } from './keys/keys.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { ApiSettings } from './settings.js';
 
@@ -19,8 +21,8 @@ export class ApiModule {
   static with(settings: ApiSettings): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [ExecutionsController, RuntimesController, HealthController],
-      providers: [{ provide: ApiSettings, useValue: settings }, ExecutionsService],
+      controllers: [ExecutionsController, RuntimesController, KeysController, HealthController],
+      providers: [{ provide: ApiSettings, useValue: settings }, KeysService, ExecutionsService],
     };
   }
 }
@@ -42,14 +44,16 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
       done(error as Error);
     }
   });
-  // Before the body is read: who has no key costs nothing. The guard on the controllers names the tenant.
-  fastify.addHook('onRequest', async (request) => {
-    if (request.url.startsWith('/v1/')) tenantOf(request, settings);
+  let keys: KeysService;
+  // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
+  fastify.addHook('onRequest', async (request, reply) => {
+    if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
     bodyParser: false,
   });
+  keys = app.get(KeysService);
   app.useGlobalFilters(new ProblemFilter(log));
   const description = new DocumentBuilder()
     .setTitle('Cordon')

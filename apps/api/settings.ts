@@ -1,6 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { KEY_LIMIT_NAMES, type KeyLimits } from '@cordon/contracts';
+import type { Principal } from '@cordon/queue';
 
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
+const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
 
 /** The API's settings, from the environment. Keys are kept as digests only. */
 export class ApiSettings {
@@ -15,12 +18,13 @@ export class ApiSettings {
     this.digests = apiKeys.map(digest);
   }
 
-  /** The tenant a key stands for, or null. Every key is a tenant of its own. */
-  tenantOf(key: string): string | null {
+  /** Who a key of the environment stands for, or null. Each is an administrator and a tenant of its own, without limits. */
+  principalOf(key: string): Principal | null {
     const given = digest(key);
     let tenant: string | null = null;
     for (const known of this.digests) if (timingSafeEqual(known, given)) tenant = known.toString('hex').slice(0, 16);
-    return tenant;
+    if (tenant === null) return null;
+    return { keyId: `env_${tenant}`, tenant, scopes: ['admin'], limits: NO_LIMITS, expiresAt: null };
   }
 
   /** CORDON_API_KEY may hold several keys, separated by commas: one tenant each. */

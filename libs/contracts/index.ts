@@ -1,5 +1,6 @@
 export * from './create-execution.dto.js';
 export * from './events.js';
 export * from './execution.js';
+export * from './key.js';
 export * from './limits.js';
 export * from './problem.js';

@@ -1,16 +1,20 @@
-/** RFC 9457 problem details, with a pointer (RFC 6901) to each field that is wrong. */
-export interface ProblemError {
-  readonly pointer: string;
-  readonly detail: string;
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+
+/** A field that is wrong: RFC 6901 pointer into the body, or `?name` for the query. */
+export class ProblemError {
+  @ApiProperty({ example: '/limits/wallTimeMs' }) readonly pointer!: string;
+  @ApiProperty() readonly detail!: string;
 }
 
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail?: string;
-  readonly instance?: string;
-  readonly errors?: readonly ProblemError[];
+/** RFC 9457 problem details. */
+export class Problem {
+  @ApiProperty({ example: 'urn:cordon:problem:invalid-request', description: 'Stable: programs may rely on it' })
+  readonly type!: string;
+  @ApiProperty() readonly title!: string;
+  @ApiProperty({ type: 'integer' }) readonly status!: number;
+  @ApiPropertyOptional() readonly detail?: string;
+  @ApiPropertyOptional() readonly instance?: string;
+  @ApiPropertyOptional({ type: [ProblemError] }) readonly errors?: readonly ProblemError[];
 }
 
 /** Stable types by name: documented, never changed. */
@@ -19,11 +23,15 @@ export const PROBLEMS = {
   'invalid-request': { status: 422, title: 'The request is not valid' },
   'unknown-runtime': { status: 422, title: 'No such runtime' },
   unauthorized: { status: 401, title: 'A valid API key is needed' },
+  forbidden: { status: 403, title: 'This key may not do that' },
   'not-found': { status: 404, title: 'Not found' },
   'method-not-allowed': { status: 405, title: 'This method is not allowed here' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body must be JSON' },
+  'rate-limited': { status: 429, title: 'Too many requests' },
+  'quota-exceeded': { status: 429, title: 'The quota of this key is used up' },
   conflict: { status: 409, title: 'Conflict' },
+  'queue-full': { status: 503, title: 'The queue is full' },
   unavailable: { status: 503, title: 'The service is not available' },
   internal: { status: 500, title: 'Internal error' },
 } as const;

@@ -2,6 +2,8 @@ export * from './connection.js';
 export * from './embedded-redis.js';
 export * from './execution-store.js';
 export * from './job-queue.js';
+export * from './key-store.js';
 export * from './names.js';
 export * from './news.js';
+export * from './rate-limit.js';
 export * from './worker-registry.js';

@@ -8,6 +8,16 @@ export const keys = {
   /** Sorted set of a tenant's execution ids by creation time (ms). */
   byTenant: (tenant: string): string => `${PREFIX}:tenant:${tenant}:executions`,
   idempotency: (tenant: string, digest: string): string => `${PREFIX}:tenant:${tenant}:idempotency:${digest}`,
+  /** A key's record (JSON) by its id; ids by digest; ids by creation time (ms). */
+  key: (id: string): string => `${PREFIX}:key:${id}`,
+  keyDigests: `${PREFIX}:key-digests`,
+  keyIds: `${PREFIX}:key-ids`,
+  /** Published: the id of a key that changed. */
+  keysChanged: `${PREFIX}:keys-changed`,
+  /** State of a key's rate limit: when its next request would be on time (ms). */
+  rate: (keyId: string): string => `${PREFIX}:rate:${keyId}`,
+  /** What a key used on one day (UTC): executions, cpuMs. */
+  usage: (keyId: string, day: string): string => `${PREFIX}:usage:${keyId}:${day}`,
   worker: (id: string): string => `${PREFIX}:worker:${id}`,
   workers: `${PREFIX}:workers`,
   /** Published: the id of an execution whose stream has news, and " end" behind it when it is the last. */

@@ -69,8 +69,12 @@ export class Deployment {
   }
 
   post(body: unknown, query = '', key = KEY): request.Test {
+    return this.postTo(`/v1/executions${query}`, body, key);
+  }
+
+  postTo(path: string, body: unknown, key = KEY): request.Test {
     return request(this.app.getHttpServer())
-      .post(`/v1/executions${query}`)
+      .post(path)
       .set('authorization', `Bearer ${key}`)
       .set('content-type', 'application/json')
       .send(typeof body === 'string' ? body : JSON.stringify(body));

@@ -20,29 +20,13 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AuthGuard } from '../http/auth.guard.js';
+import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { ProblemException } from '../http/problem.js';
+import { number, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
 
 const HEARTBEAT_MS = 15_000;
 const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
-
-function wholeNumber(
-  text: string | undefined,
-  name: string,
-  minimum: number,
-  maximum: number,
-  fallback: number,
-): number {
-  if (text === undefined) return fallback;
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value < minimum || value > maximum) {
-    throw new ProblemException('invalid-request', undefined, [
-      { pointer: `?${name}`, detail: `must be a number from ${minimum} to ${maximum}` },
-    ]);
-  }
-  return value;
-}
 
 /** Aborts when the client goes away. */
 function goneSignal(reply: FastifyReply): AbortSignal {
@@ -54,6 +38,7 @@ function goneSignal(reply: FastifyReply): AbortSignal {
 @ApiTags('executions')
 @ApiBearerAuth()
 @UseGuards(AuthGuard)
+@Scopes('run')
 @Controller('v1/executions')
 export class ExecutionsController {
   constructor(private readonly executions: ExecutionsService) {}
@@ -73,7 +58,7 @@ export class ExecutionsController {
     @Res() reply: FastifyReply,
     @Query('wait') wait?: string,
   ): Promise<void> {
-    const seconds = wholeNumber(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
+    const seconds = number(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
     const key = request.headers['idempotency-key'];
     if (key !== undefined && (typeof key !== 'string' || key.length === 0 || key.length > 255)) {
       throw new ProblemException('invalid-request', 'Idempotency-Key must be 1 to 255 characters');
@@ -112,7 +97,7 @@ export class ExecutionsController {
       label === undefined ? [] : [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)];
     const { items, nextCursor } = await this.executions.list(
       request.tenant,
-      Math.floor(count),
+      count,
       place,
       (execution) =>
         (state === undefined || execution.state === state) && (name === undefined || execution.labels[name] === value),
@@ -130,7 +115,7 @@ export class ExecutionsController {
     @Param('id') id: string,
     @Query('wait') wait?: string,
   ): Promise<void> {
-    const seconds = wholeNumber(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
+    const seconds = number(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
     const found = await this.executions.get(request.tenant, id);
     const execution =
       seconds > 0 && !isTerminal(found.state)

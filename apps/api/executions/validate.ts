@@ -9,23 +9,8 @@ import {
   type RuntimeDto,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
-import { plainToInstance } from 'class-transformer';
-import { type ValidationError, validateSync } from 'class-validator';
 import { ProblemException } from '../http/problem.js';
-
-const escapePointer = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
-
-/** class-validator's tree as a flat list with JSON pointers. */
-function flatten(errors: readonly ValidationError[], prefix: string): ProblemError[] {
-  return errors.flatMap(({ property, constraints, children }) => {
-    const pointer = `${prefix}/${escapePointer(property)}`;
-    const own = Object.entries(constraints ?? {}).map(([rule, text]) => ({
-      pointer,
-      detail: rule === 'whitelistValidation' ? 'no such field' : text,
-    }));
-    return [...own, ...flatten(children ?? [], pointer)];
-  });
-}
+import { escapePointer, validateDto } from '../http/validate-dto.js';
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -149,26 +134,8 @@ export function validateExecution(
   id: string,
   runtimes: readonly RuntimeDto[],
 ): { job: ExecutionJob; labels: Record<string, string> } {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new ProblemException('invalid-request', undefined, [{ pointer: '', detail: 'must be an object' }]);
-  }
-  // class-validator's IsOptional lets null pass; nothing here may be null.
-  const nulls = Object.entries(body).filter(([, value]) => value === null);
-  if (nulls.length > 0) {
-    const errors = nulls.map(([name]) => ({ pointer: `/${escapePointer(name)}`, detail: 'must not be null' }));
-    throw new ProblemException('invalid-request', undefined, errors);
-  }
-  const dto = plainToInstance(CreateExecutionDto, body);
-  const errors = flatten(
-    validateSync(dto, {
-      whitelist: true,
-      forbidNonWhitelisted: true,
-      forbidUnknownValues: true,
-      stopAtFirstError: true,
-    }),
-    '',
-  );
-  if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors);
+  const dto = validateDto(CreateExecutionDto, body);
+  const errors: ProblemError[] = [];
   const runtime = checkProgram(dto, runtimes, errors);
   const stdin = bytesOf(dto.stdin ?? '', dto.stdinEncoding, '/stdin', errors);
   const files = checkFiles(dto, errors);

@@ -8,7 +8,13 @@ export class ProblemException extends Error {
   override readonly name = 'ProblemException';
   readonly problem: Problem;
 
-  constructor(type: ProblemType, detail?: string, errors?: readonly ProblemError[]) {
+  /** retryAfter: seconds, becomes the Retry-After header. */
+  constructor(
+    type: ProblemType,
+    detail?: string,
+    errors?: readonly ProblemError[],
+    readonly retryAfter?: number,
+  ) {
     super(detail ?? type);
     this.problem = problem(type, detail, errors);
   }
@@ -23,9 +29,13 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed-json',
 };
 
+/** When the store is away, nobody knows for how long. */
+const RETRY_SECONDS = 5;
+
 const BY_STATUS: Readonly<Record<number, ProblemType>> = {
   400: 'malformed-json',
   401: 'unauthorized',
+  403: 'forbidden',
   404: 'not-found',
   405: 'method-not-allowed',
   413: 'payload-too-large',
@@ -52,6 +62,9 @@ export class ProblemFilter implements ExceptionFilter {
     const body = toProblem(error);
     if (body.status >= 500) this.log.error({ err: error, url: request.url }, 'request failed');
     if (reply.raw.headersSent) return void reply.raw.end();
+    const retryAfter = error instanceof ProblemException ? error.retryAfter : undefined;
+    if (retryAfter !== undefined || body.status === 503)
+      reply.header('retry-after', String(retryAfter ?? RETRY_SECONDS));
     if (body.status === 401) reply.header('www-authenticate', 'Bearer');
     reply.status(body.status).type('application/problem+json').send(body);
   }

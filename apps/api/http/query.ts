@@ -1,0 +1,36 @@
+import { ProblemException } from './problem.js';
+
+/** A number from a query parameter. Throws ProblemException (422) outside `minimum`..`maximum`, or when it is given twice. */
+export function number(
+  text: string | undefined,
+  name: string,
+  minimum: number,
+  maximum: number,
+  fallback: number,
+): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (typeof text !== 'string' || !/^\d+(\.\d+)?$/.test(text) || value < minimum || value > maximum) {
+    throw new ProblemException('invalid-request', undefined, [
+      { pointer: `?${name}`, detail: `must be a number from ${minimum} to ${maximum}` },
+    ]);
+  }
+  return value;
+}
+
+/** As `number`, without a fraction. */
+export function wholeNumber(
+  text: string | undefined,
+  name: string,
+  minimum: number,
+  maximum: number,
+  fallback: number,
+): number {
+  const value = number(text, name, minimum, maximum, fallback);
+  if (!Number.isInteger(value)) {
+    throw new ProblemException('invalid-request', undefined, [
+      { pointer: `?${name}`, detail: 'must be a whole number' },
+    ]);
+  }
+  return value;
+}

@@ -1,0 +1,40 @@
+import type { ProblemError } from '@cordon/contracts';
+import { type ClassConstructor, plainToInstance } from 'class-transformer';
+import { type ValidationError, validateSync } from 'class-validator';
+import { ProblemException } from './problem.js';
+
+/** A name as a step of a JSON pointer (RFC 6901). */
+export const escapePointer = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
+
+/** class-validator's tree as a flat list with JSON pointers. */
+function flatten(errors: readonly ValidationError[], prefix: string): ProblemError[] {
+  return errors.flatMap(({ property, constraints, children }) => {
+    const pointer = `${prefix}/${escapePointer(property)}`;
+    const own = Object.entries(constraints ?? {}).map(([rule, text]) => ({
+      pointer,
+      detail: rule === 'whitelistValidation' ? 'no such field' : text,
+    }));
+    return [...own, ...flatten(children ?? [], pointer)];
+  });
+}
+
+/** class-validator's IsOptional lets null pass; nothing in our bodies may be null. */
+function nulls(value: unknown, prefix: string): ProblemError[] {
+  if (value === null) return [{ pointer: prefix, detail: 'must not be null' }];
+  if (typeof value !== 'object') return [];
+  return Object.entries(value as object).flatMap(([name, inner]) => nulls(inner, `${prefix}/${escapePointer(name)}`));
+}
+
+/** A body as the DTO it must be. Throws ProblemException (422) that names every wrong, missing and unknown field. */
+export function validateDto<T extends object>(type: ClassConstructor<T>, body: unknown): T {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '', detail: 'must be an object' }]);
+  }
+  const absent = nulls(body, '');
+  if (absent.length > 0) throw new ProblemException('invalid-request', undefined, absent.slice(0, 100));
+  const dto = plainToInstance(type, body);
+  const rules = { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true, stopAtFirstError: true };
+  const errors = flatten(validateSync(dto, rules), '');
+  if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors.slice(0, 100));
+  return dto;
+}

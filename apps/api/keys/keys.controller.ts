@@ -1,0 +1,71 @@
+import { CreatedKeyDto, CreateKeyDto, KeyDto, KeyListDto } from '@cordon/contracts';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, UseGuards } from '@nestjs/common';
+import {
+  ApiBearerAuth,
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
+import { ApiProblems } from '../http/api-problems.js';
+import { AuthGuard, Scopes } from '../http/auth.guard.js';
+import { ProblemException } from '../http/problem.js';
+import { wholeNumber } from '../http/query.js';
+import { validateDto } from '../http/validate-dto.js';
+import { KeysService } from './keys.service.js';
+
+@ApiTags('keys')
+@ApiBearerAuth()
+@UseGuards(AuthGuard)
+@Scopes('admin')
+@Controller('v1/keys')
+export class KeysController {
+  constructor(private readonly keys: KeysService) {}
+
+  @Post()
+  @ApiOperation({ operationId: 'createKey', summary: 'Create a key; its text is in this answer only' })
+  @ApiBody({ type: CreateKeyDto })
+  @ApiCreatedResponse({ type: CreatedKeyDto })
+  @ApiProblems('malformed-json', 'payload-too-large', 'unsupported-media-type', 'invalid-request')
+  create(@Body() body: unknown): Promise<CreatedKeyDto> {
+    return this.keys.create(validateDto(CreateKeyDto, body));
+  }
+
+  @Get()
+  @ApiOperation({ operationId: 'listKeys', summary: 'List keys, newest first, revoked ones too' })
+  @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: 200, default: 50 } })
+  @ApiQuery({ name: 'cursor', required: false, schema: { type: 'string' } })
+  @ApiOkResponse({ type: KeyListDto })
+  @ApiProblems('invalid-request')
+  async list(@Query('limit') limit?: string, @Query('cursor') cursor?: string): Promise<KeyListDto> {
+    const { items, next } = await this.keys.list(offsetOf(cursor), wholeNumber(limit, 'limit', 1, 200, 50));
+    return { items, nextCursor: next === null ? null : String(next) };
+  }
+
+  @Get(':id')
+  @ApiOperation({ operationId: 'getKey', summary: 'One key' })
+  @ApiOkResponse({ type: KeyDto })
+  @ApiProblems('not-found')
+  get(@Param('id') id: string): Promise<KeyDto> {
+    return this.keys.get(id);
+  }
+
+  @Delete(':id')
+  @HttpCode(200)
+  @ApiOperation({ operationId: 'revokeKey', summary: 'Revoke a key: refused from now on' })
+  @ApiOkResponse({ type: KeyDto })
+  @ApiProblems('not-found')
+  revoke(@Param('id') id: string): Promise<KeyDto> {
+    return this.keys.revoke(id);
+  }
+}
+
+function offsetOf(cursor: string | undefined): number {
+  if (cursor === undefined) return 0;
+  if (!/^\d{1,9}$/.test(cursor)) {
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
+  }
+  return Number(cursor);
+}

@@ -29,6 +29,8 @@ export interface Program {
   readonly auditLevel?: RunSpec['auditLevel'];
   readonly network?: RunSpec['network'];
   readonly uid?: number;
+  /** In a terminal of this size instead of pipes; `stdin` is typed into it. */
+  readonly terminal?: { readonly rows: number; readonly columns: number };
 }
 
 export interface Outcome {
@@ -78,14 +80,19 @@ export function useGuests(platform: PlatformChoice = TEST_PLATFORM): void {
   });
 }
 
+/** The pool of this test file. */
+export function guestPool(): SandboxPool {
+  if (!pool) throw new Error('call useGuests() at the top of the test file');
+  return pool;
+}
+
 /** Runs a program in a Sentry of its own to its end. */
 export async function runGuest(program: Program): Promise<GuestOutcome> {
-  if (!pool) throw new Error('call useGuests() at the top of the test file');
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
   const audit: AuditRecord[] = [];
   const log: string[] = [];
-  const handle = pool.run(specOf(program), {
+  const handle = guestPool().run(specOf(program), {
     stdout: (bytes) => void stdout.push(Uint8Array.from(bytes)),
     stderr: (bytes) => void stderr.push(Uint8Array.from(bytes)),
     audit: (records) => void audit.push(...records),
@@ -111,7 +118,7 @@ export async function runGuest(program: Program): Promise<GuestOutcome> {
   };
 }
 
-function specOf(program: Program): RunSpec {
+export function specOf(program: Program): RunSpec {
   return {
     id: 'test',
     image: hostImage(),
@@ -131,7 +138,7 @@ function specOf(program: Program): RunSpec {
       content: typeof content === 'string' ? Buffer.from(content) : content,
     })),
     stdin: 'stream',
-    terminal: false,
+    terminal: program.terminal ?? false,
   };
 }
 

@@ -26,6 +26,7 @@ import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFa
 import { FileTree } from './file-tree.js';
 import { Output } from './output.js';
 import { mountPseudoFileSystems } from './pseudo-mounts.js';
+import { TerminalLink } from './terminal.js';
 
 const MILLISECOND: Nanoseconds = 1e6;
 /** Output waits this long for more, so that many small writes leave in one go. */
@@ -63,6 +64,7 @@ export class Sentry {
     VDSO_LIBRARY,
   );
   private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
+  private readonly terminal = new TerminalLink();
   private boot: Boot | null = null;
 
   /** In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. */
@@ -158,13 +160,20 @@ export class Sentry {
     const files = new DescriptorTable();
     const owner = { uid: message.uid, gid: message.gid };
     const { kernel } = this;
-    files.installAt(0, inputFile(kernel.nextObjectId(), owner, this.stdin), false);
-    files.installAt(1, outputFile(kernel.nextObjectId(), owner, this.output.stdout), false);
-    files.installAt(2, outputFile(kernel.nextObjectId(), owner, this.output.stderr), false);
-    if (message.stdin === 'empty') this.stdin.end();
+    if (message.terminal) {
+      this.terminal.open(kernel, message.terminal, message.uid, this.output.stdout, files);
+    } else {
+      files.installAt(0, inputFile(kernel.nextObjectId(), owner, this.stdin), false);
+      files.installAt(1, outputFile(kernel.nextObjectId(), owner, this.output.stdout), false);
+      files.installAt(2, outputFile(kernel.nextObjectId(), owner, this.output.stderr), false);
+      if (message.stdin === 'empty') this.stdin.end();
+    }
     const rlimits = initialRlimits(message.limits);
     const task = kernel.createInit({ fileName, argv, envp, fs, files, credentials, rlimits });
-    if (typeof task !== 'number') return null;
+    if (typeof task !== 'number') {
+      if (message.terminal) this.terminal.control(task.group);
+      return null;
+    }
     const exitCode = task === -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
     return { exitCode, detail: `${message.argv[0]}: ${ERRNO_NAMES[-task] ?? `errno ${-task}`}` };
   }
@@ -254,8 +263,10 @@ export class Sentry {
         this.boot = parseBoot(payload.slice(offset, offset + length));
         break;
       case FrameType.Stdin:
-        if (length === 0) this.stdin.end();
-        else this.stdin.push(payload.subarray(offset, offset + length));
+        this.receiveInput(payload.subarray(offset, offset + length));
+        break;
+      case FrameType.Resize:
+        this.terminal.resize(parse(payload, offset, length));
         break;
       case FrameType.Kill:
         this.kernel.end((parse(payload, offset, length) as { reason: EndReason }).reason);
@@ -266,10 +277,18 @@ export class Sentry {
     }
   };
 
-  /** A signal from outside goes to the first process. */
+  /** Empty: the end of the input. */
+  private receiveInput(bytes: Uint8Array): void {
+    if (this.boot?.message.terminal) this.terminal.input(bytes);
+    else if (bytes.length === 0) this.stdin.end();
+    else this.stdin.push(bytes);
+  }
+
+  /** A signal from outside goes to the terminal's foreground group, or to the first process. */
   private signal(signal: number): void {
-    if (Number.isInteger(signal) && signal > 0 && signal <= 64)
-      this.kernel.init?.sendSignal(signalInfo(signal, SI_USER));
+    if (!Number.isInteger(signal) || signal <= 0 || signal > 64) return;
+    if (this.terminal.signal(signal)) return;
+    this.kernel.init?.sendSignal(signalInfo(signal, SI_USER));
   }
 }
 

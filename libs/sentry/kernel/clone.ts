@@ -179,5 +179,6 @@ function newGroup(parent: Task, request: CloneRequest, pid: number): ThreadGroup
   );
   group.executable = from.executable;
   group.dumpable = from.dumpable;
+  group.terminal = from.terminal;
   return group;
 }

@@ -2,7 +2,7 @@ import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from '../a
 import { POLLIN } from '../vfs/wait-queue.js';
 import { leaveUndoList } from './ipc/semaphores.js';
 import { clearChildTid, walkRobustList } from './robust-list.js';
-import { type ControllingTerminal, hasStoppedMember, isOrphaned, type ProcessGroup } from './session.js';
+import { hasStoppedMember, isOrphaned, leaveTerminal } from './session.js';
 import { notifyExit, notifyStopped } from './signals/notify.js';
 import { signalInfo } from './signals/pending.js';
 import { RunState, type Task } from './task.js';
@@ -75,9 +75,9 @@ function exitGroup(group: ThreadGroup): void {
     kernel.initExited();
     return;
   }
+  leaveTerminal(group, true);
   reparentChildren(group);
-  if (group.parent && linksToSession(group, group.parent)) hangUpIfOrphaned(group.processGroup, group);
-  endSession(group);
+  hangUpIfOrphaned(group, group.parent, group);
   const parent = group.parent;
   if (!parent) {
     reap(group);
@@ -127,7 +127,7 @@ function reparentChildren(group: ThreadGroup): void {
     if (deathSignal !== 0 && child.state !== 'zombie') child.sendSignal(signalInfo(deathSignal, SI_KERNEL));
   }
   for (const child of children) {
-    if (linksToSession(child, group)) hangUpIfOrphaned(child.processGroup, null);
+    hangUpIfOrphaned(child, group, null);
     if (child.state !== 'zombie') continue;
     const action = reaper.handlers.actions[SIGCHLD];
     if (action.handler === SIG_IGN || action.flags & SA_NOCLDWAIT) reap(child);
@@ -135,23 +135,14 @@ function reparentChildren(group: ThreadGroup): void {
   }
 }
 
-/** Whether this parent is one that keeps the child's process group from being orphaned. */
-function linksToSession(child: ThreadGroup, parent: ThreadGroup): boolean {
-  return parent.processGroup !== child.processGroup && parent.session === child.session;
-}
-
-/** POSIX: a process group that loses its last link to its session and has stopped members is hung up and continued. */
-function hangUpIfOrphaned(group: ProcessGroup, leaving: ThreadGroup | null): void {
+/**
+ * POSIX: a process group that loses its last link to its session (`member`'s `parent`) and has stopped members is hung up
+ * and continued.
+ */
+function hangUpIfOrphaned(member: ThreadGroup, parent: ThreadGroup | null, leaving: ThreadGroup | null): void {
+  const group = member.processGroup;
+  if (!parent || parent.processGroup === group || parent.session !== group.session) return;
   if (!isOrphaned(group, leaving) || !hasStoppedMember(group)) return;
-  for (const member of [...group.members]) {
-    if (member === leaving) continue;
-    member.sendSignal(signalInfo(SIGHUP, SI_KERNEL));
-    member.sendSignal(signalInfo(SIGCONT, SI_KERNEL));
-  }
-}
-
-function endSession(group: ThreadGroup): void {
-  const session = group.session;
-  if (session.sid !== group.pid || !session.terminal) return;
-  (session.terminal as ControllingTerminal).sessionEnded?.(session);
+  group.signal(SIGHUP);
+  group.signal(SIGCONT);
 }

@@ -8,7 +8,7 @@ import type { SignalHandlers } from './signals/action.js';
 import { PendingSignals } from './signals/pending.js';
 import { sendToGroup } from './signals/send.js';
 import type { Task } from './task.js';
-import type { RLimit, SignalInfo, ThreadGroup as ThreadGroupView } from './types.js';
+import type { ControllingTerminal, RLimit, SignalInfo, ThreadGroup as ThreadGroupView } from './types.js';
 
 /** A process: what its threads share, and what remains of it until its parent has waited for it. */
 export class ThreadGroup implements ThreadGroupView {
@@ -58,6 +58,8 @@ export class ThreadGroup implements ThreadGroupView {
   /** Bytes: highest resident size seen, and of waited-for children, for getrusage(2). */
   peakResident = 0;
   childrenPeakResident = 0;
+
+  terminal: ControllingTerminal | null = null;
 
   intervalTimers: IntervalTimers | null = null;
   posixTimers: PosixTimers | null = null;

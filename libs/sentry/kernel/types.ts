@@ -70,8 +70,16 @@ export interface RLimit {
 
 export interface Session {
   readonly sid: number;
-  /** Controlling terminal, owned by fs/tty. */
-  terminal: unknown;
+}
+
+/** What the kernel and /proc know of a controlling terminal; the rest of it is in fs/tty. */
+export interface ControllingTerminal {
+  /** As makedev(3). */
+  readonly deviceNumber: number;
+  /** Id of the foreground process group; 0 = none. */
+  readonly foregroundGroup: number;
+  /** It controls no session any more. */
+  release(): void;
 }
 
 export interface ProcessGroup {
@@ -89,6 +97,8 @@ export interface ThreadGroup {
   readonly children: ReadonlySet<ThreadGroup>;
   readonly processGroup: ProcessGroup;
   readonly session: Session;
+  /** Controlling terminal: inherited by fork(2), lost by setsid(2). */
+  readonly terminal: ControllingTerminal | null;
   /** RLIMIT_* indexed. */
   readonly rlimits: RLimit[];
   /** Path of the executable (/proc/pid/exe) or null. */

@@ -1,10 +1,12 @@
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
 import {
   O_ACCMODE,
+  O_CLOEXEC,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
   O_NOATIME,
+  O_NOCTTY,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
@@ -16,7 +18,7 @@ import {
   W_OK,
   X_OK,
 } from '../abi/fcntl.js';
-import { S_IFMT, S_IFREG } from '../abi/stat.js';
+import { S_IFCHR, S_IFMT, S_IFREG } from '../abi/stat.js';
 import type { DentryNode } from './dentry.js';
 import { PathDescription } from './file-description.js';
 import { notifyCreate, notifyModify, notifyOpen } from './notify.js';
@@ -26,7 +28,7 @@ import type { FileDescription, Path } from './types.js';
 
 const PERMISSIONS = 0o7777;
 /** Flags of open(2) that are not kept in the description. */
-const CREATION_FLAGS = O_CREAT | O_EXCL | O_TRUNC | 0o400 /* O_NOCTTY */ | 0o2000000; /* O_CLOEXEC */
+const CREATION_FLAGS = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_CLOEXEC;
 
 function accessMask(flags: number): number {
   switch (flags & O_ACCMODE) {
@@ -142,7 +144,9 @@ export function openNode(walker: Walker, node: DentryNode, flags: number): FileD
     if (result !== 0) return result;
     notifyModify(node);
   }
-  const opened = inode.open(node, flags & ~CREATION_FLAGS, walker);
+  // A terminal must know of O_NOCTTY; device nodes drop it themselves.
+  const kept = (inode.mode & S_IFMT) === S_IFCHR ? flags & O_NOCTTY : 0;
+  const opened = inode.open(node, (flags & ~CREATION_FLAGS) | kept, walker);
   if (typeof opened !== 'number') notifyOpen(opened);
   return opened;
 }

@@ -232,6 +232,11 @@ export interface FileDescription {
   openPending?(): boolean;
   /** Message queues: a process (its descriptor table) closes one of its descriptors. Absent for all other kinds. */
   flush?(table: object): void;
+  /**
+   * Terminals: called instead of the ordinary wait when a blocking read found nothing (VMIN, VTIME). Parks the caller and
+   * returns what `Task.park` does; `read` finds what it left in the task's state.
+   */
+  waitToRead?(caller: Caller): number;
   /** Sockets: SO_RCVTIMEO / SO_SNDTIMEO, how long a blocking read or write waits before -EAGAIN (Infinity = no limit). */
   readonly receiveTimeout?: Nanoseconds;
   readonly sendTimeout?: Nanoseconds;

@@ -1,4 +1,5 @@
 import { ENOSPC, EPERM } from '../../abi/errno.js';
+import { O_NOCTTY } from '../../abi/fcntl.js';
 import { makedev, S_IFCHR } from '../../abi/stat.js';
 import type { FrameAllocator, IoBuffer, Mappable } from '../../mm/types.js';
 import type { Bytes } from '../../platform/platform.js';
@@ -18,8 +19,9 @@ export class DeviceInode extends SyntheticInode {
     permissions: number,
     readonly rdev: number,
     private readonly openDevice: OpenDevice,
+    number?: number,
   ) {
-    super(fileSystem, S_IFCHR | permissions);
+    super(fileSystem, S_IFCHR | permissions, number);
   }
 
   override stat(out: Stat): void {
@@ -34,7 +36,7 @@ export class DeviceInode extends SyntheticInode {
   }
 
   override open(path: Path, flags: number, caller: Caller): FileDescription | number {
-    return this.openDevice(path, this, flags, caller);
+    return this.openDevice(path, this, flags & ~O_NOCTTY, caller);
   }
 }
 

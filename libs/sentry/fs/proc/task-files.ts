@@ -84,7 +84,7 @@ function stat(task: Task, group: ThreadGroup, subject: Subject): string {
   const layout = memory?.layout;
   const whole = subject.tid === 0;
   const masks = signalMasks(group);
-  const terminal = group.session.terminal as TerminalView | null;
+  const { terminal } = group;
   const threads = Math.max(1, group.tasks.size);
   const limit = group.rlimits[5]?.soft ?? Number.POSITIVE_INFINITY;
   const fields: (string | number)[] = [
@@ -95,7 +95,7 @@ function stat(task: Task, group: ThreadGroup, subject: Subject): string {
     group.processGroup.pgid,
     group.session.sid,
     terminal?.deviceNumber ?? 0,
-    terminal?.foregroundGroup ?? -1,
+    terminal ? terminal.foregroundGroup : -1,
     0x400000,
     0,
     0,
@@ -142,12 +142,6 @@ function stat(task: Task, group: ThreadGroup, subject: Subject): string {
     group.exitStatus ?? 0,
   ];
   return `${fields.join(' ')}\n`;
-}
-
-/** What /proc shows of a controlling terminal (fs/tty). */
-export interface TerminalView {
-  readonly deviceNumber: number;
-  readonly foregroundGroup: number;
 }
 
 function status(task: Task, group: ThreadGroup, subject: Subject): string {

@@ -71,6 +71,7 @@ export function readInto(task: Task, file: FileDescription, io: IoBuffer, offset
   const { faulted } = io;
   releaseIo(io);
   if (result === -EAGAIN && !(file.flags & O_NONBLOCK)) {
+    if (file.waitToRead) return file.waitToRead(task);
     const deadline = waitDeadline(task, file.receiveTimeout);
     if (task.kernel.clock.monotonic() >= deadline) return -EAGAIN;
     task.waitOn(file.waitQueue, POLLIN | POLLRDHUP);

@@ -68,5 +68,6 @@ export function setsid(task: Task): number {
   const { group, kernel } = task;
   if (group.session.sid === group.pid || kernel.findProcessGroup(group.pid)) return -EPERM;
   group.joinProcessGroup(new ProcessGroup(group.pid, new Session(group.pid)));
+  group.terminal = null;
   return group.pid;
 }

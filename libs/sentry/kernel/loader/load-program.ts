@@ -78,13 +78,7 @@ function load(
   hostAuxv: HostAuxv,
   vdso: Mappable | null,
 ): LoadedProgram | number {
-  const walker: Walker = {
-    credentials: request.caller.credentials,
-    memory: request.caller.memory,
-    umask: request.caller.umask,
-    fileSizeLimit: request.caller.fileSizeLimit,
-    fs: request.fs,
-  };
+  const walker = walkerOf(request);
   const stackLimit = request.rlimits[RLIMIT_STACK].soft;
   // Linux gives a program without arguments an empty name.
   let argv = request.argv.length === 0 ? [''] : request.argv;
@@ -119,6 +113,13 @@ function load(
     if (typeof result === 'number') memory.release();
   }
   return result;
+}
+
+/** Who walks: a task itself where there is one, so that /proc/self is found. */
+function walkerOf({ caller, fs }: LoadRequest): Walker {
+  if ('fs' in caller && caller.fs === fs) return caller as Walker;
+  const { credentials, memory, umask, fileSizeLimit } = caller;
+  return { credentials, memory, umask, fileSizeLimit, fs };
 }
 
 function pageDown(address: GuestAddress): GuestAddress {

@@ -296,7 +296,7 @@ export class Kernel implements KernelView {
       case Trap.Interrupted:
         break;
       case Trap.Died:
-        this.end('error', `the host process of task ${task.tid} (${task.comm}) is gone`);
+        this.hostProcessDied(task);
         return;
     }
     this.returnToGuest(task);
@@ -382,6 +382,14 @@ export class Kernel implements KernelView {
       task.oldMemory.release();
       task.oldMemory = null;
     }
+  }
+
+  /** Killed from outside, or by the host for what its guest did to the stub: what lived in it dies; the sandbox goes on. */
+  private hostProcessDied(task: Task): void {
+    const { memory } = task;
+    this.logLine(`the host process of task ${task.tid} (${task.comm}) is gone`);
+    for (const other of [...this.tasks.values()]) if (other.memory === memory) killGroup(other.group, SIGKILL);
+    this.returnToGuest(task);
   }
 
   private fault(task: Task): void {

@@ -60,6 +60,9 @@ user:x:1000:1000:user:/home/user:/bin/bash
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `;
 
+/** Nobody has a password; only root can look. */
+const SHADOW = PASSWD.replace(/^([^:]*):.*$/gm, '$1:*:20000:0:99999:7:::');
+
 const GROUP = `root:x:0:
 daemon:x:1:
 bin:x:2:
@@ -117,6 +120,7 @@ umask 022
 /** Files the image provides itself: the sandbox's truth instead of the host's. */
 const FILES: ImageSpec['files'] = [
   { path: '/etc/passwd', content: PASSWD, mode: 0o644 },
+  { path: '/etc/shadow', content: SHADOW, mode: 0o600 },
   { path: '/etc/group', content: GROUP, mode: 0o644 },
   { path: '/etc/hosts', content: HOSTS, mode: 0o644 },
   { path: '/etc/hostname', content: 'sandbox\n', mode: 0o644 },

@@ -35,7 +35,7 @@ export interface Suite {
 }
 
 /** A Sentry serialises the system calls of all threads, and tests with deadlines of their own stretch with it. */
-export const GUEST_PATIENCE = 3;
+export const GUEST_PATIENCE = 2;
 
 /** Memory of one case: the sandbox's limit, and half of it as the address space of each process in both worlds. */
 export const MEMORY_BYTES = 4 * 1024 ** 3;

@@ -23,14 +23,20 @@ print(other.recv(10).decode())
 `;
 
 describe('pipes, polling and sockets', () => {
-  it.each(['pipes', 'polling', 'splice', 'urgent-data', 'unix-sockets', 'inet-loopback', 'inotify'])(
-    '%s: answers as natively',
-    async (name) => {
-      const { native, guest } = await runBoth({ argv: ['./program'], files: { program: compile(`${name}.c`) } });
-      expect(native.exitCode).toBe(0);
-      expect(visible(guest)).toEqual(visible(native));
-    },
-  );
+  it.each([
+    'pipes',
+    'polling',
+    'splice',
+    'urgent-data',
+    'datagram-control',
+    'unix-sockets',
+    'inet-loopback',
+    'inotify',
+  ])('%s: answers as natively', async (name) => {
+    const { native, guest } = await runBoth({ argv: ['./program'], files: { program: compile(`${name}.c`) } });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
 
   it.each(['asyncio-streams.py', 'socketserver-threads.py'])('%s: answers as natively', async (name) => {
     const { native, guest } = await runBoth({ argv: ['python3', 'program.py'], files: { 'program.py': script(name) } });

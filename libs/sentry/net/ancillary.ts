@@ -20,11 +20,18 @@ export function descriptionsInFlight(): number {
   return inFlight;
 }
 
+/** Fields of the IP header that a send gives for its datagram (IP_TTL, IPV6_HOPLIMIT …); -1 = as the socket's options say. */
+export interface PacketFields {
+  readonly hops: number;
+  readonly trafficClass: number;
+}
+
 /** Control data of one message. Owns one reference of each description until `deliver` or `discard`. */
 export class Ancillary {
   constructor(
     public rights: FileDescription[] | null,
     readonly credentials: SocketCredentials | null,
+    readonly packet: PacketFields | null = null,
   ) {}
 
   /** Counts the rights as in flight; -ETOOMANYREFS at the limit. */

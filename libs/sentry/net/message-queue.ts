@@ -11,6 +11,8 @@ class Message {
   readonly address = new Uint8Array(128);
   addressLength = 0;
   ancillary: Ancillary | null = null;
+  /** What the receiving socket wants to know of it besides. */
+  info: object | null = null;
   next: Message | null = null;
 }
 
@@ -39,12 +41,17 @@ export class MessageQueue {
     return this.head ? this.head.length : 0;
   }
 
+  /** `info` of the first message. */
+  get nextInfo(): object | null {
+    return this.head ? this.head.info : null;
+  }
+
   hasRoom(length: number): boolean {
     return this.count === 0 || this.used + length + OVERHEAD <= this.capacity;
   }
 
   /** Appends all that remains of `io` as one message; -EAGAIN without room, -EFAULT, -ENOBUFS. `from` may be null. */
-  append(io: IoBuffer, from: SocketAddress | null, ancillary: Ancillary | null): number {
+  append(io: IoBuffer, from: SocketAddress | null, ancillary: Ancillary | null, info: object | null = null): number {
     const length = io.remaining;
     if (!this.hasRoom(length)) return -EAGAIN;
     if (length > 0) {
@@ -55,7 +62,7 @@ export class MessageQueue {
         return io.faulted ? -EFAULT : -ENOBUFS;
       }
     }
-    this.link(length, from, ancillary);
+    this.link(length, from, ancillary, info);
     return length;
   }
 
@@ -67,7 +74,7 @@ export class MessageQueue {
       this.ring.unwrite(moved);
       return false;
     }
-    this.link(length, from, null);
+    this.link(length, from, null, null);
     return true;
   }
 
@@ -100,13 +107,14 @@ export class MessageQueue {
     while (this.head) this.drop();
   }
 
-  private link(length: number, from: SocketAddress | null, ancillary: Ancillary | null): void {
+  private link(length: number, from: SocketAddress | null, ancillary: Ancillary | null, info: object | null): void {
     const message = spare ?? new Message();
     spare = message.next;
     message.length = length;
     message.addressLength = from ? from.length : 0;
     if (from) message.address.set(from.bytes.subarray(0, from.length));
     message.ancillary = ancillary;
+    message.info = info;
     message.next = null;
     if (this.tail) this.tail.next = message;
     else this.head = message;
@@ -122,6 +130,7 @@ export class MessageQueue {
     this.count--;
     message.ancillary?.discard();
     message.ancillary = null;
+    message.info = null;
     message.next = spare;
     spare = message;
   }

@@ -26,6 +26,13 @@ export class SocketAddress {
   }
 }
 
+/** A control message (cmsg(3)) ready for the guest. */
+export interface ControlMessage {
+  readonly level: number;
+  readonly type: number;
+  readonly bytes: Uint8Array;
+}
+
 /** What a receive tells besides the bytes. Reused by the caller. */
 export class Received {
   readonly address = new SocketAddress();
@@ -36,6 +43,8 @@ export class Received {
   /** Each with a reference that the caller takes over. */
   rights: FileDescription[] | null = null;
   credentials: SocketCredentials | null = null;
+  /** What the socket's options ask for besides. */
+  control: ControlMessage[] | null = null;
 
   reset(): void {
     this.address.length = 0;
@@ -43,6 +52,7 @@ export class Received {
     this.fullLength = 0;
     this.rights = null;
     this.credentials = null;
+    this.control = null;
   }
 }
 

@@ -9,6 +9,7 @@ import { UnixNames } from './unix/unix-names.js';
 export class NetworkStack {
   readonly tcp = new PortTable<TcpSocket>(true);
   readonly udp = new PortTable<UdpSocket>(false);
+  readonly udpLite = new PortTable<UdpSocket>(false);
   readonly unix = new UnixNames();
   /** Every open TCP and UDP socket, for /proc/net. */
   readonly sockets = new Set<TcpSocket | UdpSocket>();

@@ -56,7 +56,7 @@ function caseOf(name: string): Case | null {
     ],
     env: { PATH: `/usr/lib/go-1.19/bin:${PATH}`, GOROOT, GOCACHE: '$SCRATCH/cache', GOFLAGS: '-mod=mod' },
     files: { 'go.test': binary },
-    timeoutMs: 60_000,
+    timeoutMs: 100_000,
     verdicts: (outcome) => verdictsOf(name, outcome),
     excerpt,
   };

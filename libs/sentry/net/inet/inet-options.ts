@@ -55,10 +55,16 @@ const TCP_OPTIONS_KEPT: ReadonlyMap<number, Range> = new Map<number, Range>([
   [abi.TCP_INQ, [0, 0, 1]],
 ]);
 
+const UDPLITE_OPTIONS_KEPT: ReadonlyMap<number, Range> = new Map<number, Range>([
+  [abi.UDPLITE_SEND_CSCOV, [0, -0x80000000, 0x7fffffff]],
+  [abi.UDPLITE_RECV_CSCOV, [0, -0x80000000, 0x7fffffff]],
+]);
+
 const LEVELS: ReadonlyMap<number, ReadonlyMap<number, Range>> = new Map([
   [abi.SOL_IP, IP_OPTIONS_KEPT],
   [abi.SOL_IPV6, IPV6_OPTIONS_KEPT],
   [abi.SOL_TCP, TCP_OPTIONS_KEPT],
+  [abi.SOL_UDPLITE, UDPLITE_OPTIONS_KEPT],
 ]);
 
 /** Loopback's MTU. */

@@ -244,14 +244,19 @@ export class TcpSocket extends StreamSocket implements PortHolder {
     if (this.buffersSet || peer.buffersSet) this.received.capacity = peer.sendBuffer + this.receiveBuffer;
   }
 
-  send(io: IoBuffer, flags: number, _to: SocketAddress, _ancillary: Ancillary | null, _caller: SocketCaller): number {
+  send(io: IoBuffer, flags: number, _to: SocketAddress, ancillary: Ancillary | null, _caller: SocketCaller): number {
     if (flags & abi.MSG_FASTOPEN) return -EOPNOTSUPP;
     if (this.error !== 0) return this.takeError();
     if (this.state === ConnectionState.Connecting) return -EAGAIN;
     if (this.shutWrite || (this.state !== ConnectionState.Connected && !this.peerGone)) return -EPIPE;
-    if (this.peerGone) return this.sendToNobody(io);
+    if (this.peerGone) {
+      ancillary?.discard();
+      return this.sendToNobody(io);
+    }
     const sent = this.transfer(io, null);
     if (sent > 0) this.bytesSent += sent;
+    // Descriptors do not travel over TCP.
+    if (sent >= 0) ancillary?.discard();
     // The last byte of an urgent send is the urgent one.
     if (flags & abi.MSG_OOB && sent > 0 && io.remaining === 0) (this.peer as TcpSocket).urgentArrived();
     return sent;

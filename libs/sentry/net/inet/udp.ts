@@ -16,7 +16,7 @@ import {
 import * as abi from '../../abi/socket.js';
 import type { IoBuffer } from '../../mm/types.js';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../../vfs/wait-queue.js';
-import type { Ancillary } from '../ancillary.js';
+import type { Ancillary, PacketFields } from '../ancillary.js';
 import { MessageQueue } from '../message-queue.js';
 import { type Received, Socket, SocketAddress, type SocketCaller } from '../socket.js';
 import { type NetworkStack, sourceFor, UNREACHABLE } from '../stack.js';
@@ -33,18 +33,19 @@ import {
   putInetAddress,
 } from './inet-address.js';
 import { InetOptions } from './inet-options.js';
-import type { PortHolder } from './ports.js';
+import { type PacketInfo, packetControl, packetInfo } from './packet-info.js';
+import type { PortHolder, PortTable } from './ports.js';
 
 /** Largest UDP payload over IPv4 (65535 less the headers); IPv6 allows 20 more. */
 const MAX_PAYLOAD = 65507;
 const endpoint = new Endpoint();
 const from = new SocketAddress();
 
-/** UDP over the sandbox's loopback. A full receiver loses datagrams, as UDP does. */
+/** UDP and UDP-Lite (which differ by checksums alone) over the sandbox's loopback. A full receiver loses datagrams, as UDP does. */
 export class UdpSocket extends Socket implements PortHolder {
   readonly type = abi.SOCK_DGRAM;
-  readonly protocol = abi.IPPROTO_UDP;
   readonly receives = true;
+  private readonly ports: PortTable<UdpSocket>;
   localHost: Host;
   localPort = 0;
   remoteHost: Host;
@@ -61,8 +62,10 @@ export class UdpSocket extends Socket implements PortHolder {
   constructor(
     readonly stack: NetworkStack,
     readonly family: number,
+    readonly protocol: number,
   ) {
     super();
+    this.ports = protocol === abi.IPPROTO_UDPLITE ? stack.udpLite : stack.udp;
     this.localHost = family === abi.AF_INET ? ANY4 : ANY6;
     this.remoteHost = this.localHost;
     stack.sockets.add(this);
@@ -88,7 +91,7 @@ export class UdpSocket extends Socket implements PortHolder {
     if (available < 0) return available;
     this.localHost = host;
     this.uid = caller.credentials.euid;
-    const given = this.stack.udp.bind(this, port);
+    const given = this.ports.bind(this, port);
     if (given < 0) {
       this.localHost = this.family === abi.AF_INET ? ANY4 : ANY6;
       return given;
@@ -102,7 +105,7 @@ export class UdpSocket extends Socket implements PortHolder {
   private autobind(caller: SocketCaller): number {
     if (this.bound) return 0;
     this.uid = caller.credentials.euid;
-    const given = this.stack.udp.bind(this, 0);
+    const given = this.ports.bind(this, 0);
     if (given < 0) return -EAGAIN;
     this.localPort = given;
     this.bound = true;
@@ -130,7 +133,20 @@ export class UdpSocket extends Socket implements PortHolder {
     return 0;
   }
 
-  send(io: IoBuffer, flags: number, to: SocketAddress, _ancillary: Ancillary | null, caller: SocketCaller): number {
+  send(io: IoBuffer, flags: number, to: SocketAddress, ancillary: Ancillary | null, caller: SocketCaller): number {
+    const sent = this.sendPacket(io, flags, to, ancillary?.packet ?? null, caller);
+    // Descriptors do not travel in datagrams of the internet.
+    if (sent >= 0) ancillary?.discard();
+    return sent;
+  }
+
+  private sendPacket(
+    io: IoBuffer,
+    flags: number,
+    to: SocketAddress,
+    fields: PacketFields | null,
+    caller: SocketCaller,
+  ): number {
     if (flags & abi.MSG_OOB) return -EOPNOTSUPP;
     if (this.error !== 0) return this.takeError();
     if (this.shutWrite) return -EPIPE;
@@ -160,7 +176,9 @@ export class UdpSocket extends Socket implements PortHolder {
       return length;
     }
     putInetAddress(from, target.family, source, this.localPort);
-    const queued = target.shutRead ? -EAGAIN : target.messages.append(io, from, null);
+    const queued = target.shutRead
+      ? -EAGAIN
+      : target.messages.append(io, from, null, packetInfo(host, this.options, fields));
     if (queued >= 0) target.waitQueue.wake(POLLIN | POLLRDNORM);
     else if (queued === -EAGAIN) target.drops++;
     else return queued;
@@ -169,7 +187,7 @@ export class UdpSocket extends Socket implements PortHolder {
 
   /** A connected socket takes only what its peer sends. */
   private receiver(host: Host, port: number, source: Host): UdpSocket | null {
-    const target = this.stack.udp.find(host, port);
+    const target = this.ports.find(host, port);
     if (!target || target.remotePort === 0) return target;
     return target.remotePort === this.localPort && target.remoteHost === source ? target : null;
   }
@@ -177,7 +195,12 @@ export class UdpSocket extends Socket implements PortHolder {
   receive(io: IoBuffer, flags: number, out: Received): number {
     if (flags & (abi.MSG_OOB | abi.MSG_ERRQUEUE)) return flags & abi.MSG_ERRQUEUE ? -EAGAIN : -EOPNOTSUPP;
     if (this.error !== 0) return this.takeError();
-    if (this.messages.count > 0) return this.messages.take(io, flags, out);
+    if (this.messages.count > 0) {
+      const info = this.messages.nextInfo as PacketInfo | null;
+      const taken = this.messages.take(io, flags, out);
+      if (info && taken >= 0) out.control = packetControl(info, this.family, this.options);
+      return taken;
+    }
     return this.shutRead ? 0 : -EAGAIN;
   }
 
@@ -214,7 +237,7 @@ export class UdpSocket extends Socket implements PortHolder {
   close(): void {
     this.stack.sockets.delete(this);
     this.messages.clear();
-    if (this.bound) this.stack.udp.release(this, this.localPort);
+    if (this.bound) this.ports.release(this, this.localPort);
     this.bound = false;
   }
 
@@ -222,15 +245,19 @@ export class UdpSocket extends Socket implements PortHolder {
     this.messages.capacity = this.receiveBuffer;
   }
 
+  private knows(level: number): boolean {
+    return level !== abi.SOL_TCP && (level !== abi.SOL_UDPLITE || this.protocol === abi.IPPROTO_UDPLITE);
+  }
+
   override setOption(level: number, name: number, value: DataView, length: number): number {
-    if (level === abi.SOL_TCP) return -ENOPROTOOPT;
+    if (!this.knows(level)) return -ENOPROTOOPT;
     if (level === abi.SOL_IPV6 && name === abi.IPV6_V6ONLY && this.bound) return -EINVAL;
     if (level !== abi.SOL_SOCKET) return this.options.set(level, name, value, length);
     return super.setOption(level, name, value, length);
   }
 
   override getOption(level: number, name: number, out: DataView): number {
-    if (level === abi.SOL_TCP) return -ENOPROTOOPT;
+    if (!this.knows(level)) return -ENOPROTOOPT;
     if (level !== abi.SOL_SOCKET) return this.options.put(level, name, out);
     return super.getOption(level, name, out);
   }

@@ -4,12 +4,14 @@ import { O_NONBLOCK } from '../../abi/fcntl.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { SI_TKILL, SI_USER, SIGRTMAX } from '../../abi/signal.js';
 import { PidFile } from '../../fs/anon/pidfd.js';
+import { TaskDirectory } from '../../fs/proc/task-directory.js';
 import { mayKill } from '../../kernel/credentials.js';
 import { signalInfo } from '../../kernel/signals/pending.js';
 import { sendToGroup } from '../../kernel/signals/send.js';
 import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { SyscallArguments } from '../../kernel/types.js';
+import type { FileDescription } from '../../vfs/types.js';
 import { readSignalInfo } from '../signal/support.js';
 
 /** pidfd_open implements Linux syscall pidfd_open(2): processes only, not threads. */
@@ -26,14 +28,22 @@ export function pidfdOpen(task: Task, args: SyscallArguments): number {
   return fd;
 }
 
+/** The process that a pidfd or a directory /proc/PID names: null when it is gone, undefined for other files. */
+function processOf(file: FileDescription): ThreadGroup | null | undefined {
+  if (file instanceof PidFile) return (file.group as ThreadGroup | null) ?? undefined;
+  const { inode } = file;
+  return inode instanceof TaskDirectory && inode.subject.tid === 0 ? inode.subject.group : undefined;
+}
+
 /** pidfd_send_signal implements Linux syscall pidfd_send_signal(2). */
 export function pidfdSendSignal(task: Task, args: SyscallArguments): number {
   const file = task.files.get(args[0] | 0);
   const signal = args[1] | 0;
   if (args[3] !== 0) return -EINVAL;
-  if (!(file instanceof PidFile) || !file.group) return -EBADF;
-  const group = file.group as ThreadGroup;
-  if (group.state === 'dead') return -ESRCH;
+  if (!file) return -EBADF;
+  const group = processOf(file);
+  if (group === undefined) return -EBADF;
+  if (group === null || group.state === 'dead') return -ESRCH;
   if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
   let info = signalInfo(signal, SI_USER, task.group.pid, task.credentials.uid);
   if (args[2] !== 0) {

@@ -3,16 +3,20 @@ import { EBADF, EFAULT, EINVAL, ENOBUFS, EPERM } from '../../abi/errno.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import {
   CMSG_HEADER_SIZE,
+  IPPROTO_UDP,
   MSG_CTRUNC,
   SCM_CREDENTIALS,
   SCM_MAX_FD,
   SCM_RIGHTS,
+  SOL_IP,
+  SOL_IPV6,
   SOL_SOCKET,
   UCRED_SIZE,
 } from '../../abi/socket.js';
 import type { Task } from '../../kernel/types.js';
 import { Ancillary, type SocketCredentials } from '../../net/ancillary.js';
-import type { Received } from '../../net/socket.js';
+import { readPacketField } from '../../net/inet/packet-info.js';
+import type { ControlMessage, Received } from '../../net/socket.js';
 import type { FileDescription } from '../../vfs/types.js';
 
 const CAP_SETGID = 6;
@@ -21,14 +25,16 @@ const CAP_SYS_ADMIN = 21;
 /** net.core.optmem_max. */
 const MAX_CONTROL = 131072;
 
+const NONE: readonly ControlMessage[] = [];
+
 let buffer = new Uint8Array(4096);
 let view = new DataView(buffer.buffer);
 
 /**
  * Reads the control messages of a sendmsg(2). null: there are none. The ancillary holds a reference of each description:
- * it must be sent or discarded. -EINVAL (malformed, unknown), -EBADF, -EPERM (credentials of another), -ENOBUFS, -EFAULT.
+ * it must be sent or discarded. `inet`: for an IP socket, which takes fields of the IP header too. -EINVAL (malformed, unknown), -EBADF, -EPERM (credentials of another), -ENOBUFS, -EFAULT.
  */
-export function readControl(task: Task, address: number, length: number): Ancillary | null | number {
+export function readControl(task: Task, inet: boolean, address: number, length: number): Ancillary | null | number {
   if (length < CMSG_HEADER_SIZE) return null;
   if (length > MAX_CONTROL) return -ENOBUFS;
   if (buffer.length < length) {
@@ -38,6 +44,7 @@ export function readControl(task: Task, address: number, length: number): Ancill
   if (task.memory.copyIn(address, buffer, 0, length) !== length) return -EFAULT;
   const rights: FileDescription[] = [];
   let credentials: SocketCredentials | null = null;
+  let packet: { hops: number; trafficClass: number } | null = null;
   let failure = 0;
   for (let at = 0; at + CMSG_HEADER_SIZE <= length && failure === 0; ) {
     const size = view.getUint32(at, true);
@@ -45,7 +52,15 @@ export function readControl(task: Task, address: number, length: number): Ancill
       failure = -EINVAL;
       break;
     }
-    if (view.getInt32(at + 8, true) === SOL_SOCKET) {
+    const level = view.getInt32(at + 8, true);
+    if (inet && (level === SOL_IP || level === SOL_IPV6)) {
+      packet ??= { hops: -1, trafficClass: -1 };
+      const value = new DataView(buffer.buffer, at + CMSG_HEADER_SIZE, size - CMSG_HEADER_SIZE);
+      failure = readPacketField(level, view.getInt32(at + 12, true), value, packet);
+    } else if (inet && level === IPPROTO_UDP) {
+      // UDP_SEGMENT is all there is, and no socket here splits what it sends.
+      failure = -EINVAL;
+    } else if (level === SOL_SOCKET) {
       const type = view.getInt32(at + 12, true);
       if (type === SCM_RIGHTS) failure = readRights(task, at + CMSG_HEADER_SIZE, size - CMSG_HEADER_SIZE, rights);
       else if (type !== SCM_CREDENTIALS || size !== CMSG_HEADER_SIZE + UCRED_SIZE) failure = -EINVAL;
@@ -60,8 +75,8 @@ export function readControl(task: Task, address: number, length: number): Ancill
     for (const file of rights) file.release();
     return failure;
   }
-  if (rights.length === 0 && !credentials) return null;
-  const ancillary = new Ancillary(rights.length > 0 ? rights : null, credentials);
+  if (rights.length === 0 && !credentials && !packet) return null;
+  const ancillary = new Ancillary(rights.length > 0 ? rights : null, credentials, packet);
   const launched = ancillary.launch();
   if (launched === 0) return ancillary;
   for (const file of rights) file.release();
@@ -110,10 +125,16 @@ export function writeControl(
   if (wantCredentials) {
     const credentials = received.credentials ?? { pid: 0, uid: 65534, gid: 65534 };
     const size = CMSG_HEADER_SIZE + UCRED_SIZE;
-    header(size, SCM_CREDENTIALS);
+    header(size, SOL_SOCKET, SCM_CREDENTIALS);
     view.setInt32(16, credentials.pid, true);
     view.setUint32(20, credentials.uid, true);
     view.setUint32(24, credentials.gid, true);
+    used = store(task, received, address, room, used, size);
+  }
+  for (const message of received.control ?? NONE) {
+    const size = CMSG_HEADER_SIZE + message.bytes.length;
+    header(size, message.level, message.type);
+    buffer.set(message.bytes, CMSG_HEADER_SIZE);
     used = store(task, received, address, room, used, size);
   }
   const { rights } = received;
@@ -132,14 +153,14 @@ export function writeControl(
   if (count < rights.length) received.flags |= MSG_CTRUNC;
   if (count === 0) return used;
   const size = CMSG_HEADER_SIZE + 4 * count;
-  header(size, SCM_RIGHTS);
+  header(size, SOL_SOCKET, SCM_RIGHTS);
   return store(task, received, address, room, used, size);
 }
 
-function header(size: number, type: number): void {
+function header(size: number, level: number, type: number): void {
   view.setUint32(0, size, true);
   view.setUint32(4, 0, true);
-  view.setInt32(8, SOL_SOCKET, true);
+  view.setInt32(8, level, true);
   view.setInt32(12, type, true);
 }
 

@@ -1,5 +1,5 @@
 import { EAGAIN, EFAULT, EPIPE } from '../../abi/errno.js';
-import { MMSGHDR_SIZE, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR_SIZE } from '../../abi/socket.js';
+import { AF_INET, AF_INET6, MMSGHDR_SIZE, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR_SIZE } from '../../abi/socket.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { Direction, guestIo, IOV_MAX, releaseIo } from '../../mm/io.js';
 import type { IoBuffer } from '../../mm/types.js';
@@ -127,7 +127,12 @@ function sendMessage(task: Task, file: SocketFile, address: number, flags: numbe
     const named = readAddress(task, header.name, header.nameLength, given);
     if (named < 0) return named;
   }
-  const ancillary = readControl(task, header.control, header.control === 0 ? 0 : header.controlLength);
+  const ancillary = readControl(
+    task,
+    file.socket.family === AF_INET || file.socket.family === AF_INET6,
+    header.control,
+    header.control === 0 ? 0 : header.controlLength,
+  );
   if (typeof ancillary === 'number') return ancillary;
   const io = headerIo(task, Direction.FromGuest);
   if (typeof io === 'number') return discardWith(ancillary, io);

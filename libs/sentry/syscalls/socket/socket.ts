@@ -46,7 +46,8 @@ const inet =
       case abi.SOCK_STREAM:
         return protocol === 0 || protocol === abi.IPPROTO_TCP ? new TcpSocket(stack, family) : -EPROTONOSUPPORT;
       case abi.SOCK_DGRAM:
-        if (protocol === 0 || protocol === abi.IPPROTO_UDP) return new UdpSocket(stack, family);
+        if (protocol === 0 || protocol === abi.IPPROTO_UDP) return new UdpSocket(stack, family, abi.IPPROTO_UDP);
+        if (protocol === abi.IPPROTO_UDPLITE) return new UdpSocket(stack, family, protocol);
         // ping sockets: net.ipv4.ping_group_range lets nobody in.
         return protocol === abi.IPPROTO_ICMP || protocol === abi.IPPROTO_ICMPV6 ? -EACCES : -EPROTONOSUPPORT;
       case abi.SOCK_RAW:

@@ -11,7 +11,7 @@ export const socketRows: readonly SyscallRow[] = [
     'socket',
     'domain:socket-domain type:socket-type protocol:int',
     socket,
-    'AF_UNIX, AF_INET, AF_INET6 (TCP and UDP) and NETLINK_ROUTE; raw sockets EPERM, other families EAFNOSUPPORT',
+    'AF_UNIX, AF_INET, AF_INET6 (TCP, UDP and UDP-Lite) and NETLINK_ROUTE; raw sockets EPERM, other families EAFNOSUPPORT',
     { result: 'fd' },
   ),
   full('socketpair', 'domain:socket-domain type:socket-type protocol:int sv:int-pair-out', socketpair),
@@ -44,7 +44,7 @@ export const socketRows: readonly SyscallRow[] = [
     'setsockopt',
     'sockfd:fd level:socket-level optname:int optval:address optlen:uint',
     setsockopt,
-    'options of a wire (TCP keepalive, TOS, TTL …) are kept and reported but change nothing on a loopback; multicast is refused',
+    'options of a wire (TCP keepalive …) are kept and reported but change nothing on a loopback; multicast is refused',
   ),
   full('getsockopt', 'sockfd:fd level:socket-level optname:int optval:address optlen:address', getsockopt),
 ];

@@ -208,6 +208,7 @@ export function compile(name: string, flags: readonly string[] = ['-O1', '-pthre
   const compiler = name.endsWith('.c') ? 'gcc' : 'g++';
   const key = createHash('sha256')
     .update(readFileSync(source))
+    .update(readFileSync(join(PROGRAMS, 'results.h')))
     .update(JSON.stringify([compiler, flags]))
     .digest('hex')
     .slice(0, 24);

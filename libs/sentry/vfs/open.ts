@@ -43,7 +43,7 @@ function accessMask(flags: number): number {
 
 /**
  * open(2): finds or creates the file and opens it. `start`: where a relative path begins (null = cwd). The mode's umask is
- * applied here. FIFOs may answer a description whose `openPending()` is true; the caller waits.
+ * applied here. `restrictions`: RESOLVE_* of openat2(2). FIFOs may answer a description whose `openPending()` is true; the caller waits.
  */
 export function openAt(
   walker: Walker,
@@ -51,11 +51,13 @@ export function openAt(
   path: string,
   flags: number,
   mode: number,
+  restrictions = 0,
 ): FileDescription | number {
   if (path === '') return -ENOENT;
   if (flags & O_PATH) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | 0o2000000;
   else if ((flags & O_ACCMODE) === O_ACCMODE) flags = (flags & ~O_ACCMODE) | O_RDWR;
-  const walk = walkForOpen(walker);
+  if ((flags & (O_DIRECTORY | O_CREAT)) === (O_DIRECTORY | O_CREAT)) return -EINVAL;
+  const walk = walkForOpen(walker, restrictions, start);
   const from = (start ?? walker.fs.cwd).dentry as DentryNode;
   if (flags & TMPFILE_BIT && !(flags & O_PATH)) return openUnnamed(walk, from, path, flags, mode);
   const last = walk.parent(from, path);
@@ -112,6 +114,8 @@ function createThroughLink(
 ): FileDescription | number {
   const magic = link.inode.followTo?.(walk.walker) ?? null;
   if (typeof magic === 'number') return magic;
+  const refused = walk.checkLink(magic !== null);
+  if (refused) return refused;
   if (magic) return openNode(walk.walker, magic.dentry as DentryNode, flags);
   const target = link.inode.readlink(walk.walker);
   if (typeof target === 'number') return target;
@@ -169,6 +173,7 @@ function openUnnamed(
   if (allowed !== 0) return allowed === -EACCES ? -EACCES : allowed;
   const inode = node.inode.createUnnamed(S_IFREG | (mode & PERMISSIONS & ~walker.umask), walker);
   if (typeof inode === 'number') return inode;
+  if (flags & O_EXCL) inode.linkable = false;
   // Shown as "/tmp/#123 (deleted)"; linkat(AT_EMPTY_PATH) may give it a name.
   const place = node.adopt(`#${inode.number}`, inode);
   node.forget(place.name);

@@ -1,5 +1,14 @@
-import { EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../abi/errno.js';
-import { NAME_MAX, PATH_MAX, X_OK } from '../abi/fcntl.js';
+import { EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.js';
+import {
+  NAME_MAX,
+  PATH_MAX,
+  RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+  X_OK,
+} from '../abi/fcntl.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.js';
 import { DentryNode, type MountNode } from './dentry.js';
 import { checkAccess } from './permissions.js';
@@ -53,7 +62,31 @@ class Walk {
   constructor(
     readonly walker: Walker,
     readonly root: DentryNode,
+    /** RESOLVE_* of openat2(2), and the place they are about: where the walk starts. */
+    private readonly restrictions = 0,
+    private readonly base: DentryNode = root,
   ) {}
+
+  /** `..`; -EXDEV where a restriction forbids to leave. */
+  private ascend(node: DentryNode): DentryNode | number {
+    if (this.restrictions === 0) return up(node, this.root);
+    if (this.restrictions & RESOLVE_BENEATH && node === this.base) return -EXDEV;
+    return this.crossing(node, up(node, this.root));
+  }
+
+  /** -EXDEV when the step leads to another mount and that is forbidden. */
+  private crossing(from: DentryNode, to: DentryNode): DentryNode | number {
+    return this.restrictions & RESOLVE_NO_XDEV && from.mount !== to.mount ? -EXDEV : to;
+  }
+
+  /** Whether a symbolic link may be followed: 0, -ELOOP, -EXDEV. */
+  checkLink(magic: boolean): number {
+    if (this.restrictions === 0) return 0;
+    if (this.restrictions & RESOLVE_NO_SYMLINKS) return -ELOOP;
+    if (!magic) return 0;
+    if (this.restrictions & RESOLVE_NO_MAGICLINKS) return -ELOOP;
+    return this.restrictions & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV) ? -EXDEV : 0;
+  }
 
   /** Resolves all of `path` from `start`; the last link is followed when `follow`. */
   all(start: DentryNode, path: string, follow: boolean): DentryNode | number {
@@ -66,7 +99,7 @@ class Walk {
   finish(last: LastComponent, follow: boolean): DentryNode | number {
     const { parent, name, trailingSlash } = last;
     if (name === '' || name === '.') return parent;
-    if (name === '..') return up(parent, this.root);
+    if (name === '..') return this.ascend(parent);
     const node = this.step(parent, name);
     if (typeof node === 'number') return node;
     if (isSymlink(node.inode) && (follow || trailingSlash)) {
@@ -81,7 +114,12 @@ class Walk {
   /** Walks to the parent of the last component. */
   parent(start: DentryNode, path: string): LastComponent | number {
     if (path.length >= PATH_MAX) return -ENAMETOOLONG;
-    let node = path.charCodeAt(0) === 47 ? this.root : start;
+    let node = start;
+    if (path.charCodeAt(0) === 47) {
+      if (this.restrictions & RESOLVE_BENEATH) return -EXDEV;
+      if (this.restrictions & RESOLVE_NO_XDEV && start.mount !== this.root.mount) return -EXDEV;
+      node = this.root;
+    }
     let end = path.length;
     while (end > 0 && path.charCodeAt(end - 1) === 47) end--;
     const trailingSlash = end < path.length && end > 0;
@@ -100,7 +138,9 @@ class Walk {
       at = stop;
       if (name === '.') continue;
       if (name === '..') {
-        node = up(node, this.root);
+        const above = this.ascend(node);
+        if (typeof above === 'number') return above;
+        node = above;
         continue;
       }
       const next = this.step(node, name);
@@ -118,13 +158,16 @@ class Walk {
   private step(parent: DentryNode, name: string): DentryNode | number {
     if (parent.deleted) return -ENOENT;
     const node = parent.child(name);
-    return typeof node === 'number' ? node : enter(node);
+    if (typeof node === 'number') return node;
+    return this.restrictions === 0 ? enter(node) : this.crossing(parent, enter(node));
   }
 
   private followLink(link: DentryNode, parent: DentryNode): DentryNode | number {
     if (++this.links > LINKS_MAX) return -ELOOP;
     const magic = link.inode.followTo?.(this.walker) ?? null;
     if (typeof magic === 'number') return magic;
+    const refused = this.checkLink(magic !== null);
+    if (refused) return refused;
     if (magic) return placeOf(magic);
     const target = link.inode.readlink(this.walker);
     if (typeof target === 'number') return target;
@@ -151,8 +194,11 @@ export function resolveParent(walker: Walker, start: Path | null, path: string):
 }
 
 /** For open(2): parent first (O_CREAT needs it), links of the last component resolved against the same link budget. */
-export function walkForOpen(walker: Walker): Walk {
-  return new Walk(walker, walker.fs.root.dentry as DentryNode);
+export function walkForOpen(walker: Walker, restrictions = 0, base: Path | null = null): Walk {
+  const root = walker.fs.root.dentry as DentryNode;
+  if (restrictions === 0) return new Walk(walker, root);
+  const start = (base ?? walker.fs.cwd).dentry as DentryNode;
+  return new Walk(walker, restrictions & RESOLVE_IN_ROOT ? start : root, restrictions, start);
 }
 export type { Walk };
 

@@ -120,6 +120,8 @@ export interface Inode {
   rmdir(name: string): number;
   /** Moves `name` of this directory to `newName` of `newParent` (same file system). flags: RENAME_*. */
   rename(name: string, newParent: Inode, newName: string, flags: number): number;
+  /** Without a name it may still get one by linkat(2): O_TMPFILE without O_EXCL. */
+  linkable?: boolean;
   /** An inode without a name (O_TMPFILE). -EOPNOTSUPP where impossible. */
   createUnnamed(mode: number, caller: Caller): Inode | number;
   /** Target of a symbolic link; -EINVAL otherwise. Magic links (/proc/self/fd/3) answer `followTo` instead. */

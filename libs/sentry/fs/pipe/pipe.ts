@@ -89,7 +89,7 @@ export class Pipe {
 
   /** F_SETPIPE_SZ: the new capacity, -EBUSY if more is queued, -EPERM beyond PIPE_MAX_SIZE, -EINVAL. */
   resize(size: number): number {
-    if (!(size > 0) || size > 0x80000000) return -EINVAL;
+    if (!(size >= 0) || size > 0x80000000) return -EINVAL;
     if (size > PIPE_MAX_SIZE) return -EPERM;
     const capacity = bufferSize(Math.max(size, MIN_BUFFER));
     if (capacity < this.ring.length) return -EBUSY;

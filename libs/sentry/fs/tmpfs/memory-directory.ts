@@ -100,6 +100,7 @@ export class MemoryDirectory extends MemoryInode {
     if (this.removed) return -ENOENT;
     const file = this.newFile(mode, caller);
     file.links = 0;
+    file.linkable = true;
     file.born();
     return file;
   }
@@ -161,6 +162,7 @@ export class MemoryDirectory extends MemoryInode {
     if (refused) return refused;
     if (!(target instanceof MemoryInode) || target.fileSystem !== this.fileSystem) return -EXDEV;
     if (target instanceof MemoryDirectory) return -EPERM;
+    if (target.links === 0 && !target.linkable) return -ENOENT;
     if (target.links >= LINK_MAX) return -EMLINK;
     target.links++;
     target.setAttributes({}, null as unknown as Caller);

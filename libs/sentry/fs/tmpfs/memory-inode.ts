@@ -28,6 +28,7 @@ const XATTR_REPLACE = 2;
 /** Attributes that all inodes in memory share. State is plain data. */
 export abstract class MemoryInode extends BaseInode {
   links = 1;
+  linkable = false;
   readonly atime = newTime();
   readonly mtime = newTime();
   readonly ctime = newTime();

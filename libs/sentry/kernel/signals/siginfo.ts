@@ -7,6 +7,7 @@ import {
   SIGFPE,
   SIGILL,
   SIGIO,
+  SIGRTMIN,
   SIGSEGV,
   SIGTRAP,
 } from '../../abi/signal.js';
@@ -38,7 +39,7 @@ export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo
     view.setInt32(offset + 24, info.status, true);
     setI64(view, offset + 32, info.utime);
     setI64(view, offset + 40, info.stime);
-  } else if (info.code > SI_USER && info.code !== SI_KERNEL && info.signal === SIGIO) {
+  } else if (info.code > SI_USER && info.code !== SI_KERNEL && (info.signal === SIGIO || info.signal >= SIGRTMIN)) {
     setI64(view, offset + 16, info.value);
     view.setInt32(offset + 24, info.status, true);
   } else {

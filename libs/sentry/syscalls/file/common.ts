@@ -1,6 +1,7 @@
 /** What the file calls share: descriptors, places, blocking transfers. */
 import { EAGAIN, EBADF, EFAULT, EFBIG, ENOTDIR, EPIPE, ERESTARTSYS } from '../../abi/errno.js';
 import { AT_FDCWD, O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../../abi/fcntl.js';
+import { S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { Task } from '../../kernel/types.js';
 import { releaseIo } from '../../mm/io.js';
 import type { IoBuffer } from '../../mm/types.js';
@@ -19,6 +20,10 @@ export const fdOf = (value: number): number => value | 0;
 export function fileOf(task: Task, fd: number): FileDescription | null {
   return task.files.get(fd | 0);
 }
+
+/** tmpfs has no RWF_NOWAIT. */
+export const isRegular = (file: FileDescription | null): boolean =>
+  file !== null && (file.inode.mode & S_IFMT) === S_IFREG;
 
 export function readable(file: FileDescription | null): file is FileDescription {
   return file !== null && (file.flags & O_PATH) === 0 && (file.flags & O_ACCMODE) !== O_WRONLY;
@@ -61,8 +66,8 @@ interface Waiting {
   deadline: number;
 }
 
-/** One read into `io`; waits as read(2) does. `offset` -1: at the file's own position. */
-export function readInto(task: Task, file: FileDescription, io: IoBuffer, offset: number): number {
+/** One read into `io`; waits as read(2) does (unless `noWait`). `offset` -1: at the file's own position. */
+export function readInto(task: Task, file: FileDescription, io: IoBuffer, offset: number, noWait = false): number {
   if (io.faulted) {
     releaseIo(io);
     return -EFAULT;
@@ -70,7 +75,7 @@ export function readInto(task: Task, file: FileDescription, io: IoBuffer, offset
   const result = offset < 0 ? file.read(io, task) : file.pread(io, offset, task);
   const { faulted } = io;
   releaseIo(io);
-  if (result === -EAGAIN && !(file.flags & O_NONBLOCK)) {
+  if (result === -EAGAIN && !(file.flags & O_NONBLOCK) && !noWait) {
     if (file.waitToRead) return file.waitToRead(task);
     const deadline = waitDeadline(task, file.receiveTimeout);
     if (task.kernel.clock.monotonic() >= deadline) return -EAGAIN;

@@ -9,6 +9,7 @@ import {
   F_GETLEASE,
   F_GETLK,
   F_GETOWN,
+  F_GETOWN_EX,
   F_GETPIPE_SZ,
   F_GETSIG,
   F_OFD_GETLK,
@@ -20,6 +21,7 @@ import {
   F_SETLK,
   F_SETLKW,
   F_SETOWN,
+  F_SETOWN_EX,
   F_SETPIPE_SZ,
   F_SETSIG,
   F_UNLCK,
@@ -42,6 +44,7 @@ import { newStat } from '../../vfs/inode.js';
 import { beginWait, endWait, locksOf } from '../../vfs/locks.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { POLLIN } from '../../vfs/wait-queue.js';
+import { getOwner, getOwnerEx, getOwnerSignal, setOwner, setOwnerEx, setOwnerSignal, updateAsync } from './async-io.js';
 import { fileOf, setU64 } from './common.js';
 import { duplicate } from './dup.js';
 
@@ -76,8 +79,11 @@ export function fcntl(task: Task, args: SyscallArguments): number {
     case F_GETFL:
       // Set by open(2) on x86-64, so not on what other calls make: pipes, sockets, eventfds.
       return file.flags | (file.flags & O_PATH || file.inode instanceof AnonymousInode ? 0 : O_LARGEFILE);
-    case F_SETFL:
-      return file.setFlags(argument | 0);
+    case F_SETFL: {
+      const result = file.setFlags(argument | 0);
+      updateAsync(task, file, fd);
+      return result;
+    }
     case F_GETLK:
     case F_OFD_GETLK:
       return getLock(task, file, argument, command === F_OFD_GETLK);
@@ -88,12 +94,17 @@ export function fcntl(task: Task, args: SyscallArguments): number {
     case F_OFD_SETLKW:
       return setLock(task, file, argument, command === F_OFD_SETLKW, true);
     case F_SETOWN:
-    case F_SETSIG:
-      // Recorded nowhere: O_ASYNC signals are not sent.
-      return 0;
+      return setOwner(task, file, argument);
     case F_GETOWN:
+      return getOwner(file);
+    case F_SETOWN_EX:
+      return setOwnerEx(task, file, argument);
+    case F_GETOWN_EX:
+      return getOwnerEx(task, file, argument);
+    case F_SETSIG:
+      return setOwnerSignal(task, file, argument);
     case F_GETSIG:
-      return 0;
+      return getOwnerSignal(file);
     case F_GETLEASE:
       return F_UNLCK;
     case F_SETPIPE_SZ:

@@ -4,6 +4,7 @@ import { S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { newStat } from '../../vfs/inode.js';
 import type { FileDescription } from '../../vfs/types.js';
+import { updateAsync } from './async-io.js';
 import { fileOf } from './common.js';
 
 const FIOCLEX = 0x5451;
@@ -26,8 +27,11 @@ export function ioctl(task: Task, args: SyscallArguments): number {
       return 0;
     case FIONBIO:
       return setFlag(task, file, O_NONBLOCK, args[2]);
-    case FIOASYNC:
-      return setFlag(task, file, O_ASYNC, args[2]);
+    case FIOASYNC: {
+      const result = setFlag(task, file, O_ASYNC, args[2]);
+      updateAsync(task, file, fd);
+      return result;
+    }
     case FIONREAD: {
       const own = file.ioctl(request, args[2], task);
       return own === -ENOTTY && (file.inode.mode & S_IFMT) === S_IFREG ? unread(task, file, args[2]) : own;

@@ -10,7 +10,7 @@ import {
   W_OK,
   X_OK,
 } from '../../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFMT } from '../../abi/stat.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { DentryNode } from '../../vfs/dentry.js';
 import { notifyCreate, notifyDelete, notifyMove } from '../../vfs/notify.js';
@@ -76,6 +76,7 @@ function doMknod(task: Task, dirfd: number, index: number, address: number, mode
   const refused = checkCreate(task, last, false);
   if (refused) return refused;
   const type = mode & S_IFMT;
+  if (type === S_IFDIR) return -EPERM;
   if ((type === S_IFCHR || type === S_IFBLK) && !task.capable(CAP_MKNOD)) return -EPERM;
   return made(last, last.parent.inode.mknod(last.name, type | (mode & 0o7777 & ~task.umask), rdev, task));
 }

@@ -1,5 +1,5 @@
 import { ERESTARTSYS } from '../../abi/errno.js';
-import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY } from '../../abi/fcntl.js';
+import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, RESOLVE_IN_ROOT } from '../../abi/fcntl.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { openAt } from '../../vfs/open.js';
@@ -8,19 +8,28 @@ import { POLLIN, POLLOUT } from '../../vfs/wait-queue.js';
 import { startOf } from './common.js';
 
 /** open(2), openat(2), creat(2) after their arguments are sorted out. */
-function doOpen(task: Task, dirfd: number, pathIndex: number, address: number, flags: number, mode: number): number {
+function doOpen(
+  task: Task,
+  dirfd: number,
+  pathIndex: number,
+  address: number,
+  flags: number,
+  mode: number,
+  restrictions = 0,
+): number {
   const waiting = task.state as FileDescription | null;
-  if (waiting) return finish(task, waiting, flags);
+  if (waiting) return finishOpen(task, waiting, flags);
   const path = task.pathArgument(pathIndex, address);
   if (typeof path === 'number') return path;
-  const start = startOf(task, dirfd, path);
+  // RESOLVE_IN_ROOT looks absolute paths up from the directory, too.
+  const start = startOf(task, dirfd, restrictions & RESOLVE_IN_ROOT ? `.${path}` : path);
   if (typeof start === 'number') return start;
-  const file = openAt(task, start, path, flags, mode);
-  return typeof file === 'number' ? file : finish(task, file, flags);
+  const file = openAt(task, start, path, flags, mode, restrictions);
+  return typeof file === 'number' ? file : finishOpen(task, file, flags);
 }
 
 /** A FIFO waits for its other end (fifo(7)); everything else gets its descriptor at once. */
-function finish(task: Task, file: FileDescription, flags: number): number {
+function finishOpen(task: Task, file: FileDescription, flags: number): number {
   if (!(flags & O_NONBLOCK) && file.openPending?.()) {
     if (task.signalPending()) {
       file.release();
@@ -45,4 +54,4 @@ export function creat(task: Task, args: SyscallArguments): number {
   return doOpen(task, AT_FDCWD, 0, args[0], O_CREAT | O_WRONLY | O_TRUNC, args[1] & 0o7777);
 }
 
-export { doOpen };
+export { doOpen, finishOpen };

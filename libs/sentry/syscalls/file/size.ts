@@ -1,5 +1,5 @@
 /** truncate, fallocate, the sync family, statfs. */
-import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EROFS, ESPIPE } from '../../abi/errno.js';
+import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, ENODEV, EROFS, ESPIPE } from '../../abi/errno.js';
 import { AT_FDCWD, O_PATH, W_OK } from '../../abi/fcntl.js';
 import { S_IFIFO, S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
@@ -7,7 +7,10 @@ import { notifyModify } from '../../vfs/notify.js';
 import { isDirectory } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
 import type { FileSystem, StatFs } from '../../vfs/types.js';
-import { fileOf, placeAt, SIGXFSZ, setU64, writable } from './common.js';
+import { fileOf, placeAt, readable, SIGXFSZ, setU64, writable } from './common.js';
+
+/** Files end at 2^63 - 1 in Linux; doubles round what is near it. */
+const LARGEST_OFFSET = 2 ** 63 - 2048;
 
 function told(task: Task, result: number): number {
   if (result === -EFBIG) task.raise(SIGXFSZ);
@@ -46,7 +49,11 @@ export function fallocate(task: Task, args: SyscallArguments): number {
   if (!writable(file)) return -EBADF;
   if (args[2] < 0 || args[3] <= 0) return -EINVAL;
   if ((file.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
-  return told(task, file.allocate(args[1] | 0, args[2], args[3], task));
+  if ((file.inode.mode & S_IFMT) !== S_IFREG) return -ENODEV;
+  const result = file.allocate(args[1] | 0, args[2], args[3], task);
+  // The signal is for the limit of the process; what no file can hold is only an error.
+  if (result === -EFBIG && args[2] + args[3] >= LARGEST_OFFSET) return result;
+  return told(task, result);
 }
 
 /** fadvise64 implements Linux syscall fadvise64(2): advice is accepted and not used. */
@@ -70,21 +77,22 @@ export function sync(): number {
 
 /** syncfs implements Linux syscall syncfs(2). */
 export function syncfs(task: Task, args: SyscallArguments): number {
-  return fileOf(task, args[0]) ? 0 : -EBADF;
+  const file = fileOf(task, args[0]);
+  return !file || file.flags & O_PATH ? -EBADF : 0;
 }
 
 /** sync_file_range implements Linux syscall sync_file_range(2). */
 export function syncFileRange(task: Task, args: SyscallArguments): number {
   const file = fileOf(task, args[0]);
   if (!file || file.flags & O_PATH) return -EBADF;
-  if (args[1] < 0 || args[2] < 0 || args[3] & ~7) return -EINVAL;
+  if (args[3] & ~7) return -EINVAL;
   return (file.inode.mode & S_IFMT) === S_IFREG ? 0 : -ESPIPE;
 }
 
 /** readahead implements Linux syscall readahead(2). */
 export function readahead(task: Task, args: SyscallArguments): number {
   const file = fileOf(task, args[0]);
-  if (!file || file.flags & O_PATH) return -EBADF;
+  if (!readable(file)) return -EBADF;
   return (file.inode.mode & S_IFMT) === S_IFREG ? 0 : -EINVAL;
 }
 

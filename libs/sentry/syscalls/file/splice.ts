@@ -6,6 +6,7 @@
 import { EAGAIN, EBADF, EFAULT, EINVAL, EPIPE, ERESTARTSYS, ESPIPE } from '../../abi/errno.js';
 import { O_APPEND, O_NONBLOCK } from '../../abi/fcntl.js';
 import { AF_UNIX } from '../../abi/socket.js';
+import { S_IFDIR, S_IFMT } from '../../abi/stat.js';
 import { PipeFile } from '../../fs/pipe/pipe.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { BufferIo, Direction, releaseIo, vectorIo } from '../../mm/io.js';
@@ -128,7 +129,7 @@ function betweenPipes(
 function checkPlaces(input: FileDescription, inAddress: number, output: FileDescription, outAddress: number): number {
   const inputIsPipe = input instanceof PipeFile;
   const outputIsPipe = output instanceof PipeFile;
-  if (!inputIsPipe && !outputIsPipe) return -EINVAL;
+  if (!inputIsPipe && (!outputIsPipe || (input.inode.mode & S_IFMT) === S_IFDIR)) return -EINVAL;
   if ((inputIsPipe && inAddress !== 0) || (outputIsPipe && outAddress !== 0)) return -ESPIPE;
   if (inputIsPipe && outputIsPipe) return input.pipe === output.pipe ? -EINVAL : 0;
   return !outputIsPipe && output.flags & O_APPEND ? -EINVAL : 0;

@@ -37,7 +37,8 @@ function statPath(
   address: number,
   flags: number,
 ): number {
-  const path = task.pathArgument(pathIndex, args[pathIndex]);
+  // Since 6.11 NULL is as good as "" with AT_EMPTY_PATH.
+  const path = args[pathIndex] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(pathIndex, args[pathIndex]);
   if (typeof path === 'number') return path;
   if (path === '' && flags & AT_EMPTY_PATH && dirfd !== AT_FDCWD) return statFd(task, dirfd, address);
   const place = placeAt(task, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) !== 0);

@@ -1,4 +1,5 @@
-import { ENOSYS, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
+import { EOPNOTSUPP, EPERM } from '../../abi/errno.js';
+import { kernelHandler } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { access, faccessat, faccessat2 } from './access.js';
 import {
@@ -44,6 +45,7 @@ import {
 } from './names.js';
 import { creat, open } from './open.js';
 import { openat } from './openat.js';
+import { openat2 } from './openat2.js';
 import { pread64, preadv, preadv2, read, readv } from './read.js';
 import {
   fadvise64,
@@ -82,10 +84,11 @@ export const fileRows: readonly SyscallRow[] = [
   full('read', 'fd:fd buf:buffer-out count:size', read),
   full('write', 'fd:fd buf:buffer-in(count) count:size', write),
   full('open', 'path:path flags:open-flags mode:mode', open, { security: true }),
+  full('openat2', 'dirfd:dirfd path:path how:address size:size', openat2, { result: 'fd', security: true }),
   full('openat', 'dirfd:dirfd path:path flags:open-flags mode:mode', openat, { security: true }),
   full('creat', 'path:path mode:mode', creat, { security: true }),
   full('close', 'fd:fd', close),
-  partial('close_range', 'first:uint last:uint flags:hex', closeRange, 'CLOSE_RANGE_UNSHARE answers EINVAL'),
+  full('close_range', 'first:uint last:uint flags:hex', kernelHandler(closeRange)),
   full('pread64', 'fd:fd buf:buffer-out count:size offset:offset', pread64),
   full('pwrite64', 'fd:fd buf:buffer-in(count) count:size offset:offset', pwrite64),
   full('readv', 'fd:fd iov:iovec-out iovcnt:int', readv),
@@ -96,13 +99,13 @@ export const fileRows: readonly SyscallRow[] = [
     'preadv2',
     'fd:fd iov:iovec-out iovcnt:int offset:offset unused:hex flags:hex',
     preadv2,
-    'RWF_* flags answer EOPNOTSUPP',
+    'RWF_NOWAIT (on files), RWF_ATOMIC and RWF_DONTCACHE answer EOPNOTSUPP, as on tmpfs',
   ),
   partial(
     'pwritev2',
     'fd:fd iov:iovec iovcnt:int offset:offset unused:hex flags:hex',
     pwritev2,
-    'RWF_* flags answer EOPNOTSUPP',
+    'RWF_NOWAIT (on files), RWF_ATOMIC and RWF_DONTCACHE answer EOPNOTSUPP, as on tmpfs',
   ),
   full('lseek', 'fd:fd offset:offset whence:whence', lseek),
   full('stat', 'path:path statbuf:stat-out', stat),
@@ -116,12 +119,7 @@ export const fileRows: readonly SyscallRow[] = [
   full('dup', 'fd:fd', dup),
   full('dup2', 'oldfd:fd newfd:fd', dup2),
   full('dup3', 'oldfd:fd newfd:fd flags:open-flags', dup3),
-  partial(
-    'fcntl',
-    'fd:fd cmd:fcntl-cmd arg:hex',
-    fcntl,
-    'F_SETOWN and F_SETSIG are accepted without effect; leases and F_NOTIFY answer EINVAL',
-  ),
+  partial('fcntl', 'fd:fd cmd:fcntl-cmd arg:hex', fcntl, 'leases and F_NOTIFY answer EINVAL'),
   full('flock', 'fd:fd operation:hex', flock),
   partial(
     'ioctl',
@@ -222,7 +220,6 @@ export const fileRows: readonly SyscallRow[] = [
     vmsplice,
     'bytes are copied: SPLICE_F_GIFT changes nothing',
   ),
-  refused('openat2', 'dirfd:dirfd path:path how:address size:size', ENOSYS, 'callers fall back to openat'),
   refused(
     'name_to_handle_at',
     'dirfd:dirfd path:path handle:address mount_id:address flags:at-flags',

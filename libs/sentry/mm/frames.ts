@@ -19,6 +19,7 @@ export class Frames implements FrameAllocator {
   limitHit = false;
   /** Whether all frames of the last allocation had host memory behind them already: mapping them with populate pays. */
   recycled = false;
+  fresh = false;
 
   private readonly counts: Int32Array;
   /** Per chunk: which frames are free (only meaningful below `top`), which of all frames are dirty. */
@@ -89,7 +90,6 @@ export class Frames implements FrameAllocator {
     return frame;
   }
 
-  /** With `zeroed` false the contents are whatever they are: for a caller that overwrites all of it. */
   allocateRun(count: number, zeroed = true): FrameNumber {
     if (count === 1) return this.take(zeroed);
     if (!this.mayUse(count)) return -ENOMEM;
@@ -102,20 +102,27 @@ export class Frames implements FrameAllocator {
     if (first < 0) return -ENOMEM;
     this.freeChunks -= chunks;
     let recycled = true;
+    let fresh = true;
     let left = count;
     for (let chunk = first; chunk < first + chunks; chunk++) {
       const wanted = left >= CHUNK_FRAMES ? FULL_CHUNK : (1 << left) - 1;
       const dirty = this.dirtyMask[chunk] & wanted;
       if (dirty !== 0 && zeroed) this.zeroDirty(chunk, dirty);
       if (dirty !== wanted) recycled = false;
+      if (dirty !== 0) fresh = false;
       this.occupy(chunk, wanted);
       if (wanted !== FULL_CHUNK) this.offerPartial(chunk);
       left -= CHUNK_FRAMES;
     }
     this.recycled = recycled;
+    this.fresh = fresh;
     const frame = first << CHUNK_SHIFT;
     this.counts.fill(1, frame, frame + count);
     return frame;
+  }
+
+  copyToFresh(to: Bytes, from: Bytes, length: Bytes): void {
+    this.memory.copyToFresh(to, from, length);
   }
 
   retain(frame: FrameNumber): void {
@@ -150,6 +157,7 @@ export class Frames implements FrameAllocator {
   private occupy(chunk: number, mask: number): void {
     const dirty = this.dirtyMask[chunk] & mask;
     this.recycled = dirty === mask;
+    this.fresh = dirty === 0;
     this.freeMask[chunk] &= ~mask;
     this.dirtyMask[chunk] |= mask;
     this.dirtyFree -= bitCount(dirty);

@@ -20,9 +20,14 @@ export interface FrameAllocator {
   allocate(): FrameNumber;
   /**
    * `count` zeroed frames in a row (as contiguous as possible for mapping in one go), or -ENOMEM.
-   * Returns the first; all have reference count 1.
+   * Returns the first; all have reference count 1. With `zeroed` false the contents are whatever they are: for a caller that
+   * overwrites all of it.
    */
-  allocateRun(count: number): FrameNumber;
+  allocateRun(count: number, zeroed?: boolean): FrameNumber;
+  /** Whether no frame of the last `allocateRun` has host memory behind it yet: `copyToFresh` pays. */
+  readonly fresh: boolean;
+  /** `MemoryFile.copyToFresh`; byte offsets in `bytes`. */
+  copyToFresh(to: Bytes, from: Bytes, length: Bytes): void;
   retain(frame: FrameNumber): void;
   /** Drops a reference; the last one returns the frame to the pool. */
   release(frame: FrameNumber): void;

@@ -54,6 +54,7 @@ interface Host {
   memoryAttach(): number;
   memoryDetach(): number;
   memoryDiscard(offset: Bytes, length: Bytes): number;
+  memoryCopy(to: Bytes, from: Bytes, length: Bytes): number;
   preadMemory(fd: HostFd, memoryOffset: Bytes, length: Bytes, position: Bytes): number;
   compareExchange(memoryOffset: Bytes, expected: number, replacement: number): number;
 }

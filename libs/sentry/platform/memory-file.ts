@@ -35,6 +35,11 @@ export class HostMemoryFile implements MemoryFile {
   /** The memfd has its full size from the start: it is sparse. */
   ensure(_size: Bytes): void {}
 
+  copyToFresh(to: Bytes, from: Bytes, length: Bytes): void {
+    const result = host.memoryCopy(to, from, length);
+    if (result !== length) throw new PlatformError(`memory file: copying ${length} bytes gave ${result}`);
+  }
+
   discard(offset: Bytes, length: Bytes): void {
     const result = host.memoryDiscard(offset, length);
     if (result < 0) throw new PlatformError(`memory file: punching a hole failed with errno ${-result}`);

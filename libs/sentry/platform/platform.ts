@@ -209,6 +209,11 @@ export interface MemoryFile {
   readonly view: DataView;
   /** Makes sure [0, size) may be touched (ftruncate). Idempotent, grows only. */
   ensure(size: Bytes): void;
+  /**
+   * Copies within the file to whole pages that nobody has touched: the host then neither zeroes them first nor takes a page fault
+   * for each, which costs half of what writing through `bytes` does.
+   */
+  copyToFresh(to: Bytes, from: Bytes, length: Bytes): void;
   /** Gives the host's memory behind a page-aligned range back; it reads as zeros afterwards (hole punch). */
   discard(offset: Bytes, length: Bytes): void;
 }

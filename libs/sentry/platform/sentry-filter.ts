@@ -69,6 +69,7 @@ export function sentryRules({ nullDescriptors }: FilterContext): SyscallRule[] {
     },
     { name: 'read', arguments: [{ index: 0, oneOf: [CHANNEL] }], why: 'channel' },
     { name: 'pread64', why: 'image files' },
+    { name: 'pwrite64', why: 'the memory file: of what is open it is all that can be written at an offset' },
     { name: 'openat2', why: 'image files; what can be reached is bounded by detached mounts and Landlock' },
     { name: 'statx', why: 'image files' },
     { name: 'getdents64', why: 'image directories' },

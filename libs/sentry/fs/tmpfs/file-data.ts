@@ -6,6 +6,8 @@ import { type Bytes, PAGE_SHIFT, PAGE_SIZE } from '../../platform/platform.js';
 const RESERVE: Bytes = 16 << 20;
 const BLOCK_SHIFT = 9;
 const BLOCK_PAGES = 1 << BLOCK_SHIFT;
+/** Holes filled together. */
+const RUN_PAGES = 16;
 
 /**
  * Contents of a file in memory: frames of the memory file by page, sparse. Guest mappings of the file share these frames.
@@ -62,6 +64,13 @@ export class FileData {
     while (at < end && io.remaining > 0 && !io.faulted) {
       const index = Math.floor(at / PAGE_SIZE);
       const inPage = at - index * PAGE_SIZE;
+      const wholePages = inPage === 0 ? Math.floor(Math.min(end - at, io.remaining) / PAGE_SIZE) : 0;
+      if (wholePages > 1 && this.page(index) === 0) {
+        const moved = this.fillHoles(io, index, wholePages);
+        if (moved < 0) return io.done > before ? io.done - before : moved;
+        at += moved;
+        if (moved > 0) continue;
+      }
       const wantedPages = Math.ceil((end - at + inPage) / PAGE_SIZE);
       const frame = this.ensureRun(index, wantedPages);
       if (frame < 0) return io.done > before ? io.done - before : frame;
@@ -75,6 +84,43 @@ export class FileData {
       at += moved;
     }
     return io.done - before;
+  }
+
+  /**
+   * Whole pages of io where the file has holes, without zeroing first what is overwritten at once. Bytes moved; 0 where the general
+   * way must be taken; -ENOSPC.
+   */
+  private fillHoles(io: IoBuffer, index: number, wholePages: number): Bytes {
+    const { allocator } = this;
+    const most = Math.min(wholePages, RUN_PAGES);
+    let holes = 1;
+    while (holes < most && this.page(index + holes) === 0) holes++;
+    if (holes === 1 || this.full(holes)) return 0;
+    const frame = allocator.allocateRun(holes, false);
+    if (frame < 0) return 0;
+    for (let at = 0; at < holes; at++) this.put(index + at, frame + at);
+    const start = frame * PAGE_SIZE;
+    const length = holes * PAGE_SIZE;
+    const { fresh } = allocator;
+    const moved =
+      fresh && io.runBytes === allocator.bytes
+        ? this.copyFresh(io, start, length)
+        : io.take(allocator.bytes, start, length);
+    // The guest's memory ended early: what it did not give must not be what an earlier owner left.
+    if (moved < length && !fresh) allocator.bytes.fill(0, start + moved, start + length);
+    return moved;
+  }
+
+  private copyFresh(io: IoBuffer, to: Bytes, length: Bytes): Bytes {
+    let done = 0;
+    while (done < length) {
+      const run = io.run(length - done);
+      if (run === 0) break;
+      this.allocator.copyToFresh(to + done, io.runOffset, run);
+      io.advance(run);
+      done += run;
+    }
+    return done;
   }
 
   /** Frees all pages from `first` on, and zeroes the bytes of the page before from `tail` on. */
@@ -176,7 +222,7 @@ export class FileData {
     const present = this.page(index);
     if (present !== 0) return present;
     let holes = 1;
-    const most = Math.min(pages, 16);
+    const most = Math.min(pages, RUN_PAGES);
     while (holes < most && this.page(index + holes) === 0) holes++;
     if (holes === 1) return this.ensure(index);
     const frame = this.full(holes) ? -ENOSPC : this.allocator.allocateRun(holes);

@@ -17,6 +17,10 @@ export class ArrayMemory implements MemoryFile {
     this.view = new DataView(buffer);
   }
   ensure(): void {}
+  copyToFresh(to: number, from: number, length: number): void {
+    this.bytes.copyWithin(to, from, from + length);
+  }
+
   discard(offset: number, length: number): void {
     this.bytes.fill(0, offset, offset + length);
   }

@@ -215,6 +215,14 @@ static napi_value memory_discard(napi_env env, napi_callback_info info) {
                                int_of(env, arguments[1])));
 }
 
+/* memoryCopy(to, from, length): within the memory file, by the file: nothing is touched through the mapping at `to`. */
+static napi_value memory_copy(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  int64_t to = int_of(env, arguments[0]), from = int_of(env, arguments[1]), length = int_of(env, arguments[2]);
+  if (from < 0 || length < 0 || (uint64_t)from + (uint64_t)length > memory_capacity) return raw_answer(env, -EINVAL);
+  return answer(env, pwrite(memory_fd, memory_base + from, (size_t)length, to));
+}
+
 /* preadMemory(fd, memoryOffset, length, fileOffset): file bytes straight into guest memory. */
 static napi_value pread_memory(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
@@ -243,6 +251,7 @@ void cordon_register_host(napi_env env, napi_value exports) {
       {"statAt", stat_at},             {"readlinkAt", readlink_at},   {"now", now},
       {"clockTime", clock_time},          {"random", random_bytes},      {"poll", poll_fd},
       {"setNonBlocking", set_nonblocking}, {"pin", pin},              {"memoryReserve", memory_reserve},
+      {"memoryCopy", memory_copy},
       {"memoryAttach", memory_attach}, {"memoryDetach", memory_detach}, {"memoryDiscard", memory_discard},
       {"preadMemory", pread_memory},   {"compareExchange", compare_exchange},
   };

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { KEY_LIMIT_NAMES, type KeyLimits } from '@cordon/contracts';
-import type { Principal } from '@cordon/queue';
+import { type Principal, STORE_DEFAULTS, type StoreSettings } from '@cordon/queue';
 
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
 const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
@@ -14,6 +14,7 @@ export class ApiSettings {
     readonly host: string,
     readonly port: number,
     apiKeys: readonly string[],
+    readonly store: StoreSettings = STORE_DEFAULTS,
   ) {
     this.digests = apiKeys.map(digest);
   }
@@ -34,6 +35,18 @@ export class ApiSettings {
     if (keys.length === 0) throw new Error('CORDON_API_KEY is not set');
     const port = Number(env.PORT ?? 8080);
     if (!Number.isInteger(port) || port < 0 || port > 65535) throw new Error(`PORT: "${env.PORT}" is no port`);
-    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys);
+    const store: StoreSettings = {
+      queueMost: positive(env, 'CORDON_QUEUE_MOST', STORE_DEFAULTS.queueMost),
+      retentionSeconds: positive(env, 'CORDON_KEEP_EXECUTIONS', STORE_DEFAULTS.retentionSeconds),
+      idempotencySeconds: positive(env, 'CORDON_KEEP_IDEMPOTENCY', STORE_DEFAULTS.idempotencySeconds),
+    };
+    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store);
   }
+}
+
+function positive(env: NodeJS.ProcessEnv, name: string, fallback: number): number {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new Error(`${name}: "${text}" is no positive number`);
+  return Number(text);
 }

@@ -1,9 +1,10 @@
 import type { AuditEntry, ExecutionJob, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore } from '@cordon/queue';
+import type { ExecutionStore, Taken } from '@cordon/queue';
 import type { Logger } from 'pino';
 import { EventRelay } from './event-relay.js';
+import type { WorkerMetrics } from './metrics.js';
 import { runSpec } from './run-spec.js';
 
 /** The state that an end reason becomes; an exit status other than 0, or a signal, is a failure of the program. */
@@ -18,6 +19,7 @@ export interface ExecutorOptions {
   readonly image: ImageSpec;
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
   readonly workerId: string;
+  readonly metrics: WorkerMetrics;
   readonly log: Logger;
   readonly renderAudit: (entry: AuditEntry) => string;
 }
@@ -29,9 +31,20 @@ interface Running {
   canceled: boolean;
 }
 
+/** How an execution ends. */
+export interface End {
+  readonly state: ExecutionState;
+  readonly result: Partial<ExecutionResult>;
+}
+
+/** How long a cancellation waits for the execution it is meant for. */
+const CANCEL_MEMORY_MS = 10_000;
+
 /** Runs jobs on the pool and tells their streams. One result each, whatever happens. */
 export class Executor {
   private readonly running = new Map<string, Running>();
+  private readonly canceled = new Set<string>();
+  private stopping = false;
   private draining = false;
 
   constructor(private readonly options: ExecutorOptions) {}
@@ -40,12 +53,29 @@ export class Executor {
     return this.running.size;
   }
 
-  /** A client wants it to end: no-op when it does not run here. */
+  get ids(): Iterable<string> {
+    return this.running.keys();
+  }
+
+  /** A client wants it to end. One that does not run here may be about to: what `take` gave is still on its way. */
   cancel(id: string): void {
     const run = this.running.get(id);
-    if (!run) return;
-    run.canceled = true;
-    run.handle?.cancel();
+    if (run) {
+      run.canceled = true;
+      run.handle?.cancel();
+    } else {
+      this.remember(id);
+    }
+  }
+
+  private remember(id: string): void {
+    this.canceled.add(id);
+    setTimeout(() => this.canceled.delete(id), CANCEL_MEMORY_MS).unref();
+  }
+
+  /** Takes nothing more after what runs. */
+  stop(): void {
+    this.stopping = true;
   }
 
   /** Ends everything that runs here and hands it back to the queue, for another worker. */
@@ -54,37 +84,52 @@ export class Executor {
     for (const { handle } of this.running.values()) handle?.cancel();
   }
 
-  async execute(job: ExecutionJob): Promise<'done' | 'hand-back'> {
-    const run: Running = { handle: null, canceled: false };
-    // Known before it begins, so that no cancellation falls between the two.
-    this.running.set(job.id, run);
+  take(): Promise<Taken | null> {
+    return this.stopping ? Promise.resolve(null) : this.options.store.take(this.options.workerId);
+  }
+
+  /** Runs one to its end. -> what this slot runs next. */
+  async execute({ id, attempt, job, record }: Taken): Promise<Taken | null> {
+    if (attempt < 0 || job === null) {
+      await this.options.store.finish(id, 0, 'canceled', {});
+      return this.take();
+    }
+    const run: Running = { handle: null, canceled: this.canceled.has(id) };
+    this.running.set(id, run);
     try {
-      const attempt = await this.options.store.begin(job.id, this.options.workerId);
-      if (attempt > 0) return await this.attempt(job, attempt, run);
-      if (attempt < 0) await this.options.store.finish(job.id, 0, 'canceled', {});
-      return 'done';
+      const end = await this.attempt(job, attempt, run);
+      if (end === null) {
+        await this.options.store.handBack(id, attempt);
+        return null;
+      }
+      this.options.metrics.ended(job, record, end);
+      // One round trip, and one write to disk, ends this one and begins the next.
+      const finished = this.options.store.finish(id, attempt, end.state, end.result, { record });
+      const [, next] = await Promise.all([finished, this.take()]);
+      return next;
     } finally {
-      this.running.delete(job.id);
+      this.running.delete(id);
     }
   }
 
-  private async attempt(job: ExecutionJob, attempt: number, run: Running): Promise<'done' | 'hand-back'> {
+  /** Null: to be handed back. */
+  private async attempt(job: ExecutionJob, attempt: number, run: Running): Promise<End | null> {
     const { store, log } = this.options;
     const runtime = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
     if (job.runtime !== null && runtime === null) {
-      await store.finish(job.id, attempt, 'error', { detail: `this worker has no runtime ${job.runtime}` });
-      return 'done';
+      return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` } };
     }
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
-    const report = await this.run(job, runtime, relay, run);
-    if (report.reason === 'canceled' && this.draining && !run.canceled) {
+    try {
+      const report = await this.run(job, runtime, relay, run);
       await relay.finish();
-      return (await store.handBack(job.id, attempt)) ? 'hand-back' : 'done';
+      if (report.reason === 'canceled' && this.draining && !run.canceled) return null;
+      if (report.reason === 'error') log.error({ execution: job.id, detail: report.detail }, 'the Sentry failed');
+      return { state: stateOf(report), result: this.resultOf(report, relay) };
+    } catch (error) {
+      log.error({ execution: job.id, err: error }, 'the execution failed');
+      return { state: 'error', result: { detail: (error as Error).message } };
     }
-    if (report.reason === 'error') log.error({ execution: job.id, detail: report.detail }, 'the Sentry failed');
-    await relay.finish();
-    await store.finish(job.id, attempt, stateOf(report), this.resultOf(report, relay));
-    return 'done';
   }
 
   private async run(

@@ -1,15 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { AuditEntry, ExecutionJob, RuntimeDto } from '@cordon/contracts';
+import type { AuditEntry, RuntimeDto } from '@cordon/contracts';
 import { type DiscoveredRuntime, discoverRuntimes, hostImage } from '@cordon/images';
 import { createPool, type SandboxPool } from '@cordon/pool';
-import { connect, consume, ExecutionStore, keys, WORKER_HEARTBEAT_MS, WorkerRegistry } from '@cordon/queue';
+import {
+  BEAT_MS,
+  type Consumer,
+  connect,
+  consume,
+  Dispatcher,
+  ExecutionStore,
+  keys,
+  WORKER_HEARTBEAT_MS,
+  WorkerRegistry,
+} from '@cordon/queue';
 import { renderStrace } from '@cordon/sentry/audit/strace';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import type { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { Executor } from './executor.js';
+import { WorkerMetrics } from './metrics.js';
 import { WorkerSettings } from './worker.settings.js';
 
 /** How long a stopping worker waits for what it runs before it ends it. */
@@ -24,7 +34,12 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   private readonly subscriber: Redis;
   private readonly registry: WorkerRegistry;
   private pool!: SandboxPool;
-  private worker!: Worker<ExecutionJob>;
+  private readonly store: ExecutionStore;
+  private readonly metrics = new WorkerMetrics();
+  private consumer?: Consumer;
+  private dispatcher?: Dispatcher;
+  private beats?: NodeJS.Timeout;
+  private strays: readonly string[] = [];
   private executor!: Executor;
   private heartbeat?: NodeJS.Timeout;
 
@@ -32,6 +47,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     this.redis = connect(settings.redisUrl, { enableAutoPipelining: true });
     this.subscriber = connect(settings.redisUrl);
     this.registry = new WorkerRegistry(this.redis);
+    this.store = new ExecutionStore(this.redis);
     for (const redis of [this.redis, this.subscriber]) redis.on('error', (error) => this.log.warn(error.message));
   }
 
@@ -45,30 +61,49 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       renewAfter: 1000,
       log: (line) => this.log.info(line),
     });
-    const store = new ExecutionStore(this.redis);
+    const { store } = this;
     this.executor = new Executor({
       pool: this.pool,
       store,
       image,
       runtimes: new Map(runtimes.map((runtime) => [runtime.id, runtime])),
       workerId: this.id,
+      metrics: this.metrics,
       log: this.log,
       renderAudit: (entry: AuditEntry) => renderStrace(entry),
     });
     this.subscriber.on('message', (_channel, id: string) => this.executor.cancel(id));
     await this.subscriber.subscribe(keys.cancel);
     await this.announce(runtimes);
-    this.worker = consume(
+    await this.beat();
+    this.beats = setInterval(() => void this.beat().catch((error: Error) => this.log.warn(error.message)), BEAT_MS);
+    this.dispatcher = new Dispatcher(this.redis, store, async (execution) =>
+      this.log.error({ execution }, 'its workers were lost'),
+    );
+    const { executor } = this;
+    const { ready, ...consumer } = consume(
       this.settings.redisUrl,
       this.settings.concurrency,
-      (job) => this.executor.execute(job),
-      async (id, detail) => {
-        this.log.error({ execution: id, detail }, 'job failed');
-        await store.finish(id, 0, 'error', { detail });
-      },
+      () => executor.take(),
+      (taken) => executor.execute(taken),
     );
-    await this.worker.waitUntilReady();
+    this.consumer = consumer;
+    await ready;
     this.log.info({ runtimes: runtimes.map(({ id }) => id), concurrency: this.settings.concurrency }, 'ready');
+  }
+
+  /** Others take a worker that does not beat for lost. A stray is one whose start was told to nobody: a connection broke just then. */
+  private async beat(): Promise<void> {
+    const strays = await this.store.beat(this.id, this.executor.ids);
+    const unknown = new Set(strays);
+    for (const id of this.executor.ids) unknown.delete(id);
+    for (const id of this.strays) {
+      if (!unknown.delete(id)) continue;
+      const attempt = Number(await this.redis.hget(keys.execution(id), 'attempt'));
+      this.log.warn({ execution: id }, 'begun here, but its start was never heard of: back to the queue');
+      await this.store.handBack(id, attempt);
+    }
+    this.strays = [...unknown];
   }
 
   private async announce(runtimes: readonly DiscoveredRuntime[]): Promise<void> {
@@ -80,20 +115,29 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       runtimes: runtimes.map(toDto),
       startedAt: new Date().toISOString(),
     };
-    await this.registry.announce(info);
+    const tell = async (): Promise<void> => {
+      await this.registry.announce(info);
+      await this.registry.publishMetrics(this.id, await this.metrics.snapshot(this.pool.stats()));
+    };
+    await tell();
     this.heartbeat = setInterval(() => {
-      this.registry.announce(info).catch((error: Error) => this.log.warn(error.message));
+      tell().catch((error: Error) => this.log.warn(error.message));
     }, WORKER_HEARTBEAT_MS);
   }
 
   /** Takes no more jobs, lets what runs end (or ends it after a while), leaves no process. */
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.heartbeat);
+    this.executor?.stop();
     const timer = setTimeout(() => this.executor?.handBackAll(), DRAIN_MS);
-    await this.worker?.close();
+    await this.consumer?.close();
     clearTimeout(timer);
+    clearInterval(this.beats);
+    // What was handed back, or what came meanwhile, is another worker's: now, not at its next sweep.
+    await this.dispatcher?.sweep().catch(() => undefined);
+    await this.dispatcher?.close();
     await this.pool?.close();
-    await this.registry.leave(this.id).catch(() => undefined);
+    await this.store.leave(this.id).catch(() => undefined);
     this.redis.disconnect();
     this.subscriber.disconnect();
   }

@@ -15,6 +15,7 @@ import {
   MinLength,
   ValidateNested,
 } from 'class-validator';
+import { PRIORITIES, type Priority } from './execution.js';
 import { LIMITS, REQUEST_LIMITS } from './limits.js';
 
 function Limit(name: keyof typeof LIMITS): PropertyDecorator {
@@ -141,6 +142,15 @@ export class CreateExecutionDto {
   @IsOptional()
   @IsIn(['none', 'loopback'])
   network?: 'none' | 'loopback';
+
+  @ApiPropertyOptional({
+    enum: PRIORITIES,
+    default: 'interactive',
+    description: 'Batch work runs when no interactive work waits, and now and then in between',
+  })
+  @IsOptional()
+  @IsIn(PRIORITIES)
+  priority?: Priority;
 
   @ApiPropertyOptional({
     type: 'object',

@@ -15,6 +15,10 @@ export const STATES = [
 ] as const;
 export type ExecutionState = (typeof STATES)[number];
 
+/** Interactive work runs before batch work. */
+export const PRIORITIES = ['interactive', 'batch'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 export const isTerminal = (state: ExecutionState): boolean => state !== 'queued' && state !== 'running';
 
 export class UsageDto {
@@ -49,7 +53,8 @@ export class ExecutionDto {
   @ApiProperty({ type: AuditSummaryDto }) audit!: AuditSummaryDto;
   @ApiProperty({ type: String, nullable: true }) runtime!: string | null;
   @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } }) labels!: Record<string, string>;
-  @ApiProperty() createdAt!: string;
+  @ApiProperty({ enum: PRIORITIES }) priority!: Priority;
+  @ApiProperty({ format: 'date-time' }) createdAt!: string;
   @ApiProperty({ type: String, nullable: true }) startedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) finishedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) platform!: string | null;

@@ -4,15 +4,19 @@ import type {
   ExecutionJob,
   ExecutionResult,
   ExecutionState,
+  Priority,
   StreamEvent,
 } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
-import { IDEMPOTENCY_SECONDS, keys, RETENTION_SECONDS } from './names.js';
+import { APPEND, BEAT, CREATE, FINISH, HAND_BACK, LEAVE, SWEEP, TAKE } from './execution-scripts.js';
+import type { Principal } from './key-store.js';
+import { keys } from './names.js';
 
 /** What is known of an execution before it runs. */
 export interface NewExecution {
   readonly id: string;
-  readonly tenant: string;
+  readonly principal: Principal;
+  readonly priority: Priority;
   readonly job: ExecutionJob;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: Date;
@@ -20,58 +24,44 @@ export interface NewExecution {
   readonly idempotency?: { readonly place: string; readonly fingerprint: string };
 }
 
-/** -> attempt number, 0 when the execution is over (canceled while queued, finished by another worker), -1 when it is to be canceled. */
-const BEGIN = `
-local state = redis.call('HGET', KEYS[1], 'state')
-if state ~= 'queued' and state ~= 'running' then return 0 end
-if redis.call('HEXISTS', KEYS[1], 'cancel') == 1 then return -1 end
-local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'startedAt', ARGV[1], 'worker', ARGV[2])
-local restarted = ''
-if attempt > 1 then restarted = ',"restarted":true' end
-redis.call('XADD', KEYS[2], '*', 't', 'status', 'd', '{"state":"running","at":"' .. ARGV[1] .. '","attempt":' .. attempt .. restarted .. '}')
-redis.call('PUBLISH', KEYS[3], ARGV[3])
-return attempt`;
+/** Bounds and times that the operator chooses. */
+export interface StoreSettings {
+  /** Executions that may wait at once, of all keys together. */
+  readonly queueMost: number;
+  /** How long a finished execution and its stream are kept. */
+  readonly retentionSeconds: number;
+  /** How long an Idempotency-Key is remembered. */
+  readonly idempotencySeconds: number;
+}
 
-/** The one write that ends an execution: only from a live state, only by the current attempt (0 = whoever comes first). -> 1 or 0. */
-const FINISH = `
-local state = redis.call('HGET', KEYS[1], 'state')
-if state ~= 'queued' and state ~= 'running' then return 0 end
-if ARGV[1] ~= '0' and redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finishedAt', ARGV[3], 'result', ARGV[4])
-redis.call('XADD', KEYS[2], '*', 't', 'status', 'd', '{"state":"' .. ARGV[2] .. '","at":"' .. ARGV[3] .. '"}')
-redis.call('XADD', KEYS[2], '*', 't', 'result', 'd', ARGV[5])
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-redis.call('EXPIRE', KEYS[2], ARGV[6])
-redis.call('PUBLISH', KEYS[3], ARGV[7] .. ' end')
-return 1`;
+export const STORE_DEFAULTS: StoreSettings = {
+  queueMost: 100_000,
+  retentionSeconds: 24 * 3600,
+  idempotencySeconds: 24 * 3600,
+};
 
-/** Events of a live execution, only by its current attempt. -> 1 or 0. */
-const APPEND = `
-if redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[1] then return 0 end
-for i = 3, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', 't', ARGV[i], 'd', ARGV[i + 1]) end
-redis.call('PUBLISH', KEYS[3], ARGV[2])
-return 1`;
+/** Why an execution was not created: the queue is full, or the key has too many waiting or its day's quota is used up. */
+export type Refused = 'full' | 'queued' | 'executions' | 'cpu';
 
-/** A worker gives a running execution back: it waits again, and this attempt does not count. -> 1 or 0. */
-const HAND_BACK = `
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' or redis.call('HGET', KEYS[1], 'attempt') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'queued')
-redis.call('XADD', KEYS[2], '*', 't', 'status', 'd', '{"state":"queued","at":"' .. ARGV[2] .. '"}')
-redis.call('PUBLISH', KEYS[3], ARGV[3])
-return 1`;
+export type Creation =
+  | { readonly what: 'created'; readonly id: string; readonly waiting: number; readonly tickets: number }
+  | { readonly what: 'there'; readonly id: string; readonly fingerprint: string }
+  | { readonly what: Refused };
 
-/** The idempotency key is claimed in the same step: there is no key without its execution. -> id of the execution. */
-const CREATE = `
-if KEYS[4] ~= '' then
-  local earlier = redis.call('GET', KEYS[4])
-  if earlier then return earlier end
-  redis.call('SET', KEYS[4], ARGV[5] .. ' ' .. ARGV[6], 'EX', ARGV[7])
-end
-redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'state', 'queued', 'attempt', '0', 'createdAt', ARGV[2], 'meta', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
-redis.call('XADD', KEYS[3], '*', 't', 'status', 'd', '{"state":"queued","at":"' .. ARGV[2] .. '"}')
-return ARGV[5] .. ' ' .. ARGV[6]`;
+/** An execution that begins here. */
+export interface Taken {
+  readonly id: string;
+  /** Which attempt this is; -1: it is to be canceled instead. */
+  readonly attempt: number;
+  readonly job: ExecutionJob | null;
+  readonly record: Record<string, string>;
+}
+
+/** Lost workers after which an execution is given up. */
+export const MAX_LOSSES = 2;
+
+/** The UTC day that quotas count in. */
+export const dayOf = (date: Date): string => date.toISOString().slice(0, 10);
 
 /** Characters of output after which a page of a list ends. */
 const PAGE_OUTPUT_MOST = 8 << 20;
@@ -98,90 +88,159 @@ const EMPTY_RESULT: ExecutionResult = {
   auditTruncated: false,
 };
 
-/** Executions in Redis: one hash and one stream each. Every change is one script, so that there is exactly one result. */
+type Script = (...args: (string | number)[]) => Promise<unknown>;
+
+/** A Lua script as a command that sends its digest. */
+function script(redis: Redis, name: string, lua: string, numberOfKeys = 0): Script {
+  redis.defineCommand(name, { lua, numberOfKeys });
+  const command = (redis as unknown as Record<string, Script>)[name];
+  return (...args) => command.apply(redis, args);
+}
+
+function toRecord(flat: readonly string[]): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (let index = 0; index < flat.length; index += 2) record[flat[index]] = flat[index + 1];
+  return record;
+}
+
+const limit = (value: number | null): string => (value === null ? '' : String(value));
+
+/** Executions in Redis: one hash and one stream each, and the lanes they wait in. Every change is one script. */
 export class ExecutionStore {
-  constructor(private readonly redis: Redis) {}
+  private readonly scripts: Record<
+    'create' | 'take' | 'finish' | 'append' | 'handBack' | 'beat' | 'sweep' | 'leave',
+    Script
+  >;
 
-  /** The execution that is there now: this one, or an earlier one with the same idempotency key. */
-  async create(created: NewExecution): Promise<{ id: string; fingerprint: string }> {
-    const { id, tenant, job, labels, createdAt, idempotency } = created;
+  constructor(
+    private readonly redis: Redis,
+    private readonly settings: StoreSettings = STORE_DEFAULTS,
+  ) {
+    this.scripts = {
+      create: script(redis, 'cordonCreate', CREATE, 1),
+      take: script(redis, 'cordonTake', TAKE),
+      finish: script(redis, 'cordonFinish', FINISH),
+      append: script(redis, 'cordonAppend', APPEND),
+      handBack: script(redis, 'cordonHandBack', HAND_BACK),
+      beat: script(redis, 'cordonBeat', BEAT),
+      sweep: script(redis, 'cordonSweep', SWEEP),
+      leave: script(redis, 'cordonLeave', LEAVE),
+    };
+  }
+
+  /** Accepts an execution: once this resolves with `created` it is on disk, stands in its lane and will run. */
+  async create(created: NewExecution): Promise<Creation> {
+    const { id, principal, priority, job, labels, createdAt, idempotency } = created;
+    const { limits } = principal;
     const meta: Meta = { runtime: job.runtime, labels: { ...labels }, auditLevel: job.auditLevel };
-    const at = createdAt.toISOString();
-    const there = await this.redis.eval(
-      CREATE,
-      4,
-      keys.execution(id),
-      keys.byTenant(tenant),
-      keys.events(id),
+    const cpuMs = limits.cpuSecondsPerDay === null ? '' : limits.cpuSecondsPerDay * 1000;
+    const [what, there, fingerprint, waiting, tickets] = (await this.scripts.create(
       idempotency?.place ?? '',
-      tenant,
-      at,
-      JSON.stringify(meta),
-      createdAt.getTime(),
       id,
-      idempotency?.fingerprint ?? '',
-      IDEMPOTENCY_SECONDS,
-    );
-    const [thereId, fingerprint] = String(there).split(' ');
-    return { id: thereId, fingerprint };
+      principal.tenant,
+      principal.keyId,
+      priority,
+      createdAt.toISOString(),
+      createdAt.getTime(),
+      JSON.stringify(meta),
+      JSON.stringify(job),
+      idempotency?.fingerprint ?? '-',
+      this.settings.idempotencySeconds,
+      this.settings.retentionSeconds,
+      dayOf(createdAt),
+      this.settings.queueMost,
+      limit(limits.queued),
+      limit(limits.executionsPerDay),
+      cpuMs,
+      limit(limits.concurrency),
+    )) as [Creation['what'], string, string, number, number];
+    if (what === 'created') return { what, id: there, waiting, tickets };
+    if (what === 'there') return { what, id: there, fingerprint };
+    return { what };
   }
 
-  /** Forgets one that could not be queued. */
-  async discard(id: string, tenant: string, idempotencyPlace?: string): Promise<void> {
-    const gone = [keys.execution(id), keys.events(id), ...(idempotencyPlace ? [idempotencyPlace] : [])];
-    await this.redis
-      .multi()
-      .del(...gone)
-      .zrem(keys.byTenant(tenant), id)
-      .exec();
-  }
-
-  /** Whoever runs it, or is about to, ends it: the mark is for one that has not begun, the message for one that has. */
+  /** A running one is told to end: the mark is for one that is between two workers, the message for one that runs. */
   async requestCancel(id: string): Promise<void> {
     await this.redis.multi().hset(keys.execution(id), 'cancel', '1').publish(keys.cancel, id).exec();
   }
 
   /** False when this attempt is not the current one any more. */
   async handBack(id: string, attempt: number): Promise<boolean> {
-    const at = new Date().toISOString();
-    const place = [keys.execution(id), keys.events(id), keys.news];
-    return (await this.redis.eval(HAND_BACK, 3, ...place, attempt, at, id)) === 1;
+    const now = new Date();
+    return (await this.scripts.handBack(id, attempt, now.toISOString(), now.getTime())) === 1;
   }
 
-  /** Attempt number; 0: it is over; -1: it is to be canceled. */
-  async begin(id: string, worker: string): Promise<number> {
-    const at = new Date().toISOString();
-    return Number(await this.redis.eval(BEGIN, 3, keys.execution(id), keys.events(id), keys.news, at, worker, id));
+  /** The execution whose turn it is begins on `worker`; null when none can. */
+  async take(worker: string): Promise<Taken | null> {
+    const answer = (await this.scripts.take(worker, new Date().toISOString())) as [string, number, string[]] | null;
+    if (!answer) return null;
+    const [id, attempt, flat] = answer;
+    const record = toRecord(flat);
+    return { id, attempt, record, job: record.job === undefined ? null : (JSON.parse(record.job) as ExecutionJob) };
   }
 
-  /** attempt 0: whatever the attempt. False when the execution already had its end. */
-  async finish(id: string, attempt: number, state: ExecutionState, result: Partial<ExecutionResult>): Promise<boolean> {
-    const finishedAt = new Date().toISOString();
-    const whole = { ...EMPTY_RESULT, ...result };
-    const record = await this.redis.hgetall(keys.execution(id));
-    const shown = toDto(id, { ...record, state, finishedAt, result: JSON.stringify(whole) });
-    const done = await this.redis.eval(
-      FINISH,
-      3,
-      keys.execution(id),
-      keys.events(id),
-      keys.news,
-      attempt,
-      state,
-      finishedAt,
-      JSON.stringify(whole),
-      JSON.stringify(shown),
-      RETENTION_SECONDS,
-      id,
-    );
-    return done === 1;
+  /**
+   * Ends an execution. attempt 0: whatever the attempt; `only`: only from that state; `record`: what `take` gave, so that it need not be
+   * read again. False when it had its end already.
+   */
+  async finish(
+    id: string,
+    attempt: number,
+    state: ExecutionState,
+    result: Partial<ExecutionResult>,
+    { only, record }: { only?: ExecutionState; record?: Record<string, string> } = {},
+  ): Promise<boolean> {
+    const now = new Date();
+    const finishedAt = now.toISOString();
+    const text = JSON.stringify({ ...EMPTY_RESULT, ...result });
+    const before = record ?? (await this.redis.hgetall(keys.execution(id)));
+    if (!before.tenant) return false;
+    const shown = toDto(id, { ...before, state, finishedAt, result: text });
+    const cpuMs = result.usage?.cpuMs ?? 0;
+    const place = [id, attempt, only ?? '', state, finishedAt, text, JSON.stringify(shown), cpuMs, dayOf(now)];
+    return (await this.scripts.finish(...place)) === 1;
   }
 
   /** False when this attempt is not the current one any more. */
   async append(id: string, attempt: number, events: readonly { type: EventType; data: unknown }[]): Promise<boolean> {
     const flat = events.flatMap(({ type, data }) => [type, JSON.stringify(data)]);
-    const done = await this.redis.eval(APPEND, 3, keys.execution(id), keys.events(id), keys.news, attempt, id, ...flat);
-    return done === 1;
+    return (await this.scripts.append(id, attempt, ...flat)) === 1;
+  }
+
+  /** Says that a worker lives and runs `known`. -> executions that are its own here and that it does not know. */
+  async beat(worker: string, known: Iterable<string>): Promise<string[]> {
+    return (await this.scripts.beat(worker, ...known)) as string[];
+  }
+
+  async leave(worker: string): Promise<void> {
+    await this.scripts.leave(worker);
+  }
+
+  /** Finds what lost workers left: see Dispatcher. */
+  async sweep(silenceMs: number): Promise<{ ready: number; tickets: number; lost: string[] }> {
+    const at = new Date().toISOString();
+    const [ready, tickets, lost] = (await this.scripts.sweep(silenceMs, MAX_LOSSES, at)) as [number, number, string[]];
+    return { ready, tickets, lost };
+  }
+
+  /** Executions that wait and that run. */
+  async counts(): Promise<{ waiting: number; running: number }> {
+    const [waiting, running] = await Promise.all([this.redis.zcard(keys.waiting), this.redis.scard(keys.running)]);
+    return { waiting, running };
+  }
+
+  /** What a key used on a day, and what it has in the queue now. */
+  async usage(
+    keyId: string,
+    day: string,
+  ): Promise<{ executions: number; cpuMs: number; queued: number; running: number }> {
+    const [used, interactive, batch, running] = await Promise.all([
+      this.redis.hmget(keys.usage(keyId, day), 'executions', 'cpuMs'),
+      this.redis.zcard(keys.lane('interactive', keyId)),
+      this.redis.zcard(keys.lane('batch', keyId)),
+      this.redis.scard(keys.runningOf(keyId)),
+    ]);
+    return { executions: Number(used[0] ?? 0), cpuMs: Number(used[1] ?? 0), queued: interactive + batch, running };
   }
 
   /** Null when there is none, or another tenant's. */
@@ -238,7 +297,8 @@ function comparePlaces(one: string, other: string): number {
   return Number(timeA) - Number(timeB) || (idA < idB ? -1 : idA > idB ? 1 : 0);
 }
 
-function toDto(id: string, record: Record<string, string>): ExecutionDto {
+/** An execution as clients see it, from its record in Redis. */
+export function toDto(id: string, record: Record<string, string>): ExecutionDto {
   const meta = JSON.parse(record.meta ?? '{"runtime":null,"labels":{},"auditLevel":"off"}') as Meta;
   const { auditRecords, auditTruncated, ...result } = record.result
     ? (JSON.parse(record.result) as ExecutionResult)
@@ -250,8 +310,25 @@ function toDto(id: string, record: Record<string, string>): ExecutionDto {
     audit: { level: meta.auditLevel, records: auditRecords, truncated: auditTruncated },
     runtime: meta.runtime,
     labels: meta.labels,
+    priority: (record.priority ?? 'interactive') as Priority,
     createdAt: record.createdAt,
     startedAt: record.startedAt ?? null,
     finishedAt: record.finishedAt ?? null,
   };
+}
+
+/** An execution that was accepted just now. */
+export function newDto(
+  job: ExecutionJob,
+  labels: Record<string, string>,
+  priority: Priority,
+  createdAt: Date,
+): ExecutionDto {
+  const meta: Meta = { runtime: job.runtime, labels, auditLevel: job.auditLevel };
+  return toDto(job.id, {
+    state: 'queued',
+    meta: JSON.stringify(meta),
+    priority,
+    createdAt: createdAt.toISOString(),
+  });
 }

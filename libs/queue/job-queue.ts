@@ -1,72 +1,107 @@
-import type { ExecutionJob } from '@cordon/contracts';
-import { type Job, Queue, WaitingError, Worker } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { connect } from './connection.js';
+import type { ExecutionStore, Taken } from './execution-store.js';
 import { PREFIX, QUEUE_EXECUTIONS } from './names.js';
 
-/** Attempts after a worker was lost: the job runs once more, then the execution ends as `error`. */
-export const MAX_ATTEMPTS = 2;
+/** A worker that said nothing for this long is lost: several missed beats, and far longer than any pause of its event loop. */
+export const SILENCE_MS = 5_000;
+export const BEAT_MS = 1_000;
+/** Tickets that one sweep adds at most: enough for every idle slot of a busy deployment, over a few sweeps. */
+const TICKETS_AT_ONCE = 16;
 const LOCK_MS = 15_000;
 
-/** The API's side. */
-export class JobQueue {
-  private readonly queue: Queue<ExecutionJob>;
+/**
+ * BullMQ carries tickets, not executions: a ticket gets a worker's free slot to look for the execution whose turn it is. Which one that
+ * is, is decided when it begins (`ExecutionStore.take`), fairly between keys. A ticket too many finds nothing and is forgotten; one too
+ * few (its API died, its worker died) is added by the next sweep. So no execution depends on any single ticket.
+ */
+export class Dispatcher {
+  private readonly queue: Queue<null>;
+  private readonly timer: NodeJS.Timeout;
+  private sweeping: Promise<void> | null = null;
 
-  constructor(url: string) {
-    this.queue = new Queue(QUEUE_EXECUTIONS, { connection: connect(url, { maxRetriesPerRequest: 1 }), prefix: PREFIX });
+  /** `redis`: the connection of `store`, so that a ticket arrives behind the execution it is for. */
+  constructor(
+    redis: Redis,
+    private readonly store: ExecutionStore,
+    private readonly lost: (id: string) => Promise<unknown> = () => Promise.resolve(),
+  ) {
+    this.queue = new Queue(QUEUE_EXECUTIONS, { connection: redis, prefix: PREFIX });
     this.queue.on('error', () => undefined);
+    this.timer = setInterval(() => void this.sweep().catch(() => undefined), BEAT_MS);
+    this.timer.unref();
   }
 
-  async add(job: ExecutionJob): Promise<void> {
-    await this.queue.add('execute', job, { jobId: job.id, removeOnComplete: true, removeOnFail: true });
+  /** Wakes a slot. */
+  async ticket(count = 1): Promise<void> {
+    const options = { removeOnComplete: true, removeOnFail: true };
+    if (count === 1) await this.queue.add('ticket', null, options);
+    else await this.queue.addBulk(Array.from({ length: count }, () => ({ name: 'ticket', data: null, opts: options })));
   }
 
-  /** Takes a waiting job out; false when it is running or gone. */
-  async remove(id: string): Promise<boolean> {
-    const job = await this.queue.getJob(id);
-    if (!job) return false;
-    return job.remove().then(
-      () => true,
-      () => false,
-    );
+  /** Gives lost workers' executions back to the queue, ends those that lost too many, and adds missing tickets. */
+  sweep(): Promise<void> {
+    this.sweeping ??= this.sweepOnce().finally(() => {
+      this.sweeping = null;
+    });
+    return this.sweeping;
   }
 
-  counts(): Promise<Record<string, number>> {
-    return this.queue.getJobCounts('waiting', 'active', 'delayed');
+  private async sweepOnce(): Promise<void> {
+    const { ready, tickets, lost } = await this.store.sweep(SILENCE_MS);
+    for (const id of lost) {
+      if (await this.store.finish(id, 0, 'error', { detail: 'its workers were lost' })) await this.lost(id);
+    }
+    if (ready > 0 && tickets === 0) await this.ticket(Math.min(ready, TICKETS_AT_ONCE));
   }
 
   async close(): Promise<void> {
+    clearInterval(this.timer);
+    await this.sweeping?.catch(() => undefined);
     await this.queue.close();
   }
 }
 
+export interface Consumer {
+  /** Takes nothing more; resolves when what runs has ended. */
+  close(): Promise<void>;
+}
+
 /**
- * The worker's side: calls `run` for each job, `concurrency` at once; a job handed back waits for another worker. A lost worker's
- * jobs come again after the lock ran out; one that failed for good is told to `lost`.
+ * The worker's side: `concurrency` slots. A slot that a ticket woke calls `run` for one execution after the other until none is left for
+ * it; `run` resolves with the one that comes next, taken in the same round trip that ended its own.
  */
 export function consume(
   url: string,
   concurrency: number,
-  run: (job: ExecutionJob) => Promise<'done' | 'hand-back'>,
-  lost: (id: string, reason: string) => Promise<void>,
-): Worker<ExecutionJob> {
-  const process = async (job: Job<ExecutionJob>, token?: string): Promise<void> => {
-    if ((await run(job.data)) === 'done') return;
-    await job.moveToWait(token);
-    throw new WaitingError();
+  take: () => Promise<Taken | null>,
+  run: (taken: Taken) => Promise<Taken | null>,
+): Consumer & { ready: Promise<unknown> } {
+  let closing = false;
+  const process = async (): Promise<void> => {
+    if (closing) return;
+    for (let taken = await take(); taken; ) taken = await run(taken);
   };
-  const worker = new Worker<ExecutionJob>(QUEUE_EXECUTIONS, process, {
-    connection: connect(url),
+  const connection = connect(url);
+  connection.on('error', () => undefined);
+  const worker = new Worker<null>(QUEUE_EXECUTIONS, process, {
+    connection,
     prefix: PREFIX,
     concurrency,
     lockDuration: LOCK_MS,
-    stalledInterval: LOCK_MS / 3,
-    maxStalledCount: MAX_ATTEMPTS - 1,
+    stalledInterval: LOCK_MS,
+    maxStalledCount: 1,
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 0 },
   });
   worker.on('error', () => undefined);
-  worker.on('failed', (job, error) => {
-    if (job?.id) void lost(job.id, /stalled/.test(error.message) ? 'its workers were lost' : error.message);
-  });
-  return worker;
+  return {
+    ready: worker.waitUntilReady(),
+    async close() {
+      closing = true;
+      await worker.close();
+      connection.disconnect();
+    },
+  };
 }

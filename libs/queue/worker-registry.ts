@@ -27,8 +27,16 @@ export class WorkerRegistry {
       .exec();
   }
 
-  async leave(id: string): Promise<void> {
-    await this.redis.multi().del(keys.worker(id)).srem(keys.workers, id).exec();
+  /** What a worker measured, for whoever is asked for metrics. */
+  async publishMetrics(id: string, text: string): Promise<void> {
+    await this.redis.set(keys.workerMetrics(id), text, 'EX', WORKER_TTL_SECONDS);
+  }
+
+  /** What live workers measured. */
+  async metrics(): Promise<string[]> {
+    const ids = await this.redis.smembers(keys.workers);
+    if (ids.length === 0) return [];
+    return (await this.redis.mget(ids.map((id) => keys.workerMetrics(id)))).filter((text) => text !== null);
   }
 
   async workers(): Promise<WorkerInfo[]> {

@@ -1,21 +1,15 @@
+import { ExecutionsService } from '@cordon/app-api/executions/executions.service';
 import { LIMITS, REQUEST_LIMITS } from '@cordon/contracts';
-import { JobQueue } from '@cordon/queue';
 import request from 'supertest';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { KEY, OTHER_KEY, useDeployment } from './harness.js';
 
 const cordon = useDeployment({ workers: 1 });
 const TRUE = { command: ['/bin/true'] };
-let queue: JobQueue;
-
-beforeAll(() => {
-  queue = new JobQueue(cordon.redis.url);
-});
-afterAll(() => queue.close());
 
 // Whatever was sent: nothing queued, and the server goes on.
 afterEach(async () => {
-  expect(await queue.counts()).toEqual({ waiting: 0, active: 0, delayed: 0 });
+  expect(await cordon.app.get(ExecutionsService).counts()).toEqual({ waiting: 0, running: 0 });
   expect((await cordon.get('/v1/executions')).body.items).toEqual([]);
 });
 

@@ -63,7 +63,7 @@ export class ExecutionsController {
     if (key !== undefined && (typeof key !== 'string' || key.length === 0 || key.length > 255)) {
       throw new ProblemException('invalid-request', 'Idempotency-Key must be 1 to 255 characters');
     }
-    let execution = await this.executions.create(request.tenant, request.body, key);
+    let execution = await this.executions.create(request.principal, request.body, key);
     if (seconds > 0) execution = await this.executions.wait(request.tenant, execution.id, seconds, goneSignal(reply));
     const status = seconds > 0 && isTerminal(execution.state) ? 200 : 202;
     reply.status(status).header('location', `/v1/executions/${execution.id}`).send(execution);

@@ -1,6 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type ExecutionDto, type ExecutionJob, isTerminal, type StreamEvent } from '@cordon/contracts';
-import { connect, ExecutionStore, JobQueue, keys, News, WorkerRegistry } from '@cordon/queue';
+import { type ExecutionDto, isTerminal, type StreamEvent, type UsageTodayDto } from '@cordon/contracts';
+import {
+  connect,
+  Dispatcher,
+  dayOf,
+  ExecutionStore,
+  keys,
+  News,
+  newDto,
+  type Principal,
+  type Refused,
+  WorkerRegistry,
+} from '@cordon/queue';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { ProblemException } from '../http/problem.js';
@@ -19,21 +30,42 @@ function newId(): string {
   return `exe_${id.slice(0, 24)}`;
 }
 
+/** Seconds after which a full queue is worth another try. */
+const RETRY_FULL_SECONDS = 2;
+
+function refusal(why: Refused, now: Date): ProblemException {
+  if (why === 'full') return new ProblemException('queue-full', undefined, undefined, RETRY_FULL_SECONDS);
+  if (why === 'queued') {
+    return new ProblemException(
+      'quota-exceeded',
+      'too many executions of this key wait',
+      undefined,
+      RETRY_FULL_SECONDS,
+    );
+  }
+  const midnight = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
+  const seconds = Math.ceil((midnight - now.getTime()) / 1000);
+  const what = why === 'cpu' ? 'the processor time' : 'the executions';
+  return new ProblemException('quota-exceeded', `${what} of this key for today are used up`, undefined, seconds);
+}
+
 /** What the controllers do with executions: create, find, wait, follow, cancel. */
 @Injectable()
 export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   readonly redis: Redis;
   readonly registry: WorkerRegistry;
   private readonly store: ExecutionStore;
-  private readonly queue: JobQueue;
+  private readonly dispatcher: Dispatcher;
+  /** Nothing waited when an execution was last created here: the next one's slot can be woken without asking. */
+  private idle = true;
   private news!: News;
   private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
 
   constructor(private readonly settings: ApiSettings) {
     this.redis = connect(settings.redisUrl, { enableAutoPipelining: true, maxRetriesPerRequest: 1 });
     this.redis.on('error', () => undefined);
-    this.store = new ExecutionStore(this.redis);
-    this.queue = new JobQueue(settings.redisUrl);
+    this.store = new ExecutionStore(this.redis, settings.store);
+    this.dispatcher = new Dispatcher(this.redis, this.store);
     this.registry = new WorkerRegistry(this.redis);
   }
 
@@ -45,7 +77,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await this.news.close();
-    await this.queue.close();
+    await this.dispatcher.close();
     this.redis.disconnect();
   }
 
@@ -60,41 +92,43 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     return this.runtimesCache.list;
   }
 
-  queueCounts(): Promise<Record<string, number>> {
-    return this.queue.counts();
+  counts(): ReturnType<ExecutionStore['counts']> {
+    return this.store.counts();
+  }
+
+  async usage({ keyId, scopes, limits }: Principal): Promise<UsageTodayDto> {
+    const day = dayOf(new Date());
+    const { cpuMs, ...rest } = await this.store.usage(keyId, day);
+    return { keyId, scopes: [...scopes], day, ...rest, cpuSeconds: cpuMs / 1000, limits };
   }
 
   /** Validates and queues; an idempotency key that was used gives what it made. */
-  async create(tenant: string, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
+  async create(principal: Principal, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
+    const { tenant } = principal;
     const id = newId();
-    const { job, labels } = validateExecution(body, id, await this.runtimes());
+    const { job, labels, priority } = validateExecution(body, id, await this.runtimes());
     const idempotency =
       idempotencyKey === undefined
         ? undefined
         : { place: keys.idempotency(tenant, sha256(idempotencyKey)), fingerprint: sha256(JSON.stringify(body)) };
-    const there = await this.store.create({ id, tenant, job, labels, createdAt: new Date(), idempotency });
-    if (there.id !== id) return this.repeated(tenant, there, idempotency?.fingerprint ?? '', job);
-    try {
-      await this.queue.add(job);
-    } catch (error) {
-      await this.store.discard(id, tenant, idempotency?.place).catch(() => undefined);
-      throw new ProblemException('unavailable', `the queue did not take it: ${(error as Error).message}`);
+    const createdAt = new Date();
+    const creating = this.store.create({ id, principal, priority, job, labels, createdAt, idempotency });
+    // On its way together with the execution itself. Lost or late, the sweep makes up for it.
+    const woken = this.idle;
+    if (woken) this.wake();
+    const creation = await creating;
+    if (creation.what === 'there') {
+      if (creation.fingerprint === idempotency?.fingerprint) return this.get(tenant, creation.id);
+      throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
     }
-    return this.get(tenant, id);
+    if (creation.what !== 'created') throw refusal(creation.what, createdAt);
+    this.idle = creation.waiting === 1;
+    if (!woken && creation.tickets < creation.waiting) this.wake();
+    return newDto(job, labels, priority, createdAt);
   }
 
-  /** What an earlier request with the same key made. Queued once more in case its API ended in between: job ids are unique. */
-  private async repeated(
-    tenant: string,
-    earlier: { id: string; fingerprint: string },
-    fingerprint: string,
-    job: ExecutionJob,
-  ): Promise<ExecutionDto> {
-    if (earlier.fingerprint !== fingerprint)
-      throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
-    const execution = await this.get(tenant, earlier.id);
-    if (execution.state === 'queued') await this.queue.add({ ...job, id: earlier.id });
-    return execution;
+  private wake(): void {
+    this.dispatcher.ticket().catch(() => undefined);
   }
 
   /** 404 for what is not there and for what is another key's. */
@@ -189,10 +223,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   async cancel(tenant: string, id: string): Promise<ExecutionDto> {
     const execution = await this.get(tenant, id);
     if (isTerminal(execution.state)) return execution;
-    if (execution.state === 'queued' && (await this.queue.remove(id))) {
-      await this.store.finish(id, 0, 'canceled', {});
-      return this.get(tenant, id);
-    }
+    if (await this.store.finish(id, 0, 'canceled', {}, { only: 'queued' })) return this.get(tenant, id);
     await this.store.requestCancel(id);
     const current = await this.wait(tenant, id, 3, new AbortController().signal);
     if (isTerminal(current.state)) return current;

@@ -4,6 +4,7 @@ import {
   type ExecutionLimits,
   LIMITS,
   type LimitName,
+  type Priority,
   type ProblemError,
   REQUEST_LIMITS,
   type RuntimeDto,
@@ -133,7 +134,7 @@ export function validateExecution(
   body: unknown,
   id: string,
   runtimes: readonly RuntimeDto[],
-): { job: ExecutionJob; labels: Record<string, string> } {
+): { job: ExecutionJob; labels: Record<string, string>; priority: Priority } {
   const dto = validateDto(CreateExecutionDto, body);
   const errors: ProblemError[] = [];
   const runtime = checkProgram(dto, runtimes, errors);
@@ -160,5 +161,5 @@ export function validateExecution(
     auditLevel: dto.audit?.level ?? 'security',
     network: dto.network ?? 'loopback',
   };
-  return { job, labels };
+  return { job, labels, priority: dto.priority ?? 'interactive' };
 }

@@ -1,7 +1,7 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { ExecutionsService } from '../executions/executions.service.js';
 
 const REDIS_TIMEOUT_MS = 2_000;
@@ -14,8 +14,8 @@ export class HealthController {
   constructor(private readonly executions: ExecutionsService) {
     collectDefaultMetrics({ register: this.metrics });
     const jobs: Gauge = new Gauge({
-      name: 'cordon_jobs',
-      help: 'Jobs by state',
+      name: 'cordon_executions',
+      help: 'Executions that wait and that run, of all keys',
       labelNames: ['state'],
       registers: [this.metrics],
       collect: () => this.count(jobs),
@@ -29,7 +29,7 @@ export class HealthController {
   }
 
   private async count(gauge: Gauge): Promise<void> {
-    for (const [state, value] of Object.entries(await this.executions.queueCounts())) gauge.set({ state }, value);
+    for (const [state, value] of Object.entries(await this.executions.counts())) gauge.set({ state }, value);
   }
 
   @Get('healthz')
@@ -47,7 +47,9 @@ export class HealthController {
 
   @Get('metrics')
   async prometheus(@Res() reply: FastifyReply): Promise<void> {
-    reply.type(this.metrics.contentType).send(await this.metrics.metrics());
+    const snapshots = await this.executions.registry.metrics();
+    const workers = AggregatorRegistry.aggregate(snapshots.map((text) => JSON.parse(text)));
+    reply.type(this.metrics.contentType).send(`${await this.metrics.metrics()}\n${await workers.metrics()}`);
   }
 
   private async pings(): Promise<boolean> {

@@ -60,7 +60,8 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const body = toProblem(error);
-    if (body.status >= 500) this.log.error({ err: error, url: request.url }, 'request failed');
+    if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
+      this.log.error({ err: error, url: request.url }, 'request failed');
     if (reply.raw.headersSent) return void reply.raw.end();
     const retryAfter = error instanceof ProblemException ? error.retryAfter : undefined;
     if (retryAfter !== undefined || body.status === 503)

@@ -1,8 +1,10 @@
-import { RuntimeDto } from '@cordon/contracts';
+import { RuntimeDto, UsageTodayDto } from '@cordon/contracts';
 import type { WorkerInfo } from '@cordon/queue';
-import { Controller, Get, UseGuards } from '@nestjs/common';
+import { Controller, Get, Req, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { ExecutionsService } from '../executions/executions.service.js';
+import { ApiProblems } from '../http/api-problems.js';
 import { AuthGuard } from '../http/auth.guard.js';
 
 @ApiTags('runtimes')
@@ -17,6 +19,14 @@ export class RuntimesController {
   @ApiOkResponse({ type: [RuntimeDto] })
   runtimes(): Promise<RuntimeDto[]> {
     return this.executions.runtimes();
+  }
+
+  @Get('usage')
+  @ApiOperation({ operationId: 'getUsage', summary: 'What this key used today, and what it may' })
+  @ApiOkResponse({ type: UsageTodayDto })
+  @ApiProblems()
+  usage(@Req() request: FastifyRequest): Promise<UsageTodayDto> {
+    return this.executions.usage(request.principal);
   }
 
   @Get('workers')

@@ -19,3 +19,13 @@ describe('file calls with good and bad input', () => {
     },
   );
 });
+
+describe('rules of files', () => {
+  it.each(['users', 'stamps', 'attributes', 'locks', 'sizes', 'watching'])('%s: as natively', async (name) => {
+    const files = { rules: compile('file-rules.c', ['-O1', '-pthread', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./rules', name], files, uid });
+    expect(native.exitCode).toBe(0);
+    expect(native.stdout).not.toBe('');
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});

@@ -70,6 +70,8 @@ export interface Mappable {
 }
 
 export interface MappingObserver {
+  /** A MAP_SHARED mapping. */
+  readonly shared?: boolean;
   /** Pages [firstPage, lastPage) of the object changed identity (truncated, copied up): forget what was mapped of them. */
   invalidate(firstPage: number, lastPage: number): void;
 }

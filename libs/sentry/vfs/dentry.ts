@@ -7,6 +7,8 @@ export class DentryNode implements Dentry, Path {
   parent: DentryNode | null;
   inode: Inode;
   deleted = false;
+  /** Files and directories that are open through this name: what is gone from the tree lives on for them. */
+  users = 0;
   readonly mount: Mount;
   /** What is mounted over this place. */
   mounted: Mount | null = null;

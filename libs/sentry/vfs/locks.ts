@@ -41,7 +41,7 @@ export class FileLocks {
       if (lock.start < start) kept.push({ ...lock, end: start });
       if (lock.end > end) kept.push({ ...lock, start: end });
     }
-    if (type === F_RDLCK || type === F_WRLCK) kept.push({ owner, pid, type, start, end });
+    if (type === F_RDLCK || type === F_WRLCK) join(kept, { owner, pid, type, start, end });
     this.records = kept;
     if (changed) this.released.wake(POLLIN);
     return 0;
@@ -73,6 +73,19 @@ export class FileLocks {
   get empty(): boolean {
     return this.records.length === 0 && this.holders.size === 0;
   }
+}
+
+/** Adds a lock, made one with those of its owner and type that touch it. */
+function join(records: RecordLock[], added: RecordLock): void {
+  let { start, end } = added;
+  for (let at = records.length - 1; at >= 0; at--) {
+    const other = records[at];
+    if (other.owner !== added.owner || other.type !== added.type || other.start > end || other.end < start) continue;
+    start = Math.min(start, other.start);
+    end = Math.max(end, other.end);
+    records.splice(at, 1);
+  }
+  records.push({ ...added, start, end });
 }
 
 const lockTables = new WeakMap<object, FileLocks>();

@@ -37,10 +37,29 @@ export function notifyCreate(directory: Dentry, name: string, isDirectory: boole
   listener?.event(directory, IN_CREATE | (isDirectory ? IN_ISDIR : 0), name, 0);
 }
 
-export function notifyDelete(directory: Dentry, dentry: Dentry, isDirectory: boolean): void {
+/** A name was removed. `gone`: it was the last one, and nobody has the object open through it. */
+export function notifyDelete(directory: Dentry, dentry: Dentry, isDirectory: boolean, gone: boolean): void {
   if (!listener) return;
-  listener.event(directory, IN_DELETE | (isDirectory ? IN_ISDIR : 0), dentry.name, 0);
-  listener.event(dentry, IN_DELETE_SELF, null, 0);
+  notifyUnlinked(dentry, isDirectory, gone);
+  // Telling may have ended the last watch.
+  listener?.event(directory, IN_DELETE | (isDirectory ? IN_ISDIR : 0), dentry.name, 0);
+}
+
+/** An object lost a name: also by a rename over it. */
+export function notifyUnlinked(dentry: Dentry, isDirectory: boolean, gone: boolean): void {
+  if (!listener) return;
+  if (!isDirectory) listener.event(dentry, IN_ATTRIB, null, 0);
+  if (gone) listener?.event(dentry, IN_DELETE_SELF, null, 0);
+}
+
+/** The last description of an object without names was closed. */
+export function notifyGone(dentry: Dentry): void {
+  listener?.event(dentry, IN_DELETE_SELF, null, 0);
+}
+
+/** link(2): the object's count of names has changed. */
+export function notifyLinked(dentry: Dentry): void {
+  listener?.event(dentry, IN_ATTRIB, null, 0);
 }
 
 export function notifyMove(
@@ -55,8 +74,8 @@ export function notifyMove(
   const extra = isDirectory ? IN_ISDIR : 0;
   cookies++;
   listener.event(from, IN_MOVED_FROM | extra, name, cookies);
-  listener.event(to, IN_MOVED_TO | extra, newName, cookies);
-  listener.event(moved, IN_MOVE_SELF, null, 0);
+  listener?.event(to, IN_MOVED_TO | extra, newName, cookies);
+  listener?.event(moved, IN_MOVE_SELF, null, 0);
 }
 
 export function notifyModify(dentry: Dentry): void {

@@ -143,15 +143,19 @@ export function openNode(walker: Walker, node: DentryNode, flags: number): FileD
   if (allowed !== 0) return allowed;
   if (mask & W_OK && (inode.mode & S_IFMT) === S_IFREG && node.mount?.fileSystem.readOnly) return -EROFS;
   if (flags & O_NOATIME && !isOwner(inode, walker.credentials)) return -EPERM;
-  if (truncates) {
-    const result = inode.setAttributes({ size: 0 }, walker);
-    if (result !== 0) return result;
-    notifyModify(node);
-  }
   // A terminal must know of O_NOCTTY; device nodes drop it themselves.
   const kept = (inode.mode & S_IFMT) === S_IFCHR ? flags & O_NOCTTY : 0;
   const opened = inode.open(node, (flags & ~CREATION_FLAGS) | kept, walker);
-  if (typeof opened !== 'number') notifyOpen(opened);
+  if (typeof opened === 'number') return opened;
+  notifyOpen(opened);
+  if (truncates) {
+    const result = inode.setAttributes({ size: 0 }, walker);
+    if (result !== 0) {
+      opened.release();
+      return result;
+    }
+    notifyModify(node);
+  }
   return opened;
 }
 

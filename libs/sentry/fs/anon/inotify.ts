@@ -45,7 +45,8 @@ const events: FileEvents = {
     const { inode } = dentry;
     const list = watches.get(inode);
     if (!list) return;
-    const onDirectory = name === null && (inode.mode & S_IFMT) === S_IFDIR ? abi.IN_ISDIR : 0;
+    const aboutItself = name === null && (mask & (abi.IN_DELETE_SELF | abi.IN_MOVE_SELF)) === 0;
+    const onDirectory = aboutItself && (inode.mode & S_IFMT) === S_IFDIR ? abi.IN_ISDIR : 0;
     // A copy only when a watch may go away while we tell: one-shot watches and deleted objects.
     for (const watch of list.slice()) {
       if ((watch.mask & mask & abi.IN_ALL_EVENTS) === 0) {

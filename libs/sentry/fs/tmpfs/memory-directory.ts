@@ -1,6 +1,7 @@
 import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../../abi/errno.js';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.js';
+import { O_NOATIME, RENAME_EXCHANGE, RENAME_NOREPLACE, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.js';
 import { direntType, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID } from '../../abi/stat.js';
+import type { DentryNode } from '../../vfs/dentry.js';
 import { BaseFileDescription } from '../../vfs/file-description.js';
 import type { Caller, Dentry, DirectoryVisitor, FileDescription, Inode, Path } from '../../vfs/types.js';
 import { MemoryRegularFile } from './memory-file.js';
@@ -275,10 +276,12 @@ class DirectoryDescription extends BaseFileDescription {
     flags: number,
   ) {
     super(path, directory, flags);
+    (path.dentry as DentryNode).users++;
     directory.opened();
   }
 
   protected override close(): void {
+    (this.path.dentry as DentryNode).users--;
     this.directory.closed();
   }
 
@@ -291,6 +294,7 @@ class DirectoryDescription extends BaseFileDescription {
   }
 
   override readDirectory(visit: DirectoryVisitor): number {
+    if (!(this.flags & O_NOATIME)) this.directory.accessed();
     this.directory.list(this.offset, this.path.dentry, (name, inode, type, next) => {
       if (!visit(name, inode, type, next)) return false;
       this.offset = next;

@@ -10,6 +10,8 @@ export class MemoryFileSystem implements FileSystem {
   readonly readOnly = false;
   /** Root that names in /proc/pid/maps are relative to; set by boot. */
   nameRoot: Path | null = null;
+  /** Set for file systems that are nowhere in the tree (memfds): names are shown from here. */
+  detachedRoot: Path | null = null;
   private numbers: number;
 
   constructor(

@@ -10,6 +10,7 @@ import {
   FALLOC_FL_ZERO_RANGE,
   O_ACCMODE,
   O_APPEND,
+  O_NOATIME,
   O_RDONLY,
   O_WRONLY,
   SEEK_CUR,
@@ -20,8 +21,9 @@ import {
 } from '../../abi/fcntl.js';
 import type { IoBuffer, Mappable, MappingObserver } from '../../mm/types.js';
 import { type Bytes, type HostFd, PAGE_SIZE } from '../../platform/platform.js';
+import type { DentryNode } from '../../vfs/dentry.js';
 import { BaseFileDescription } from '../../vfs/file-description.js';
-import { notifyClose, notifyModify } from '../../vfs/notify.js';
+import { notifyAccess, notifyClose, notifyGone, notifyModify } from '../../vfs/notify.js';
 import { pathName } from '../../vfs/path-walk.js';
 import type { Caller, FileDescription, Path } from '../../vfs/types.js';
 import { FileData } from './file-data.js';
@@ -38,7 +40,7 @@ export class MemoryRegularFile extends MemoryInode {
   private readonly observers = new Set<MappingObserver>();
   /** fcntl(F_ADD_SEALS); F_SEAL_SEAL from the start unless memfd_create allowed sealing. */
   seals = F_SEAL_SEAL;
-  /** Live shared writable mappings are not tracked one by one: a write seal is refused while any mapping exists. */
+  /** Shared mappings: a write seal is refused while there are any. */
   private mappings = 0;
 
   constructor(fileSystem: MemoryFileSystem, number: number, mode: number, uid: number, gid: number) {
@@ -81,6 +83,7 @@ export class MemoryRegularFile extends MemoryInode {
     if (moved < 0) return moved;
     if (moved === 0) return io.faulted ? -EFAULT : 0;
     if (offset + moved > this.length) this.length = offset + moved;
+    this.dropSetIds(caller);
     this.modified();
     return moved;
   }
@@ -98,6 +101,7 @@ export class MemoryRegularFile extends MemoryInode {
       this.data.zeroTail(this.length);
       this.length = size;
     }
+    this.dropSetIds(caller);
     this.modified();
     return 0;
   }
@@ -111,7 +115,7 @@ export class MemoryRegularFile extends MemoryInode {
     if (offset < 0 || length <= 0) return -EINVAL;
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) return -EOPNOTSUPP;
     if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)) return -EOPNOTSUPP;
-    if (this.seals & F_SEAL_WRITE) return -EPERM;
+    if (this.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return -EPERM;
     const end = offset + length;
     if (end > SIZE_MAX || (end > this.length && end > caller.fileSizeLimit)) return -EFBIG;
     if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
@@ -145,9 +149,14 @@ export class MemoryRegularFile extends MemoryInode {
     return at;
   }
 
+  /** Whether seals forbid to change contents, through new shared mappings too. */
+  get writeSealed(): boolean {
+    return (this.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+  }
+
   addSeals(seals: number): number {
+    if (seals & ~0x3f) return -EINVAL;
     if (this.seals & F_SEAL_SEAL) return -EPERM;
-    if (seals & ~31) return -EINVAL;
     if (seals & F_SEAL_WRITE && this.mappings > 0) return -16; /* EBUSY */
     this.seals |= seals;
     return 0;
@@ -172,12 +181,12 @@ export class MemoryRegularFile extends MemoryInode {
 
   addObserver(observer: MappingObserver): void {
     this.observers.add(observer);
-    this.mappings++;
+    if (observer.shared) this.mappings++;
   }
 
   removeObserver(observer: MappingObserver): void {
     this.observers.delete(observer);
-    this.mappings--;
+    if (observer.shared) this.mappings--;
   }
 
   protected invalidate(first: number, last: number): void {
@@ -237,7 +246,8 @@ class FileMapping implements Mappable {
   }
 
   mapName(): string {
-    return pathName(this.description.path, this.file.fileSystem.nameRoot ?? this.description.path);
+    const { detachedRoot, nameRoot } = this.file.fileSystem;
+    return pathName(this.description.path, detachedRoot ?? nameRoot ?? this.description.path);
   }
 }
 
@@ -251,17 +261,24 @@ export class RegularFileDescription extends BaseFileDescription {
     flags: number,
   ) {
     super(path, file, flags);
+    (path.dentry as DentryNode).users++;
     file.opened();
   }
 
   protected override close(): void {
     this.file.closed();
-    notifyClose(this.path.dentry, (this.flags & O_ACCMODE) !== O_RDONLY);
+    const node = this.path.dentry as DentryNode;
+    node.users--;
+    notifyClose(node, (this.flags & O_ACCMODE) !== O_RDONLY);
+    if (node.users === 0 && this.file.links === 0) notifyGone(node);
   }
 
   override read(io: IoBuffer, _caller: Caller): number {
     const moved = this.file.readAt(io, this.offset);
-    if (moved > 0) this.offset += moved;
+    if (moved > 0) {
+      this.offset += moved;
+      this.noteRead();
+    }
     return moved;
   }
 
@@ -276,7 +293,20 @@ export class RegularFileDescription extends BaseFileDescription {
   }
 
   override pread(io: IoBuffer, offset: Bytes, _caller: Caller): number {
-    return this.file.readAt(io, offset);
+    const moved = this.file.readAt(io, offset);
+    if (moved > 0) this.noteRead();
+    return moved;
+  }
+
+  /** A memfd is nowhere in the tree. */
+  override get displayName(): string | null {
+    const { detachedRoot } = this.file.fileSystem;
+    return detachedRoot === null ? null : pathName(this.path, detachedRoot);
+  }
+
+  private noteRead(): void {
+    if (!(this.flags & O_NOATIME)) this.file.accessed();
+    notifyAccess(this.path.dentry);
   }
 
   override pwrite(io: IoBuffer, offset: Bytes, caller: Caller): number {

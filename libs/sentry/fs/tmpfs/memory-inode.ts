@@ -1,8 +1,9 @@
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
-import { S_IFMT, S_ISGID, S_ISUID } from '../../abi/stat.js';
+import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import { CLOCK_REALTIME } from '../../abi/time.js';
 import { host } from '../../platform/host.js';
 import { BaseInode } from '../../vfs/inode.js';
+import { CAP_FSETID, hasCapability } from '../../vfs/permissions.js';
 import type { AttributeChange, Caller, FileTime, Stat } from '../../vfs/types.js';
 import type { MemoryFileSystem } from './memory-file-system.js';
 
@@ -19,6 +20,11 @@ export const copyTime = (to: FileTime, from: FileTime): void => {
   to.seconds = from.seconds;
   to.nanoseconds = from.nanoseconds;
 };
+
+const SECONDS_PER_DAY = 86400;
+
+const isBefore = (one: FileTime, other: FileTime): boolean =>
+  one.seconds < other.seconds || (one.seconds === other.seconds && one.nanoseconds < other.nanoseconds);
 
 const newTime = (): FileTime => ({ seconds: 0, nanoseconds: 0 });
 
@@ -57,6 +63,17 @@ export abstract class MemoryInode extends BaseInode {
   modified(): void {
     stamp(this.mtime);
     copyTime(this.ctime, this.mtime);
+  }
+
+  /** Contents were read. As Linux's relatime: only if they were not since the last change, or for a day. */
+  accessed(): void {
+    const { atime, mtime, ctime } = this;
+    if (isBefore(mtime, atime) && isBefore(ctime, atime) && !this.isOld()) return;
+    stamp(atime);
+  }
+
+  private isOld(): boolean {
+    return Date.now() / 1000 - this.atime.seconds >= SECONDS_PER_DAY;
   }
 
   protected get size(): number {
@@ -100,6 +117,13 @@ export abstract class MemoryInode extends BaseInode {
     if (change.atime) copyTime(this.atime, change.atime === 'now' ? this.ctime : change.atime);
     if (change.mtime) copyTime(this.mtime, change.mtime === 'now' ? this.ctime : change.mtime);
     return 0;
+  }
+
+  /** Whoever changes contents without CAP_FSETID takes set-user-ID and set-group-ID away (file_remove_privs). */
+  protected dropSetIds(caller: Caller): void {
+    if ((this.mode & (S_ISUID | S_ISGID)) === 0 || (this.mode & S_IFMT) !== S_IFREG) return;
+    if (hasCapability(caller.credentials, CAP_FSETID)) return;
+    this.mode &= ~(S_ISUID | (this.mode & 0o010 ? S_ISGID : 0));
   }
 
   /** truncate(2). */

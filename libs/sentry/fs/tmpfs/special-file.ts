@@ -21,6 +21,7 @@ export class MemorySymlink extends MemoryInode {
   }
 
   override readlink(): string {
+    this.accessed();
     return this.target;
   }
 }

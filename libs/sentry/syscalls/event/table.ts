@@ -60,11 +60,6 @@ export const eventRows: readonly SyscallRow[] = [
   ),
   full('inotify_init', '', inotifyInit, { result: 'fd' }),
   full('inotify_init1', 'flags:inotify-flags', inotifyInit1, { result: 'fd' }),
-  partial(
-    'inotify_add_watch',
-    'fd:fd pathname:path mask:inotify-mask',
-    inotifyAddWatch,
-    'IN_DELETE_SELF comes with the unlink, also while the file is open or has other names',
-  ),
+  full('inotify_add_watch', 'fd:fd pathname:path mask:inotify-mask', inotifyAddWatch),
   full('inotify_rm_watch', 'fd:fd wd:int', inotifyRmWatch),
 ];

@@ -1,7 +1,7 @@
 /** chmod, chown and the utime family. */
 import { EACCES, EBADF, EFAULT, EINVAL, EPERM, EROFS } from '../../abi/errno.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_PATH, W_OK } from '../../abi/fcntl.js';
-import { S_IFLNK, S_IFMT, S_ISGID } from '../../abi/stat.js';
+import { S_IFLNK, S_IFMT, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { notifyAttributes } from '../../vfs/notify.js';
 import { CAP_CHOWN, CAP_FOWNER, CAP_FSETID, checkAccess, isOwner } from '../../vfs/permissions.js';
@@ -69,7 +69,9 @@ function setOwner(task: Task, place: Path, uid: number, gid: number): number {
     const ownGroup = gid === credentials.fsgid || credentials.groups.includes(gid) || gid === inode.gid;
     if (gid !== -1 && (!owner || !ownGroup)) return -EPERM;
   }
-  return apply(task, place, { uid: uid === -1 ? undefined : uid >>> 0, gid: gid === -1 ? undefined : gid >>> 0 });
+  // Even a chown that changes nothing takes set-user-ID and set-group-ID away.
+  const same = inode.mode & (S_ISUID | S_ISGID) ? inode.uid : undefined;
+  return apply(task, place, { uid: uid === -1 ? same : uid >>> 0, gid: gid === -1 ? undefined : gid >>> 0 });
 }
 
 /** chown implements Linux syscall chown(2). */
@@ -137,7 +139,7 @@ export function utimensat(task: Task, args: SyscallArguments): number {
   }
   if (args[1] === 0 && (args[0] | 0) !== AT_FDCWD) {
     const file = fileOf(task, args[0]);
-    return file ? setTimes(task, file.path, atime, mtime) : -EBADF;
+    return file && !(file.flags & O_PATH) ? setTimes(task, file.path, atime, mtime) : -EBADF;
   }
   const place = target(task, args[0] | 0, 1, args[1], flags);
   return typeof place === 'number' ? place : setTimes(task, place, atime, mtime);

@@ -1,5 +1,5 @@
 /** What the file calls share: descriptors, places, blocking transfers. */
-import { EAGAIN, EBADF, EFAULT, EFBIG, ENOTDIR, EPIPE, ERESTARTSYS } from '../../abi/errno.js';
+import { EAGAIN, EBADF, EFAULT, EFBIG, ENOENT, ENOTDIR, EPIPE, ERESTARTSYS } from '../../abi/errno.js';
 import { AT_FDCWD, O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../../abi/fcntl.js';
 import { S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { Task } from '../../kernel/types.js';
@@ -51,6 +51,7 @@ export function placeAt(task: Task, dirfd: number, path: string, follow: boolean
     const file = task.files.get(dirfd);
     return file ? file.path : -EBADF;
   }
+  if (path === '') return -ENOENT;
   const start = startOf(task, dirfd, path);
   if (typeof start === 'number') return start;
   return resolve(task, start, path, follow);

@@ -1,12 +1,12 @@
 /** sendfile and copy_file_range: bytes from one file to another without passing through the guest. */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS } from '../../abi/errno.js';
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS } from '../../abi/errno.js';
 import { O_APPEND, O_NONBLOCK } from '../../abi/fcntl.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { BufferIo } from '../../mm/io.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { POLLIN, POLLOUT } from '../../vfs/wait-queue.js';
-import { fileOf, readable, SIGPIPE, setU64, writable } from './common.js';
+import { fileOf, readable, SIGPIPE, SIGXFSZ, setU64, writable } from './common.js';
 
 const CHUNK = 65536;
 const MAX = 0x7ffff000;
@@ -45,6 +45,7 @@ function move(
     io.reset(bytes, 0, bytes.length);
     const put = outOffset < 0 ? output.write(io, task) : output.pwrite(io, outOffset + progress.done, task);
     if (put === -EPIPE) task.raise(SIGPIPE);
+    if (put === -EFBIG && progress.done === 0) task.raise(SIGXFSZ);
     const written = Math.max(0, put);
     progress.done += written;
     if (written === bytes.length) {
@@ -53,6 +54,8 @@ function move(
     }
     if (inOffset < 0 && input.seek(written - bytes.length, 1) < 0) progress.left = bytes.slice(written);
     if (put < 0 && put !== -EAGAIN) return progress.done > 0 ? progress.done : put;
+    // A file that takes less is at its limit: nothing to wait for.
+    if (!output.pollable) return progress.done;
     if (output.flags & O_NONBLOCK) return progress.done > 0 ? progress.done : -EAGAIN;
     return wait(task, progress, output, POLLOUT);
   }

@@ -19,7 +19,9 @@ const mounts = new WeakMap<Kernel, MountNode>();
 function mountOf(kernel: Kernel): MountNode {
   let mount = mounts.get(kernel);
   if (!mount) {
-    mount = new MountNode(new MemoryFileSystem('tmpfs', 1, kernel.frames, 0o777), null, 'memfd', '');
+    const fileSystem = new MemoryFileSystem('tmpfs', 1, kernel.frames, 0o777);
+    mount = new MountNode(fileSystem, null, 'memfd', '');
+    fileSystem.detachedRoot = mount.root;
     mounts.set(kernel, mount);
   }
   return mount;
@@ -29,6 +31,7 @@ function mountOf(kernel: Kernel): MountNode {
 export function memfdCreate(task: Task, args: SyscallArguments): number {
   const flags = args[1] >>> 0;
   if (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) return -EINVAL;
+  if ((flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) === (MFD_NOEXEC_SEAL | MFD_EXEC)) return -EINVAL;
   const name = task.pathArgument(0, args[0]);
   if (typeof name === 'number') return name;
   if (name.length > NAME_MAX) return -EINVAL;

@@ -5,17 +5,19 @@ import {
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
+  R_OK,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   W_OK,
   X_OK,
 } from '../../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from '../../abi/stat.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { DentryNode } from '../../vfs/dentry.js';
-import { notifyCreate, notifyDelete, notifyMove } from '../../vfs/notify.js';
+import { newStat } from '../../vfs/inode.js';
+import { notifyCreate, notifyDelete, notifyLinked, notifyMove, notifyUnlinked } from '../../vfs/notify.js';
 import { isDirectory, type LastComponent, resolveParent } from '../../vfs/path-walk.js';
-import { checkAccess, checkRemoval } from '../../vfs/permissions.js';
+import { checkAccess, checkRemoval, isOwner } from '../../vfs/permissions.js';
 import type { Inode } from '../../vfs/types.js';
 import { dentryOf, placeAt, startOf } from './common.js';
 
@@ -102,6 +104,14 @@ function checkRemove(task: Task, last: LastComponent): DentryNode | number {
   return allowed || child;
 }
 
+const attributes = newStat();
+
+/** Whether an object that just lost a name has no other one, and nobody has it open through that name. */
+function isGone(node: DentryNode): boolean {
+  node.inode.stat(attributes);
+  return attributes.links === 0 && node.users === 0;
+}
+
 function doUnlink(task: Task, dirfd: number, index: number, address: number): number {
   const last = parentOf(task, dirfd, index, address);
   if (typeof last === 'number') return last;
@@ -113,7 +123,7 @@ function doUnlink(task: Task, dirfd: number, index: number, address: number): nu
   if (trailingSlash) return -ENOTDIR;
   const result = parent.inode.unlink(name);
   if (result !== 0) return result;
-  notifyDelete(parent, child, false);
+  notifyDelete(parent, child, false, isGone(child));
   parent.forget(name);
   return 0;
 }
@@ -131,7 +141,7 @@ function doRmdir(task: Task, dirfd: number, index: number, address: number): num
   if (child.mounted) return -EBUSY;
   const result = parent.inode.rmdir(name);
   if (result !== 0) return result;
-  notifyDelete(parent, child, true);
+  notifyDelete(parent, child, true, child.users === 0);
   parent.forget(name);
   return 0;
 }
@@ -174,6 +184,14 @@ export function symlinkat(task: Task, args: SyscallArguments): number {
   return doSymlink(task, args[0], args[1] | 0, 2, args[2]);
 }
 
+/** protected_hardlinks: what one does not own must be a plain file one may read and write. 0 or -EPERM. */
+function mayLink(task: Task, inode: Inode): number {
+  if (isOwner(inode, task.credentials)) return 0;
+  const { mode } = inode;
+  const plain = (mode & S_IFMT) === S_IFREG && !(mode & S_ISUID) && (mode & (S_ISGID | 0o010)) !== (S_ISGID | 0o010);
+  return plain && checkAccess(inode, R_OK | W_OK, task.credentials) === 0 ? 0 : -EPERM;
+}
+
 function doLink(
   task: Task,
   oldDirfd: number,
@@ -195,9 +213,12 @@ function doLink(
   if (place.mount !== last.parent.mount) return -EXDEV;
   const { inode } = place.dentry;
   if (isDirectory(inode)) return -EPERM;
+  const allowed = mayLink(task, inode);
+  if (allowed) return allowed;
   const result = last.parent.inode.link(last.name, inode);
   if (result !== 0) return result;
   last.parent.adopt(last.name, inode);
+  notifyLinked(place.dentry);
   notifyCreate(last.parent, last.name, false);
   return 0;
 }
@@ -249,6 +270,9 @@ function doRename(
   const result = from.parent.inode.rename(from.name, to.parent.inode, to.name, flags);
   if (result !== 0) return result;
   notifyMove(from.parent, from.name, to.parent, to.name, moved, isDirectory(moved.inode));
+  if (existing && !(flags & RENAME_EXCHANGE)) {
+    notifyUnlinked(existing, isDirectory(existing.inode), isGone(existing));
+  }
   if (flags & RENAME_EXCHANGE) from.parent.exchange(from.name, to.parent, to.name);
   else from.parent.move(from.name, to.parent, to.name);
   return 0;

@@ -3,7 +3,7 @@
  * here bytes are copied. Nothing is taken from a source before there is room for it, so that no byte is lost when the other
  * side would block.
  */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EPIPE, ERESTARTSYS, ESPIPE } from '../../abi/errno.js';
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EPIPE, ERESTARTSYS, ESPIPE } from '../../abi/errno.js';
 import { O_APPEND, O_NONBLOCK } from '../../abi/fcntl.js';
 import { AF_UNIX } from '../../abi/socket.js';
 import { S_IFDIR, S_IFMT } from '../../abi/stat.js';
@@ -13,7 +13,7 @@ import { BufferIo, Direction, releaseIo, vectorIo } from '../../mm/io.js';
 import { SocketFile } from '../../net/socket-file.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { POLLIN, POLLOUT } from '../../vfs/wait-queue.js';
-import { fileOf, readable, SIGPIPE, writable } from './common.js';
+import { fileOf, readable, SIGPIPE, SIGXFSZ, writable } from './common.js';
 import { offsetAt, storeOffset } from './copy-between.js';
 
 const SPLICE_F_NONBLOCK = 2;
@@ -58,6 +58,7 @@ function fromPipe(
     }
     if (done > 0) break;
     if (put === -EAGAIN) return wait(task, output, POLLOUT, (output.flags & O_NONBLOCK) !== 0);
+    if (put === -EFBIG) task.raise(SIGXFSZ);
     return put === -EPIPE ? brokenPipe(task) : put;
   }
   return done;

@@ -42,8 +42,11 @@ function nameOf(task: Task, address: number): string | number {
   return name.length === 0 || name.length > XATTR_NAME_MAX ? -ERANGE : name;
 }
 
+const PREFIXES = ['user.', 'trusted.', 'security.'];
+
 /** xattr(7): user.* only on files and directories, with the file's permissions; trusted.* for root only. */
 function allowed(task: Task, inode: Inode, name: string, write: boolean): number {
+  if (PREFIXES.includes(name)) return -EINVAL;
   if (name.startsWith('trusted.')) return task.capable(CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -61; /* ENODATA */
   if (name.startsWith('user.')) {
     const type = inode.mode & S_IFMT;

@@ -1,6 +1,7 @@
 import { EACCES, EBADF, EPERM } from '../../abi/errno.js';
 import { O_ACCMODE, O_PATH, O_RDWR, O_WRONLY } from '../../abi/fcntl.js';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE } from '../../abi/mman.js';
+import { MemoryRegularFile } from '../../fs/tmpfs/memory-file.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { Mappable } from '../../mm/types.js';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../../platform/platform.js';
@@ -25,6 +26,10 @@ export function mmap(task: Task, args: SyscallArguments): number {
     if (file.path?.mount?.options.split(',').includes('noexec')) {
       if ((protection & PROT_EXEC) !== 0) return -EPERM;
       maxProtection &= ~PROT_EXEC;
+    }
+    if ((flags & MAP_TYPE) !== MAP_PRIVATE && file.inode instanceof MemoryRegularFile && file.inode.writeSealed) {
+      if ((protection & PROT_WRITE) !== 0) return -EPERM;
+      maxProtection &= ~PROT_WRITE;
     }
     const mappable = file.mappable();
     if (typeof mappable === 'number') return mappable;

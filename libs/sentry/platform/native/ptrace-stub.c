@@ -142,8 +142,8 @@ static _Noreturn void become_stub(enum stub_kind kind) {
   if (mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0) _exit(102);
   if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0) _exit(103);
   struct sock_fprog program = {sizeof stub_filter / sizeof *stub_filter, stub_filter};
-  if (kind == STUB_SYSTRAP) cordon_systrap_filter(&program);
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
+  /* That of systrap follows when the template stands: it would trap what comes below. */
+  if (kind == STUB_PTRACE && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) _exit(104);
   register uint64_t r12 __asm__("r12") = (uint64_t)page;
   register uint64_t r13 __asm__("r13") = STUB_PAGE;
   register uint64_t r14 __asm__("r14") = kept ? HOST_VDSO : USER_TOP;

@@ -54,34 +54,42 @@ __asm__(
     ".globl cordon_systrap_start\n.hidden cordon_systrap_start\n"
     "cordon_systrap_start:\n"
 
-    /* In the mapping thread, by injection. rdi..r9: mmap of a slot; r12: its address; r13: clone flags. Ends at int3 with rax. */
-    ".globl cordon_systrap_thread\n.hidden cordon_systrap_thread\n"
-    "cordon_systrap_thread:\n"
-    "  mov $9, %eax\n"
-    "  syscall\n"
+    /*
+     * In the mapping thread, by injection: a list of system calls. rbx: the list, rbp: how many, r14: the secret, r13 and r15: its
+     * low and high half as the upper half of a word. Ends at int3 with the last result, or the first that failed, in rax.
+     */
+    ".globl cordon_systrap_orders\n"
+    ".hidden cordon_systrap_orders\n"
+    "cordon_systrap_orders:\n"
+    "1: mov (%rbx), %rax\n"
+    "  mov 8(%rbx), %rdi\n"
+    "  mov 16(%rbx), %rsi\n"
+    "  mov 24(%rbx), %rdx\n"
+    "  mov 32(%rbx), %r10\n"
+    "  mov 40(%rbx), %r8\n"
+    "  mov 48(%rbx), %r9\n"
+    "  mov 56(%rbx), %r12\n"
+    "  cmp $9, %eax\n" /* mmap has six arguments: the host ignores the upper halves of protection and descriptor */
+    "  jne 2f\n"
+    "  or %r13, %rdx\n"
+    "  or %r15, %r8\n"
+    "  jmp 3f\n"
+    "2: mov %r14, %r9\n"
+    "3: syscall\n"
     "  test %rax, %rax\n"
-    "  js 1f\n"
-    "  mov %r12, %rdi\n"
-    "  mov $0x8000, %esi\n"
-    "  mov $10, %edx\n" /* MADV_DONTFORK */
-    "  mov $28, %eax\n"
-    "  syscall\n"
-    "  test %rax, %rax\n"
-    "  js 1f\n"
-    "  mov %r13, %rdi\n"
-    "  xor %esi, %esi\n"
-    "  xor %edx, %edx\n"
-    "  xor %r10d, %r10d\n"
-    "  xor %r8d, %r8d\n"
-    "  mov $56, %eax\n"
-    "  syscall\n"
-    "  test %rax, %rax\n"
-    "  jz 2f\n"
-    "1: int3\n"
-    ".globl cordon_systrap_trap\n.hidden cordon_systrap_trap\n"
+    "  js 5f\n"
+    "  jnz 4f\n"
+    "  cmpl $56, (%rbx)\n"
+    "  je 6f\n"
+    "4: add $64, %rbx\n"
+    "  dec %rbp\n"
+    "  jnz 1b\n"
+    "5: int3\n"
+    ".globl cordon_systrap_trap\n"
+    ".hidden cordon_systrap_trap\n"
     "cordon_systrap_trap:\n"
-    /* The new guest thread: no descriptors, its stack for signals, its filter. Then it reports by a system call that the filter traps. */
-    "2: xor %edi, %edi\n"
+    /* The new guest thread, r12: its slot. No descriptors, its stack for signals; the secret goes before the guest could see it. */
+    "6: xor %edi, %edi\n"
     "  mov $-1, %esi\n"
     "  xor %edx, %edx\n"
     "  mov $436, %eax\n" /* close_range */
@@ -90,18 +98,16 @@ __asm__(
     "  xor %esi, %esi\n"
     "  mov $131, %eax\n" /* sigaltstack */
     "  syscall\n"
+    "  xor %r9d, %r9d\n"
+    "  xor %r13d, %r13d\n"
+    "  xor %r14d, %r14d\n"
+    "  xor %r15d, %r15d\n"
+    "  xor %r8d, %r8d\n"
     "  wrgsbase %r12\n"
-    "  mov $1, %edi\n" /* SECCOMP_SET_MODE_FILTER */
-    "  xor %esi, %esi\n"
-    "  lea cordon_systrap_program(%rip), %rdx\n"
-    "  mov $317, %eax\n"
+    /* It reports by a system call that traps. */
+    "7: mov $4095, %eax\n"
     "  syscall\n"
-    "  test %rax, %rax\n"
-    "  jnz 4f\n"
-    "3: mov $4095, %eax\n"
-    "  syscall\n"
-    "  jmp 3b\n"
-    "4: hlt\n"
+    "  jmp 7b\n"
 
     /* Signal handler: rdi signal, rdx ucontext, on the slot's stack. */
     ".balign 16\n"
@@ -217,89 +223,101 @@ __asm__(
     "3: mov " AT(S_LEAVE) ", %rsp\n"
     "  jmp cordon_systrap_restorer\n"
 
-    ".globl cordon_systrap_program\n.hidden cordon_systrap_program\n"
-    ".balign 8\n"
-    "cordon_systrap_program:\n" /* struct sock_fprog, filled when the page is made */
-    "  .quad 0, 0\n"
     ".globl cordon_systrap_end\n.hidden cordon_systrap_end\n"
     "cordon_systrap_end:\n"
     ".popsection\n");
-extern const char __attribute__((visibility("hidden"))) cordon_systrap_start[], cordon_systrap_thread[], cordon_systrap_trap[], cordon_systrap_handler[],
-    cordon_systrap_restorer[], cordon_systrap_fast[], cordon_systrap_program[], cordon_systrap_end[];
+extern const char __attribute__((visibility("hidden"))) cordon_systrap_start[], cordon_systrap_orders[], cordon_systrap_trap[], cordon_systrap_handler[],
+    cordon_systrap_restorer[], cordon_systrap_fast[], cordon_systrap_end[];
 
-/* Where the code lies in the stub's page; behind it the filter of the guest threads. */
+/* Where the code lies in the stub's page. */
 #define CODE_OFFSET 1024
-#define FILTER_OFFSET 2048
 #define IN_PAGE(symbol) (STUB_PAGE + CODE_OFFSET + (uint64_t)((symbol)-cordon_systrap_start))
 
-uint64_t cordon_systrap_thread_entry(void) { return IN_PAGE(cordon_systrap_thread); }
-uint64_t cordon_systrap_thread_trap(void) { return IN_PAGE(cordon_systrap_trap); }
+uint64_t cordon_systrap_orders_entry(void) { return IN_PAGE(cordon_systrap_orders); }
+uint64_t cordon_systrap_orders_trap(void) { return IN_PAGE(cordon_systrap_trap); }
 uint64_t cordon_systrap_fast_entry(void) { return IN_PAGE(cordon_systrap_fast); }
 
-/*
- * Guest threads: the two calls that their waiting and leaving take, from the stub's page. A guest may jump there: then it waits,
- * wakes or returns from a signal of its own making, all of which it could do to itself anyway. Everything else traps.
- */
-static const struct sock_filter thread_filter[] = {
-    LOAD(arch),
-    IS(AUDIT_ARCH_X86_64, 0, 10),
-    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer) + 4),
-    IS((uint32_t)(STUB_PAGE >> 32), 0, 8),
-    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer)),
-    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffff000u),
-    IS((uint32_t)STUB_PAGE, 0, 5),
-    LOAD(nr),
-    IS(SYS_rt_sigreturn, 4, 0),
-    IS(SYS_futex, 0, 2),
-    LOAD_AT(ARG(1)),
-    BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, FUTEX_WAKE, 0, 1),
-    ANSWER(SECCOMP_RET_TRAP),
-    ANSWER(SECCOMP_RET_ALLOW),
-};
+/* Filled in by cordon_systrap_filter: the secret's halves. */
+#define LOW 0x11111111u
+#define HIGH 0x22222222u
+#define HALF(index, half) LOAD_AT(ARG(index) + 4 * (half))
 
-/* The whole stub: what the mapping thread is told to do, and what a guest thread needs before it has its own filter. */
-static struct sock_filter process_filter[] = {
+/*
+ * One filter for all threads of a stub, so that none has to be installed when a guest makes a thread. From outside the stub's page
+ * everything traps. From inside, anybody may wait, wake and return from a signal: a guest that jumps there does so to itself. What
+ * the mapping thread is told, and what a new thread sets up, takes the secret, which is never in memory that the guest can read: only in
+ * registers of threads that run no guest code. Nothing is ever killed: that would win over a trap.
+ */
+static const struct sock_filter filter[] = {
     LOAD(arch),
     IS(AUDIT_ARCH_X86_64, 1, 0),
     ANSWER(SECCOMP_RET_TRAP),
+    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer) + 4),
+    IS((uint32_t)(STUB_PAGE >> 32), 1, 0),
+    ANSWER(SECCOMP_RET_TRAP),
+    LOAD_AT(offsetof(struct seccomp_data, instruction_pointer)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffff000u),
+    IS((uint32_t)STUB_PAGE, 1, 0),
+    ANSWER(SECCOMP_RET_TRAP),
     LOAD(nr),
-    IS(SYS_futex, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
     IS(SYS_rt_sigreturn, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
+    IS(SYS_futex, 0, 4),
+    LOAD_AT(ARG(1)),
+    BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, FUTEX_WAKE, 1, 0),
+    ANSWER(SECCOMP_RET_ALLOW),
+    ANSWER(SECCOMP_RET_TRAP),
+    IS(NR_MMAP, 0, 10),
+    HALF(2, 1),
+    IS(LOW, 0, 7),
+    HALF(4, 1),
+    IS(HIGH, 0, 5),
+    HALF(3, 0),
+    IS(MAP_SHARED | MAP_FIXED, 2, 0),
+    IS(MAP_SHARED | MAP_FIXED | MAP_POPULATE, 1, 0),
+    IS(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, 0, 1),
+    ANSWER(SECCOMP_RET_ALLOW),
+    ANSWER(SECCOMP_RET_TRAP),
+    HALF(5, 0),
+    IS(LOW, 1, 0),
+    ANSWER(SECCOMP_RET_TRAP),
+    HALF(5, 1),
+    IS(HIGH, 1, 0),
+    ANSWER(SECCOMP_RET_TRAP),
+    LOAD(nr),
     IS(NR_MUNMAP, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
     IS(NR_MPROTECT, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
-    IS(NR_MMAP, 0, 6),
-    LOAD_AT(ARG(3)),
-    IS(MAP_SHARED | MAP_FIXED, 3, 0),
-    IS(MAP_SHARED | MAP_FIXED | MAP_POPULATE, 2, 0),
-    IS(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, 1, 0),
-    ANSWER(SECCOMP_RET_TRAP),
+    IS(SYS_madvise, 0, 3),
+    LOAD_AT(ARG(2)),
+    IS(MADV_DONTFORK, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
-    IS(NR_CLONE, 0, 5),
+    LOAD(nr),
+    IS(NR_CLONE, 0, 4),
     LOAD_AT(ARG(0)),
     IS(SYSTRAP_THREAD_FLAGS, 1, 0),
     IS(PROCESS_FLAGS, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
-    ANSWER(SECCOMP_RET_TRAP),
-    IS(SYS_madvise, 0, 4),
-    LOAD_AT(ARG(2)),
-    IS(MADV_DONTFORK, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
-    ANSWER(SECCOMP_RET_TRAP),
+    LOAD(nr),
     IS(SYS_sigaltstack, 0, 1),
-    ANSWER(SECCOMP_RET_ALLOW),
-    IS(SYS_seccomp, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
     IS(SYS_close_range, 0, 1),
     ANSWER(SECCOMP_RET_ALLOW),
-    ANSWER(SECCOMP_RET_TRAP), /* never KILL: it would win over the thread's own filter, which traps the guest's calls */
+    ANSWER(SECCOMP_RET_TRAP),
 };
 
-void cordon_systrap_filter(struct sock_fprog *out) {
-  *out = (struct sock_fprog){sizeof process_filter / sizeof *process_filter, process_filter};
+size_t cordon_systrap_filter(uint8_t *page, uint64_t address, uint64_t secret) {
+  struct sock_filter *program = (struct sock_filter *)(page + 16);
+  memcpy(program, filter, sizeof filter);
+  for (size_t i = 0; i < sizeof filter / sizeof *filter; i++) {
+    if (program[i].code != (BPF_JMP | BPF_JEQ | BPF_K)) continue;
+    if (program[i].k == LOW) program[i].k = (uint32_t)secret;
+    else if (program[i].k == HIGH) program[i].k = (uint32_t)(secret >> 32);
+  }
+  uint64_t fprog[2] = {sizeof filter / sizeof *filter, address + 16};
+  memcpy(page, fprog, sizeof fprog);
+  return 16 + sizeof filter;
 }
 
 struct kernel_sigaction {
@@ -309,12 +327,8 @@ struct kernel_sigaction {
 /* In the child that becomes the template: its handlers, then the rest of the page. `page` is the copy that boot moves into place. */
 int cordon_systrap_prepare_page(uint8_t *page) {
   size_t size = (size_t)(cordon_systrap_end - cordon_systrap_start);
-  if (CODE_OFFSET + size > FILTER_OFFSET || FILTER_OFFSET + sizeof thread_filter > 4096) return -1;
+  if (CODE_OFFSET + size > 4096) return -1;
   memcpy(page + CODE_OFFSET, cordon_systrap_start, size);
-  memcpy(page + FILTER_OFFSET, thread_filter, sizeof thread_filter);
-  uint8_t *program = page + CODE_OFFSET + (cordon_systrap_program - cordon_systrap_start);
-  uint64_t fprog[2] = {sizeof thread_filter / sizeof *thread_filter, STUB_PAGE + FILTER_OFFSET};
-  memcpy(program, fprog, sizeof fprog);
   const struct kernel_sigaction action = {
       .handler = IN_PAGE(cordon_systrap_handler),
       .flags = SA_SIGINFO | SA_ONSTACK | 0x04000000 /* SA_RESTORER */,

@@ -59,13 +59,25 @@ struct doorbell {
 
 #define SYSTRAP_THREAD_FLAGS (CLONE_VM_ | CLONE_FS_ | CLONE_SIGHAND_ | CLONE_THREAD_ | CLONE_SYSVSEM_)
 
-/* Fills the stub's page with code and filter and sets the handlers, in the child that becomes the template. 0 or -1. */
+/* Fills the stub's page with code and sets the handlers, in the child that becomes the template. 0 or -1. */
 int cordon_systrap_prepare_page(uint8_t *page);
-/* The filter of the whole stub. */
-struct sock_fprog;
-void cordon_systrap_filter(struct sock_fprog *out);
+/*
+ * The filter of all threads of a stub, as a struct sock_fprog and its program, into a page that the stub has at address. Bytes
+ * written. `secret`: 64 bits nobody can guess; the page must be wiped once the filter is in force.
+ */
+size_t cordon_systrap_filter(uint8_t *page, uint64_t address, uint64_t secret);
+
+/* System calls for the mapping thread, in a page that stubs can read and not write. */
+struct order {
+  uint64_t number, arguments[6];
+  uint64_t slot; /* of a clone that makes a guest thread: its address */
+};
+_Static_assert(sizeof(struct order) == 64, "the assembly steps through them");
+#define ORDERS (DOORBELL + 0x1000ul)
+#define ORDERS_OFFSET 0x1000ul
+#define ORDERS_MAX 64
 
 /* Addresses in the stub's page. */
-uint64_t cordon_systrap_thread_entry(void);
-uint64_t cordon_systrap_thread_trap(void);
+uint64_t cordon_systrap_orders_entry(void);
+uint64_t cordon_systrap_orders_trap(void);
 uint64_t cordon_systrap_fast_entry(void);

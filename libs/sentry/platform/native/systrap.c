@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -126,6 +128,7 @@ static uint8_t *slots; /* the slots' file, in the Sentry */
 static struct doorbell *doorbell;
 static uint64_t frame_offset;   /* of the host's signal frame in a slot */
 static uint64_t fpstate_offset; /* of its xsave area */
+static uint64_t secret; /* what makes an order one of ours (systrap-stub.c) */
 static volatile sig_atomic_t woken, child_news;
 
 static struct slot *slot_of(int index) { return (struct slot *)(slots + SLOT_OFFSET(index)); }
@@ -144,17 +147,48 @@ static double process_cpu(pid_t pid) {
 
 /* ---- orders to a stub's mapping thread ---- */
 
-static int64_t order(int space, uint64_t number, const uint64_t arguments[6]) {
-  if (spaces[space].dead) return -ESRCH;
+/* They are collected while no thread of the space runs, and carried out in one go before one does. */
+static struct order pending[ORDERS_MAX];
+static int pending_count, pending_space;
+
+static int64_t carry_out(pid_t pid, const struct order *orders, int count) {
+  memcpy(slots + ORDERS_OFFSET, orders, sizeof *orders * (size_t)count);
   struct user_regs_struct regs = stub_regs;
-  regs.rax = number;
-  regs.rdi = arguments[0];
-  regs.rsi = arguments[1];
-  regs.rdx = arguments[2];
-  regs.r10 = arguments[3];
-  regs.r8 = arguments[4];
-  regs.r9 = arguments[5];
-  return cordon_inject_at(spaces[space].pid, STUB_PAGE, STUB_TRAP, &regs, NULL);
+  regs.rbx = ORDERS;
+  regs.rbp = (uint64_t)count;
+  regs.r14 = secret;
+  regs.r13 = secret << 32;
+  regs.r15 = secret >> 32 << 32;
+  return cordon_inject_at(pid, cordon_systrap_orders_entry(), cordon_systrap_orders_trap(), &regs, NULL);
+}
+
+/* Carries out what is pending for the space. The last result or -errno; 0 if there was nothing. */
+static int64_t flush(int space) {
+  if (pending_count == 0 || pending_space != space) return 0;
+  int count = pending_count;
+  pending_count = 0;
+  return spaces[space].dead ? -ESRCH : carry_out(spaces[space].pid, pending, count);
+}
+
+static int64_t add_order(int space, const struct order *order) {
+  int64_t result = 0;
+  if (pending_count > 0 && (pending_space != space || pending_count == ORDERS_MAX)) result = flush(pending_space);
+  if (result < 0) return result;
+  pending_space = space;
+  pending[pending_count++] = *order;
+  return 0;
+}
+
+/* An order whose result nobody needs now. */
+static int64_t order(int space, uint64_t number, const uint64_t arguments[6]) {
+  struct order one = {.number = number};
+  memcpy(one.arguments, arguments, sizeof one.arguments);
+  int64_t result = add_order(space, &one);
+  if (result < 0) return result;
+  /* Not behind the back of a thread that runs: what it must not see any more could be somebody else's already. */
+  for (int index = spaces[space].threads; index >= 0; index = threads[index].next)
+    if (threads[index].running) return flush(space);
+  return 0;
 }
 
 /* ---- running threads ---- */
@@ -555,17 +589,16 @@ static int spawn_thread(int space) {
   slot->altstack.stack = SLOT_ADDRESS(index) + ALTSTACK_OFFSET;
   slot->altstack.flags = 1u << 31; /* SS_AUTODISARM: the frame's place does not depend on the guest's stack pointer */
   slot->altstack.size = ALTSTACK_SIZE;
-  struct user_regs_struct regs = stub_regs;
-  regs.rdi = regs.r12 = SLOT_ADDRESS(index);
-  regs.rsi = SLOT_SIZE;
-  regs.rdx = PROT_READ | PROT_WRITE;
-  regs.r10 = MAP_SHARED | MAP_FIXED;
-  regs.r8 = (uint64_t)slots_fd;
-  regs.r9 = SLOT_OFFSET(index);
-  regs.r13 = SYSTRAP_THREAD_FLAGS;
-  int64_t tid = spaces[space].dead ? -ESRCH
-                                   : cordon_inject_at(spaces[space].pid, cordon_systrap_thread_entry(),
-                                                      cordon_systrap_thread_trap(), &regs, NULL);
+  const struct order orders[] = {
+      {NR_MMAP,
+       {SLOT_ADDRESS(index), SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, SLOT_OFFSET(index)},
+       0},
+      {SYS_madvise, {SLOT_ADDRESS(index), SLOT_SIZE, MADV_DONTFORK}, 0},
+      {NR_CLONE, {SYSTRAP_THREAD_FLAGS}, SLOT_ADDRESS(index)},
+  };
+  int64_t tid = 0;
+  for (int at = 0; at < 3 && tid >= 0; at++) tid = add_order(space, &orders[at]);
+  if (tid >= 0) tid = flush(space);
   threads[index] = (struct thread){.tid = (pid_t)tid, .space = space, .context = -1, .next = spaces[space].threads};
   int failed = tid < 0 ? (int)tid : first_report(index);
   if (failed) {
@@ -715,6 +748,8 @@ static int resume_context(int context, int space) {
   if (failed) return failed;
   int index = bindings[context].thread;
   if (spaces[space].dead) return -ESRCH;
+  int64_t flushed = flush(space);
+  if (flushed < 0) return (int)flushed;
   int command = prepare_return(context, index);
   if (command < 0) return command;
   slot_of(index)->command = (uint32_t)command;
@@ -756,6 +791,7 @@ static void forget_everything(void) {
   cpu_of_dead = 0;
   template_pid = 0;
   frame_offset = fpstate_offset = 0;
+  pending_count = 0;
   cordon_forget_watches();
 }
 
@@ -778,14 +814,23 @@ static int start_platform(void) {
   if (!(getauxval(AT_HWCAP2) & 2)) return -ENODEV; /* FSGSBASE: guests change FS without our knowing, and the stub must tell */
   int failed = make_slots();
   if (failed) return failed;
+  if (getrandom(&secret, sizeof secret, 0) != sizeof secret) return -EIO;
   pid_t pid = cordon_start_template(STUB_SYSTRAP, pristine_xsave, &xsave_size);
   if (pid < 0) return pid;
   template_pid = pid;
   if (xsave_size > ALTSTACK_OFFSET - FRAME_OFFSET - 512 - 64) return -E2BIG;
   if (ptrace(PTRACE_GETREGS, pid, 0, &stub_regs) < 0) return -errno;
-  const uint64_t arguments[6] = {DOORBELL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, 0};
-  int64_t mapped = cordon_inject(pid, NR_MMAP, arguments, NULL);
-  if (mapped != (int64_t)DOORBELL) return mapped < 0 ? (int)mapped : -EFAULT;
+  const uint64_t bell[6] = {DOORBELL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, 0};
+  const uint64_t list[6] = {ORDERS, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, ORDERS_OFFSET};
+  int64_t result = cordon_inject(pid, NR_MMAP, bell, NULL);
+  if (result >= 0) result = cordon_inject(pid, NR_MMAP, list, NULL);
+  if (result != (int64_t)ORDERS) return result < 0 ? (int)result : -EFAULT;
+  /* No guest has run yet: the page shows the secret to nobody. */
+  size_t written = cordon_systrap_filter(slots + ORDERS_OFFSET, ORDERS, secret);
+  const uint64_t close[6] = {SECCOMP_SET_MODE_FILTER, 0, ORDERS};
+  result = cordon_inject(pid, SYS_seccomp, close, NULL);
+  memset(slots + ORDERS_OFFSET, 0, written);
+  if (result < 0) return (int)result;
   prepare_waiting();
   cordon_placement_start();
   return 0;
@@ -891,9 +936,9 @@ static napi_value create_space(napi_env env, napi_callback_info info) {
     if (space_top == MAX_SPACES) return number(env, -EAGAIN);
     space = space_top++;
   }
-  const uint64_t clone_arguments[6] = {PROCESS_FLAGS, 0, 0, 0, 0, 0};
-  int64_t pid =
-      original < 0 ? cordon_inject(template_pid, NR_CLONE, clone_arguments, NULL) : order(original, NR_CLONE, clone_arguments);
+  const struct order clone = {NR_CLONE, {PROCESS_FLAGS}, 0};
+  int64_t pid = original < 0 ? 0 : add_order(original, &clone);
+  if (pid >= 0) pid = original < 0 ? carry_out(template_pid, &clone, 1) : flush(original);
   int status = pid < 0 ? (int)pid : cordon_wait_stop((pid_t)pid);
   int failed = status < 0 ? status : !WIFSTOPPED(status) ? -ESRCH : 0;
   spaces[space] = (struct space){.pid = (pid_t)pid, .threads = -1, .used = !failed};
@@ -909,6 +954,7 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   int space = (int)int_of(env, arguments[0]);
   pid_t pid = spaces[space].pid;
+  if (pending_space == space) pending_count = 0;
   if (pid) {
     cpu_of_dead += space_cpu(space);
     kill(pid, SIGKILL);

@@ -3,7 +3,7 @@ import { REQUEST_LIMITS } from '@cordon/contracts';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { SwaggerModule } from '@nestjs/swagger';
 import { pino } from 'pino';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
@@ -13,6 +13,7 @@ import { parseBody } from './http/json-body.js';
 import { ProblemFilter } from './http/problem.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
+import { buildDocument } from './openapi.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { ApiSettings } from './settings.js';
 
@@ -55,12 +56,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   });
   keys = app.get(KeysService);
   app.useGlobalFilters(new ProblemFilter(log));
-  const description = new DocumentBuilder()
-    .setTitle('Cordon')
-    .setDescription('Runs code nobody trusts: each program on a Linux kernel of its own.')
-    .setVersion('1')
-    .addBearerAuth()
-    .build();
-  SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description), { jsonDocumentUrl: 'docs-json' });
+  SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   return app;
 }

@@ -38,7 +38,7 @@ export class AuditSummaryDto {
 export class ExecutionDto {
   @ApiProperty() id!: string;
   @ApiProperty({ enum: STATES }) state!: ExecutionState;
-  @ApiProperty({ type: Number, nullable: true }) exitCode!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) exitCode!: number | null;
   @ApiProperty({ type: String, nullable: true, example: 'SIGKILL' }) signal!: string | null;
   @ApiProperty() stdout!: string;
   @ApiProperty({ enum: ['utf8', 'base64'] }) stdoutEncoding!: 'utf8' | 'base64';
@@ -74,6 +74,14 @@ export class RuntimeDto {
   @ApiProperty({ type: [String] }) aliases!: string[];
   @ApiProperty() fileName!: string;
   @ApiProperty({ description: 'True when the source is compiled first' }) compiled!: boolean;
+}
+
+export class WorkerDto {
+  @ApiProperty() id!: string;
+  @ApiProperty() host!: string;
+  @ApiProperty({ type: 'integer', description: 'Executions at once' }) concurrency!: number;
+  @ApiProperty({ example: 'systrap' }) platform!: string;
+  @ApiProperty({ format: 'date-time' }) startedAt!: string;
 }
 
 /** What a job carries from the API to a worker: validated, defaults filled in. */

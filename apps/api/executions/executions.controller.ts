@@ -10,21 +10,28 @@ import {
 } from '@cordon/contracts';
 import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import {
+  ApiAcceptedResponse,
   ApiBearerAuth,
   ApiBody,
   ApiHeader,
   ApiOkResponse,
   ApiOperation,
-  ApiProduces,
   ApiQuery,
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { ProblemException } from '../http/problem.js';
 import { number, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
 
+const WAIT = {
+  name: 'wait',
+  required: false,
+  schema: { type: 'number', minimum: 0, maximum: REQUEST_LIMITS.waitSeconds, default: 0 },
+} as const;
+const LOCATION = { Location: { description: 'Where it is', schema: { type: 'string' as const } } };
 const HEARTBEAT_MS = 15_000;
 const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
 
@@ -46,13 +53,16 @@ export class ExecutionsController {
   @Post()
   @ApiOperation({ summary: 'Run a program to its end in a sandbox of its own' })
   @ApiBody({ type: CreateExecutionDto })
-  @ApiQuery({
-    name: 'wait',
+  @ApiQuery({ ...WAIT, description: 'Seconds to wait for the result; 200 when it came, 202 otherwise' })
+  @ApiHeader({
+    name: 'Idempotency-Key',
     required: false,
-    description: 'Seconds to wait for the result; 200 when it came, 202 otherwise',
+    description: 'The same key and body again give what the first request made',
+    schema: { type: 'string', minLength: 1, maxLength: 255 },
   })
-  @ApiHeader({ name: 'Idempotency-Key', required: false })
-  @ApiOkResponse({ type: ExecutionDto })
+  @ApiOkResponse({ type: ExecutionDto, description: 'It has ended', headers: LOCATION })
+  @ApiAcceptedResponse({ type: ExecutionDto, description: 'It waits or runs', headers: LOCATION })
+  @ApiBodyProblems('unknown-runtime', 'conflict', 'quota-exceeded', 'rate-limited', 'queue-full', 'unavailable')
   async create(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
@@ -71,17 +81,28 @@ export class ExecutionsController {
 
   @Get()
   @ApiOperation({ summary: 'List executions, newest first' })
-  @ApiQuery({ name: 'limit', required: false })
-  @ApiQuery({ name: 'cursor', required: false })
-  @ApiQuery({ name: 'state', required: false, enum: STATES })
-  @ApiQuery({ name: 'label', required: false, description: 'name=value' })
+  @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: 200, default: 50 } })
+  @ApiQuery({
+    name: 'cursor',
+    required: false,
+    description: 'nextCursor of the page before',
+    schema: { type: 'string' },
+  })
+  @ApiQuery({ name: 'state', required: false, schema: { type: 'string', enum: [...STATES] } })
+  @ApiQuery({
+    name: 'label',
+    required: false,
+    description: 'name=value; several times: all of them',
+    schema: { type: 'array', items: { type: 'string', pattern: '^[^=]+=' }, maxItems: 16 },
+  })
   @ApiOkResponse({ type: ExecutionListDto })
+  @ApiProblems('invalid-request')
   async list(
     @Req() request: FastifyRequest,
     @Query('limit') limit?: string,
     @Query('cursor') cursor?: string,
     @Query('state') state?: string,
-    @Query('label') label?: string,
+    @Query('label') label?: string | string[],
   ): Promise<ExecutionListDto> {
     const count = wholeNumber(limit, 'limit', 1, 200, 50);
     const place = cursor === undefined ? null : decodeCursor(cursor);
@@ -90,25 +111,23 @@ export class ExecutionsController {
         { pointer: '?state', detail: `must be one of ${STATES.join(', ')}` },
       ]);
     }
-    if (label !== undefined && !/^[^=]+=/.test(label)) {
-      throw new ProblemException('invalid-request', undefined, [{ pointer: '?label', detail: 'must be name=value' }]);
-    }
-    const [name, value] =
-      label === undefined ? [] : [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)];
+    const wanted = labelsOf(label);
     const { items, nextCursor } = await this.executions.list(
       request.tenant,
       count,
       place,
       (execution) =>
-        (state === undefined || execution.state === state) && (name === undefined || execution.labels[name] === value),
+        (state === undefined || execution.state === state) &&
+        wanted.every(([name, value]) => execution.labels[name] === value),
     );
     return { items, nextCursor: nextCursor === null ? null : Buffer.from(nextCursor).toString('base64url') };
   }
 
   @Get(':id')
   @ApiOperation({ summary: 'One execution' })
-  @ApiQuery({ name: 'wait', required: false, description: 'Seconds to wait for its end' })
+  @ApiQuery({ ...WAIT, description: 'Seconds to wait for its end' })
   @ApiOkResponse({ type: ExecutionDto })
+  @ApiProblems('not-found', 'invalid-request')
   async get(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
@@ -128,6 +147,7 @@ export class ExecutionsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Cancel, queued or running' })
   @ApiOkResponse({ type: ExecutionDto })
+  @ApiProblems('not-found')
   cancel(@Req() request: FastifyRequest, @Param('id') id: string): Promise<ExecutionDto> {
     return this.executions.cancel(request.tenant, id);
   }
@@ -136,7 +156,14 @@ export class ExecutionsController {
   @ApiOperation({
     summary: 'Server-sent events: status, stdout, stderr, audit, result. Live, then replayable; Last-Event-ID resumes.',
   })
-  @ApiProduces('text/event-stream')
+  @ApiHeader({
+    name: 'Last-Event-ID',
+    required: false,
+    description: 'Only what came after that event',
+    schema: { type: 'string', pattern: '^\\d{1,20}-\\d{1,20}$' },
+  })
+  @ApiOkResponse({ description: 'The events', content: { 'text/event-stream': { schema: { type: 'string' } } } })
+  @ApiProblems('not-found', 'invalid-request')
   async events(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
@@ -161,10 +188,14 @@ export class ExecutionsController {
 
   @Get(':id/audit')
   @ApiOperation({ summary: 'System calls: NDJSON, or as strace prints them' })
-  @ApiProduces('application/x-ndjson', 'text/plain')
-  @ApiQuery({ name: 'format', required: false, enum: ['ndjson', 'strace'] })
-  @ApiQuery({ name: 'syscall', required: false, description: 'Names, separated by commas' })
-  @ApiQuery({ name: 'pid', required: false })
+  @ApiQuery({ name: 'format', required: false, schema: { type: 'string', enum: ['ndjson', 'strace'] } })
+  @ApiQuery({ name: 'syscall', required: false, description: 'Names, separated by commas', schema: { type: 'string' } })
+  @ApiQuery({ name: 'pid', required: false, schema: { type: 'integer', minimum: 1, maximum: 2 ** 31 } })
+  @ApiOkResponse({
+    description: 'One record a line',
+    content: { 'application/x-ndjson': { schema: { type: 'string' } }, 'text/plain': { schema: { type: 'string' } } },
+  })
+  @ApiProblems('not-found', 'invalid-request')
   async audit(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
@@ -205,6 +236,15 @@ export class ExecutionsController {
 
 function matches(record: AuditEntry, names: ReadonlySet<string> | null, pid: number | null): boolean {
   return (names === null || names.has(record.name)) && (pid === null || record.pid === pid);
+}
+
+/** ?label=name=value, any number of times. */
+function labelsOf(label: string | string[] | undefined): [string, string][] {
+  return (label === undefined ? [] : [label].flat()).map((text) => {
+    const equals = text.indexOf('=');
+    if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '?label', detail: 'must be name=value' }]);
+  });
 }
 
 function decodeCursor(cursor: string): string {

@@ -1,12 +1,22 @@
 import { Controller, Get, Res } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { ExecutionsService } from '../executions/executions.service.js';
 
 const REDIS_TIMEOUT_MS = 2_000;
 
-@ApiExcludeController()
+class HealthDto {
+  @ApiProperty({ enum: ['ok'] }) status!: string;
+}
+
+class ReadinessDto {
+  @ApiProperty({ enum: ['ready', 'not ready'] }) status!: string;
+  @ApiProperty({ description: 'The store answers' }) redis!: boolean;
+  @ApiProperty({ type: 'integer', description: 'Live workers' }) workers!: number;
+}
+
+@ApiTags('service')
 @Controller()
 export class HealthController {
   private readonly metrics = new Registry();
@@ -33,12 +43,17 @@ export class HealthController {
   }
 
   @Get('healthz')
-  health(): { status: string } {
+  @ApiOperation({ summary: 'The process lives' })
+  @ApiOkResponse({ type: HealthDto })
+  health(): HealthDto {
     return { status: 'ok' };
   }
 
   /** Ready: Redis answers and a worker is there. */
   @Get('readyz')
+  @ApiOperation({ summary: 'Executions can be accepted and run' })
+  @ApiOkResponse({ type: ReadinessDto })
+  @ApiServiceUnavailableResponse({ type: ReadinessDto, description: 'Not now' })
   async ready(@Res() reply: FastifyReply): Promise<void> {
     const [redis, workers] = await Promise.all([this.pings(), this.countWorkers()]);
     const ready = redis && workers > 0;
@@ -46,6 +61,8 @@ export class HealthController {
   }
 
   @Get('metrics')
+  @ApiOperation({ summary: 'Metrics of the API and of all live workers, for Prometheus' })
+  @ApiOkResponse({ description: 'Text exposition', content: { 'text/plain': { schema: { type: 'string' } } } })
   async prometheus(@Res() reply: FastifyReply): Promise<void> {
     const snapshots = await this.executions.registry.metrics();
     const workers = AggregatorRegistry.aggregate(snapshots.map((text) => JSON.parse(text)));

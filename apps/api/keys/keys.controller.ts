@@ -9,7 +9,7 @@ import {
   ApiQuery,
   ApiTags,
 } from '@nestjs/swagger';
-import { ApiProblems } from '../http/api-problems.js';
+import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { ProblemException } from '../http/problem.js';
 import { wholeNumber } from '../http/query.js';
@@ -25,16 +25,16 @@ export class KeysController {
   constructor(private readonly keys: KeysService) {}
 
   @Post()
-  @ApiOperation({ operationId: 'createKey', summary: 'Create a key; its text is in this answer only' })
+  @ApiOperation({ summary: 'Create a key; its text is in this answer only' })
   @ApiBody({ type: CreateKeyDto })
   @ApiCreatedResponse({ type: CreatedKeyDto })
-  @ApiProblems('malformed-json', 'payload-too-large', 'unsupported-media-type', 'invalid-request')
+  @ApiBodyProblems()
   create(@Body() body: unknown): Promise<CreatedKeyDto> {
     return this.keys.create(validateDto(CreateKeyDto, body));
   }
 
   @Get()
-  @ApiOperation({ operationId: 'listKeys', summary: 'List keys, newest first, revoked ones too' })
+  @ApiOperation({ summary: 'List keys, newest first, revoked ones too' })
   @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: 200, default: 50 } })
   @ApiQuery({ name: 'cursor', required: false, schema: { type: 'string' } })
   @ApiOkResponse({ type: KeyListDto })
@@ -45,7 +45,7 @@ export class KeysController {
   }
 
   @Get(':id')
-  @ApiOperation({ operationId: 'getKey', summary: 'One key' })
+  @ApiOperation({ summary: 'One key' })
   @ApiOkResponse({ type: KeyDto })
   @ApiProblems('not-found')
   get(@Param('id') id: string): Promise<KeyDto> {
@@ -54,7 +54,7 @@ export class KeysController {
 
   @Delete(':id')
   @HttpCode(200)
-  @ApiOperation({ operationId: 'revokeKey', summary: 'Revoke a key: refused from now on' })
+  @ApiOperation({ summary: 'Revoke a key: refused from now on' })
   @ApiOkResponse({ type: KeyDto })
   @ApiProblems('not-found')
   revoke(@Param('id') id: string): Promise<KeyDto> {

@@ -1,10 +1,8 @@
-import { RuntimeDto, UsageTodayDto } from '@cordon/contracts';
-import type { WorkerInfo } from '@cordon/queue';
+import { RuntimeDto, UsageTodayDto, WorkerDto } from '@cordon/contracts';
 import { Controller, Get, Req, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ExecutionsService } from '../executions/executions.service.js';
-import { ApiProblems } from '../http/api-problems.js';
 import { AuthGuard } from '../http/auth.guard.js';
 
 @ApiTags('runtimes')
@@ -22,16 +20,16 @@ export class RuntimesController {
   }
 
   @Get('usage')
-  @ApiOperation({ operationId: 'getUsage', summary: 'What this key used today, and what it may' })
+  @ApiOperation({ summary: 'What this key used today, and what it may' })
   @ApiOkResponse({ type: UsageTodayDto })
-  @ApiProblems()
   usage(@Req() request: FastifyRequest): Promise<UsageTodayDto> {
     return this.executions.usage(request.principal);
   }
 
   @Get('workers')
   @ApiOperation({ summary: 'Live workers' })
-  async workers(): Promise<Omit<WorkerInfo, 'runtimes'>[]> {
+  @ApiOkResponse({ type: [WorkerDto] })
+  async workers(): Promise<WorkerDto[]> {
     const workers = await this.executions.registry.workers();
     return workers.map(({ runtimes: _runtimes, ...rest }) => rest);
   }

@@ -1,6 +1,6 @@
 import { EFAULT, ENOTTY } from '../abi/errno.js';
 import { O_RDWR } from '../abi/fcntl.js';
-import { FIOGETOWN, FIONREAD, FIOSETOWN, SIOCATMARK, SIOCGPGRP, SIOCOUTQ, SIOCSPGRP } from '../abi/ioctl.js';
+import { FIONREAD, SIOCATMARK, SIOCOUTQ } from '../abi/ioctl.js';
 import { S_IFSOCK } from '../abi/stat.js';
 import type { IoBuffer } from '../mm/types.js';
 import type { Nanoseconds } from '../platform/platform.js';
@@ -65,12 +65,6 @@ export class SocketFile extends AnonymousFile {
         return memory.writeU32(argument, this.socket.unsent()) ? 0 : -EFAULT;
       case SIOCATMARK:
         return memory.writeU32(argument, Number(this.socket.atMark())) ? 0 : -EFAULT;
-      case FIOGETOWN:
-      case SIOCGPGRP:
-        return memory.writeU32(argument, 0) ? 0 : -EFAULT;
-      case FIOSETOWN:
-      case SIOCSPGRP:
-        return Number.isNaN(memory.readI32(argument)) ? -EFAULT : 0;
     }
     const own = this.socket.ioctl(request, argument, memory);
     return own === -ENOTTY ? interfaceIoctl(request, argument, memory, this.networkUp) : own;

@@ -20,12 +20,30 @@ export const IN_DELETE_SELF = 0x400;
 export const IN_MOVE_SELF = 0x800;
 export const IN_ISDIR = 0x40000000;
 
+const listeners: FileEvents[] = [];
+/** Who is told: nobody, the one listener, or all of them. */
 let listener: FileEvents | null = null;
 let cookies = 0;
 
-/** Set while at least one watch exists. */
-export function setFileEvents(events: FileEvents | null): void {
-  listener = events;
+const everybody: FileEvents = {
+  event(dentry, mask, name, cookie): void {
+    for (const one of listeners) one.event(dentry, mask, name, cookie);
+  },
+};
+
+/** Precondition: not added yet. To be removed when nobody watches any more. */
+export function addFileEvents(events: FileEvents): void {
+  listeners.push(events);
+  chooseListener();
+}
+
+export function removeFileEvents(events: FileEvents): void {
+  listeners.splice(listeners.indexOf(events), 1);
+  chooseListener();
+}
+
+function chooseListener(): void {
+  listener = listeners.length > 1 ? everybody : (listeners[0] ?? null);
 }
 
 function tell(dentry: Dentry, mask: number): void {

@@ -5,7 +5,7 @@ import { FIONREAD } from '../../abi/ioctl.js';
 import { S_IFDIR, S_IFMT } from '../../abi/stat.js';
 import type { IoBuffer } from '../../mm/types.js';
 import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
-import { type FileEvents, setFileEvents } from '../../vfs/notify.js';
+import { addFileEvents, type FileEvents, removeFileEvents } from '../../vfs/notify.js';
 import type { Caller, Dentry, Inode } from '../../vfs/types.js';
 import { POLLIN, POLLRDNORM } from '../../vfs/wait-queue.js';
 
@@ -89,7 +89,7 @@ export class InotifyFile extends AnonymousFile {
     }
     list.push(watch);
     this.byDescriptor.set(watch.descriptor, watch);
-    if (watchCount++ === 0) setFileEvents(events);
+    if (watchCount++ === 0) addFileEvents(events);
     return watch.descriptor;
   }
 
@@ -112,7 +112,7 @@ export class InotifyFile extends AnonymousFile {
     const list = watches.get(watch.inode) ?? [];
     list.splice(list.indexOf(watch), 1);
     if (list.length === 0) watches.delete(watch.inode);
-    if (--watchCount === 0) setFileEvents(null);
+    if (--watchCount === 0) removeFileEvents(events);
     return true;
   }
 

@@ -97,6 +97,7 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('vm/min_free_kbytes', 4096),
     constant('fs/pipe-max-size', 1048576),
     constant('fs/pipe-user-pages-soft', 16384),
+    constant('fs/dir-notify-enable', 1),
     constant('fs/file-max', 1048576),
     constant('fs/file-nr', '0\t0\t1048576'),
     constant('fs/nr_open', 1048576),

@@ -7,11 +7,13 @@ import {
   SI_TIMER,
   SIG_DFL,
   SIG_IGN,
+  SIGCHLD,
   SIGCONT,
   SIGKILL,
   SIGRTMIN,
   SIGSEGV,
   STOP_MASK,
+  SYNCHRONOUS_MASK,
 } from '../../abi/signal.js';
 import { POLLIN } from '../../vfs/wait-queue.js';
 import type { Task } from '../task.js';
@@ -43,6 +45,11 @@ export function isStop(signal: number): boolean {
 
 export function isCore(signal: number): boolean {
   return inMask(CORE_MASK, signal);
+}
+
+/** Signals whose positive si_codes mean something of their own, so that POLL_ codes cannot go with them. */
+export function hasCodesOfItsOwn(signal: number): boolean {
+  return inMask(SYNCHRONOUS_MASK, signal) || signal === SIGCHLD;
 }
 
 function isIgnored(group: ThreadGroup, signal: number): boolean {

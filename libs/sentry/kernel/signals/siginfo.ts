@@ -1,4 +1,5 @@
 import {
+  POLL_HUP,
   SI_KERNEL,
   SI_TIMER,
   SI_USER,
@@ -6,12 +7,11 @@ import {
   SIGCHLD,
   SIGFPE,
   SIGILL,
-  SIGIO,
-  SIGRTMIN,
   SIGSEGV,
   SIGTRAP,
 } from '../../abi/signal.js';
 import type { SignalInfo } from '../types.js';
+import { hasCodesOfItsOwn } from './send.js';
 
 function setI64(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, value, true);
@@ -39,7 +39,7 @@ export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo
     view.setInt32(offset + 24, info.status, true);
     setI64(view, offset + 32, info.utime);
     setI64(view, offset + 40, info.stime);
-  } else if (info.code > SI_USER && info.code !== SI_KERNEL && (info.signal === SIGIO || info.signal >= SIGRTMIN)) {
+  } else if (info.code > SI_USER && info.code <= POLL_HUP && !hasCodesOfItsOwn(info.signal)) {
     setI64(view, offset + 16, info.value);
     view.setInt32(offset + 24, info.status, true);
   } else {

@@ -12,6 +12,7 @@ import {
   F_GETOWN_EX,
   F_GETPIPE_SZ,
   F_GETSIG,
+  F_NOTIFY,
   F_OFD_GETLK,
   F_OFD_SETLK,
   F_OFD_SETLKW,
@@ -38,15 +39,25 @@ import {
 } from '../../abi/fcntl.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { MemoryRegularFile } from '../../fs/tmpfs/memory-file.js';
-import type { SyscallArguments, Task } from '../../kernel/types.js';
+import type { Task } from '../../kernel/task.js';
+import type { SyscallArguments } from '../../kernel/types.js';
 import { AnonymousInode } from '../../vfs/anonymous-file.js';
 import { newStat } from '../../vfs/inode.js';
 import { beginWait, endWait, locksOf } from '../../vfs/locks.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { POLLIN } from '../../vfs/wait-queue.js';
-import { getOwner, getOwnerEx, getOwnerSignal, setOwner, setOwnerEx, setOwnerSignal, updateAsync } from './async-io.js';
 import { fileOf, setU64 } from './common.js';
 import { duplicate } from './dup.js';
+import {
+  getOwner,
+  getOwnerEx,
+  getSignal,
+  notifyDirectory,
+  setOwner,
+  setOwnerEx,
+  setSignal,
+  setStatusFlags,
+} from './file-owner.js';
 
 /** What a description may offer for F_SETPIPE_SZ / F_GETPIPE_SZ. */
 interface PipeSize {
@@ -79,11 +90,8 @@ export function fcntl(task: Task, args: SyscallArguments): number {
     case F_GETFL:
       // Set by open(2) on x86-64, so not on what other calls make: pipes, sockets, eventfds.
       return file.flags | (file.flags & O_PATH || file.inode instanceof AnonymousInode ? 0 : O_LARGEFILE);
-    case F_SETFL: {
-      const result = file.setFlags(argument | 0);
-      updateAsync(task, file, fd);
-      return result;
-    }
+    case F_SETFL:
+      return setStatusFlags(task, file, fd, argument | 0);
     case F_GETLK:
     case F_OFD_GETLK:
       return getLock(task, file, argument, command === F_OFD_GETLK);
@@ -96,15 +104,17 @@ export function fcntl(task: Task, args: SyscallArguments): number {
     case F_SETOWN:
       return setOwner(task, file, argument);
     case F_GETOWN:
-      return getOwner(file);
+      return getOwner(task, file);
     case F_SETOWN_EX:
       return setOwnerEx(task, file, argument);
     case F_GETOWN_EX:
       return getOwnerEx(task, file, argument);
     case F_SETSIG:
-      return setOwnerSignal(task, file, argument);
+      return setSignal(task, file, argument);
     case F_GETSIG:
-      return getOwnerSignal(file);
+      return getSignal(file);
+    case F_NOTIFY:
+      return notifyDirectory(task, file, fd, argument | 0);
     case F_GETLEASE:
       return F_UNLCK;
     case F_SETPIPE_SZ:

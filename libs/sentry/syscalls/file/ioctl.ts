@@ -1,11 +1,14 @@
 import { EBADF, EFAULT, ENOTTY } from '../../abi/errno.js';
 import { O_ASYNC, O_NONBLOCK, O_PATH } from '../../abi/fcntl.js';
+import { FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP } from '../../abi/ioctl.js';
 import { S_IFMT, S_IFREG } from '../../abi/stat.js';
-import type { SyscallArguments, Task } from '../../kernel/types.js';
+import type { Task } from '../../kernel/task.js';
+import type { SyscallArguments } from '../../kernel/types.js';
+import { SocketFile } from '../../net/socket-file.js';
 import { newStat } from '../../vfs/inode.js';
 import type { FileDescription } from '../../vfs/types.js';
-import { updateAsync } from './async-io.js';
 import { fileOf } from './common.js';
+import { getOwner, setOwner, setStatusFlags } from './file-owner.js';
 
 const FIOCLEX = 0x5451;
 const FIONCLEX = 0x5450;
@@ -26,12 +29,15 @@ export function ioctl(task: Task, args: SyscallArguments): number {
       task.files.setCloseOnExec(fd, request === FIOCLEX);
       return 0;
     case FIONBIO:
-      return setFlag(task, file, O_NONBLOCK, args[2]);
-    case FIOASYNC: {
-      const result = setFlag(task, file, O_ASYNC, args[2]);
-      updateAsync(task, file, fd);
-      return result;
-    }
+      return setFlag(task, file, fd, O_NONBLOCK, args[2]);
+    case FIOASYNC:
+      return setFlag(task, file, fd, O_ASYNC, args[2]);
+    case FIOSETOWN:
+    case SIOCSPGRP:
+    case FIOGETOWN:
+    case SIOCGPGRP:
+      if (!(file instanceof SocketFile)) return file.ioctl(request, args[2], task);
+      return socketOwner(task, file, request === FIOSETOWN || request === SIOCSPGRP, args[2]);
     case FIONREAD: {
       const own = file.ioctl(request, args[2], task);
       return own === -ENOTTY && (file.inode.mode & S_IFMT) === S_IFREG ? unread(task, file, args[2]) : own;
@@ -41,10 +47,17 @@ export function ioctl(task: Task, args: SyscallArguments): number {
   }
 }
 
-function setFlag(task: Task, file: FileDescription, flag: number, address: number): number {
+function setFlag(task: Task, file: FileDescription, fd: number, flag: number, address: number): number {
   const value = task.memory.readI32(address);
   if (Number.isNaN(value)) return -EFAULT;
-  return file.setFlags(value ? file.flags | flag : file.flags & ~flag);
+  return setStatusFlags(task, file, fd, value ? file.flags | flag : file.flags & ~flag);
+}
+
+/** SIOCSPGRP and the like: F_SETOWN and F_GETOWN of sockets, with the id in memory. */
+function socketOwner(task: Task, file: SocketFile, set: boolean, address: number): number {
+  if (!set) return task.memory.writeU32(address, getOwner(task, file)) ? 0 : -EFAULT;
+  const id = task.memory.readI32(address);
+  return Number.isNaN(id) ? -EFAULT : setOwner(task, file, id);
 }
 
 /** FIONREAD of a regular file: bytes after the position. */

@@ -1,10 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { compile, runBoth, useGuests, visible } from './harness.js';
+import { compile, runBoth, runGuest, useGuests, visible } from './harness.js';
 
 useGuests();
 
 /** Natively tests run as whoever runs them: so do these in the guest. */
 const uid = process.getuid?.() ?? 0;
+
+const EXTENTS = `0 , flags 1, 0 extents:
+0 , flags 1, 3 extents: [0, +8192) [1048576, +4096) [4194304, +4096) last
+0 , flags 1, 3 extents:
+0 , flags 1, 2 extents: [0, +8192) [1048576, +4096)
+0 , flags 1, 1 extents: [1048576, +4096) last
+0 , flags 1, 0 extents:
+-1 EINVAL, flags 1, 0 extents:
+-1 EBADR, flags 80000000, 0 extents:
+position 77
+not here: -1 ENOTTY
+`;
 
 /** Both runs work on a tmpfs of theirs, so that what a file system supports is the same. */
 describe('file calls with good and bad input', () => {
@@ -27,5 +39,13 @@ describe('rules of files', () => {
     expect(native.exitCode).toBe(0);
     expect(native.stdout).not.toBe('');
     expect(visible(guest)).toEqual(visible(native));
+  });
+});
+
+describe('FS_IOC_FIEMAP', () => {
+  // Not compared: natively the temporary directory may be on a file system without it. This is what ext4 answers.
+  it('tells where the data of a sparse file is', async () => {
+    const guest = await runGuest({ argv: ['./fiemap'], files: { fiemap: compile('fiemap.c') } });
+    expect(guest.stdout).toBe(EXTENTS);
   });
 });

@@ -419,17 +419,27 @@ function limits(_task: Task, group: ThreadGroup): string {
 /** Values that are set and read back per process, and change nothing else here. */
 const adjustments = new WeakMap<ThreadGroup, Map<string, number>>();
 
-function adjustable(name: string, initial: number, lowest: number, highest: number, lowering: boolean): TaskFile {
+const decimal = (value: number): string => String(value);
+const eightHexDigits = (value: number): string => value.toString(16).padStart(8, '0');
+
+function adjustable(
+  name: string,
+  initial: number,
+  lowest: number,
+  highest: number,
+  lowering: boolean,
+  show = decimal,
+): TaskFile {
   const fieldValue = (group: ThreadGroup): number => adjustments.get(group)?.get(name) ?? initial;
   return {
     name,
     permissions: 0o644,
-    generate: withTask((_task, group) => `${fieldValue(group)}\n`),
+    generate: withTask((_task, group) => `${show(fieldValue(group))}\n`),
     accept: (subject, text, caller) => {
       const { group } = subject;
       if (!group) return -ESRCH;
       const value = Number(text.trim());
-      if (!/^\s*[+-]?\d+\s*$/.test(text) || value < lowest || value > highest) return -EINVAL;
+      if (!/^\s*([+-]?\d+|0[xX][\da-fA-F]+)\s*$/.test(text) || value < lowest || value > highest) return -EINVAL;
       if (lowering && value < fieldValue(group) && !hasCapability(caller.credentials, CAP_SYS_RESOURCE)) return -EACCES;
       const values = adjustments.get(group) ?? new Map<string, number>();
       values.set(name, value);
@@ -497,7 +507,7 @@ export const TASK_FILES: readonly TaskFile[] = [
   constant('oom_score', '0\n'),
   adjustable('oom_score_adj', 0, -1000, 1000, true),
   adjustable('oom_adj', 0, -17, 15, true),
-  adjustable('coredump_filter', 0x33, 0, 0xffffffff, false),
+  adjustable('coredump_filter', 0x33, 0, 0xffffffff, false, eightHexDigits),
   constant('loginuid', '4294967295'),
   constant('sessionid', '4294967295'),
   constant('wchan', '0'),

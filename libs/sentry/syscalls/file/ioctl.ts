@@ -8,6 +8,7 @@ import { SocketFile } from '../../net/socket-file.js';
 import { newStat } from '../../vfs/inode.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { fileOf } from './common.js';
+import { FS_IOC_FIEMAP, fiemap } from './fiemap.js';
 import { getOwner, setOwner, setStatusFlags } from './file-owner.js';
 
 const FIOCLEX = 0x5451;
@@ -38,6 +39,8 @@ export function ioctl(task: Task, args: SyscallArguments): number {
     case SIOCGPGRP:
       if (!(file instanceof SocketFile)) return file.ioctl(request, args[2], task);
       return socketOwner(task, file, request === FIOSETOWN || request === SIOCSPGRP, args[2]);
+    case FS_IOC_FIEMAP:
+      return (file.inode.mode & S_IFMT) === S_IFREG ? fiemap(task, file, args[2]) : file.ioctl(request, args[2], task);
     case FIONREAD: {
       const own = file.ioctl(request, args[2], task);
       return own === -ENOTTY && (file.inode.mode & S_IFMT) === S_IFREG ? unread(task, file, args[2]) : own;

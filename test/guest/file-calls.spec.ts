@@ -6,6 +6,27 @@ useGuests();
 /** Natively tests run as whoever runs them: so do these in the guest. */
 const uid = process.getuid?.() ?? 0;
 
+// Not compared: natively the temporary directory may be on a file system without these. This is what ext4 answers.
+const HANDLES = `one: 0 
+again: 0 
+hard link: 1
+two: 0 
+other file: 0
+link: 0 
+symbolic link: 0
+link: 0 
+followed: 1
+same mount: 1
+one: -1 EOVERFLOW, needs more
+one: -1 EINVAL
+one: -1 EINVAL
+missing: -1 ENOENT
+: -1 ENOENT
+statx: 1
+fdinfo: 1
+mountinfo: 1
+`;
+
 const EXTENTS = `0 , flags 1, 0 extents:
 0 , flags 1, 3 extents: [0, +8192) [1048576, +4096) [4194304, +4096) last
 0 , flags 1, 3 extents:
@@ -42,8 +63,14 @@ describe('rules of files', () => {
   });
 });
 
+describe('name_to_handle_at', () => {
+  it('names files, and mounts as statx and /proc do', async () => {
+    const guest = await runGuest({ argv: ['./handles'], files: { handles: compile('file-handles.c') } });
+    expect(guest.stdout).toBe(HANDLES);
+  });
+});
+
 describe('FS_IOC_FIEMAP', () => {
-  // Not compared: natively the temporary directory may be on a file system without it. This is what ext4 answers.
   it('tells where the data of a sparse file is', async () => {
     const guest = await runGuest({ argv: ['./fiemap'], files: { fiemap: compile('fiemap.c') } });
     expect(guest.stdout).toBe(EXTENTS);

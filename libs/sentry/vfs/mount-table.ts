@@ -2,6 +2,14 @@ import { DentryNode, MountNode } from './dentry.js';
 import type { FileSystem, Mount } from './types.js';
 
 /** All mounts of a sandbox. Fixed at boot: guests cannot mount. */
+/** First mount id; 0 and small ones mean nothing in Linux either. */
+const FIRST_MOUNT_ID = 20;
+
+/** What /proc/N/mountinfo, statx(2) and name_to_handle_at(2) call a mount: its place in the list of all. */
+export function mountIdOf(mounts: readonly Mount[], mount: Mount): number {
+  return FIRST_MOUNT_ID + Math.max(0, mounts.indexOf(mount));
+}
+
 export class MountTable {
   readonly mounts: Mount[] = [];
   readonly root: MountNode;

@@ -1,23 +1,21 @@
 import { ESRCH } from '../../abi/errno.js';
 import { major, minor } from '../../abi/stat.js';
+import { mountIdOf } from '../../vfs/mount-table.js';
 import { pathName } from '../../vfs/path-walk.js';
 import type { Mount } from '../../vfs/types.js';
 import type { Subject } from './subject.js';
 import { joinLines, mangle } from './text.js';
 
-/** First mount id; 0 and small ones mean nothing in Linux either. */
-const FIRST_ID = 20;
-
 function shown(subject: Subject): { mount: Mount; point: string; id: number; parent: number }[] | number {
   const { kernel, fs } = subject;
   const root = fs?.root ?? { mount: kernel.rootMount, dentry: kernel.rootMount.root };
   if (!subject.group) return -ESRCH;
-  const ids = new Map(kernel.mounts.map((mount, index) => [mount, FIRST_ID + index]));
+  const idOf = (mount: Mount): number => mountIdOf(kernel.mounts, mount);
   return kernel.mounts.map((mount) => ({
     mount,
     point: mount.mountPoint ? pathName(mount.mountPoint, root) : '/',
-    id: ids.get(mount) ?? FIRST_ID,
-    parent: (mount.mountPoint && ids.get(mount.mountPoint.mount)) ?? FIRST_ID - 1,
+    id: idOf(mount),
+    parent: mount.mountPoint ? idOf(mount.mountPoint.mount) : idOf(kernel.rootMount) - 1,
   }));
 }
 

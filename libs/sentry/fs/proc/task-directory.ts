@@ -3,6 +3,7 @@ import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY, SEEK_CUR, SEEK_SET } from '..
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../../abi/stat.js';
 import type { IoBuffer } from '../../mm/types.js';
 import { BaseFileDescription } from '../../vfs/file-description.js';
+import { mountIdOf } from '../../vfs/mount-table.js';
 import type { Caller, FileDescription, Inode, Path } from '../../vfs/types.js';
 import {
   type ListedEntry,
@@ -164,7 +165,8 @@ class FdInfoDirectory extends TaskDirectoryBase {
           if (!files || !description) return -ENOENT;
           const position = Math.max(0, description.seek(0, SEEK_CUR));
           const flags = description.flags | (files.closeOnExec(fd) ? O_CLOEXEC : 0);
-          return `pos:\t${position}\nflags:\t0${flags.toString(8)}\nmnt_id:\t20\nino:\t${description.inode.number}\n`;
+          const mount = mountIdOf(subject.kernel.mounts, description.path.mount);
+          return `pos:\t${position}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mount}\nino:\t${description.inode.number}\n`;
         },
       },
       FD_NUMBERS * 2 + subject.inodeBase * 64 + fd,

@@ -3,7 +3,8 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLIN
 import { major, minor } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { newStat } from '../../vfs/inode.js';
-import type { FileTime } from '../../vfs/types.js';
+import { mountIdOf } from '../../vfs/mount-table.js';
+import type { FileTime, Mount } from '../../vfs/types.js';
 import { fileOf, placeAt, setU64 } from './common.js';
 
 const out = newStat();
@@ -28,15 +29,18 @@ export function statx(task: Task, args: SyscallArguments): number {
   const path = args[1] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(1, args[1]);
   if (typeof path === 'number') return path;
   let isRoot = false;
+  let mount: Mount;
   if (path === '' && flags & AT_EMPTY_PATH && dirfd !== AT_FDCWD) {
     const file = fileOf(task, dirfd);
     if (!file) return -EBADF;
     file.stat(out);
+    mount = file.path.mount;
   } else {
     const place = placeAt(task, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) !== 0);
     if (typeof place === 'number') return place;
     place.dentry.inode.stat(out);
     isRoot = place.dentry.parent === null;
+    mount = place.mount;
   }
   const view = task.memory.scratch(STATX_BYTES);
   view.setUint32(0, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, true);
@@ -58,6 +62,6 @@ export function statx(task: Task, args: SyscallArguments): number {
   view.setUint32(132, minor(out.rdev), true);
   view.setUint32(136, major(out.device), true);
   view.setUint32(140, minor(out.device), true);
-  setU64(view, 144, 1);
+  setU64(view, 144, mountIdOf(task.kernel.mounts, mount));
   return task.memory.writeStruct(args[4], STATX_BYTES) ? 0 : -EFAULT;
 }

@@ -1,4 +1,4 @@
-import { EOPNOTSUPP, EPERM } from '../../abi/errno.js';
+import { EPERM } from '../../abi/errno.js';
 import { kernelHandler } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { access, faccessat, faccessat2 } from './access.js';
@@ -21,6 +21,7 @@ import { copyFileRange, sendfile } from './copy-between.js';
 import { chdir, chroot, fchdir, getcwd, getdents, getdents64, umask } from './directory.js';
 import { dup, dup2, dup3 } from './dup.js';
 import { fcntl } from './fcntl.js';
+import { nameToHandleAt } from './file-handle.js';
 import { flock } from './flock.js';
 import { ioctl } from './ioctl.js';
 import { lseek } from './lseek.js';
@@ -225,13 +226,8 @@ export const fileRows: readonly SyscallRow[] = [
     vmsplice,
     'bytes are copied: SPLICE_F_GIFT changes nothing',
   ),
-  refused(
-    'name_to_handle_at',
-    'dirfd:dirfd path:path handle:address mount_id:address flags:at-flags',
-    EOPNOTSUPP,
-    'no file handles',
-  ),
-  refused('open_by_handle_at', 'mount_fd:fd handle:address flags:open-flags', EPERM, 'no file handles'),
+  full('name_to_handle_at', 'dirfd:dirfd path:path handle:address mount_id:address flags:at-flags', nameToHandleAt),
+  refused('open_by_handle_at', 'mount_fd:fd handle:address flags:open-flags', EPERM, 'files are opened by name only'),
   refused(
     'mount',
     'source:string target:path fstype:string flags:hex data:address',

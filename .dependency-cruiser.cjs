@@ -70,6 +70,13 @@ module.exports = {
       to: { path: '^libs/sentry/(abi|syscalls|kernel|mm|vfs|fs|platform)/' },
     },
     {
+      name: 'client-stands-alone',
+      severity: 'error',
+      comment: 'it runs in browsers and knows the server by its document only',
+      from: { path: '^libs/client/', pathNot: '\\.spec\\.ts$' },
+      to: { pathNot: '^libs/client/' },
+    },
+    {
       name: 'addon-only-in-platform-and-unsafe',
       severity: 'error',
       from: { path: '^libs/sentry/', pathNot: '^libs/sentry/platform/|\\.unsafe\\.ts$|\\.spec\\.ts$' },

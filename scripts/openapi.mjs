@@ -28,7 +28,7 @@ for (const { ruleId, message, location } of problems) {
 if (problems.length > 0) fail(`the OpenAPI document has ${problems.length} problems`);
 
 if (!process.argv.includes('--lint')) {
-  const types = HEADER + astToString(await openapiTypescript(JSON.parse(document)));
+  const types = HEADER + astToString(await openapiTypescript(JSON.parse(document), { defaultNonNullable: false }));
   if (!process.argv.includes('--check')) writeFileSync(TYPES, types);
   else if (readFileSync(TYPES, 'utf8') !== types) fail('libs/client/schema.ts is out of date: npm run openapi');
 }

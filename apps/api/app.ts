@@ -16,14 +16,16 @@ import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { ApiSettings } from './settings.js';
+import { WebhooksController } from './webhooks/webhooks.controller.js';
+import { WebhooksService } from './webhooks/webhooks.service.js';
 
 @Module({})
 export class ApiModule {
   static with(settings: ApiSettings): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [ExecutionsController, RuntimesController, KeysController, HealthController],
-      providers: [{ provide: ApiSettings, useValue: settings }, KeysService, ExecutionsService],
+      controllers: [ExecutionsController, RuntimesController, KeysController, WebhooksController, HealthController],
+      providers: [{ provide: ApiSettings, useValue: settings }, KeysService, WebhooksService, ExecutionsService],
     };
   }
 }

@@ -5,6 +5,17 @@ import { type Principal, STORE_DEFAULTS, type StoreSettings } from '@cordon/queu
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
 const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
 
+export interface WebhookSettings {
+  /** Address ranges (CIDR) beside the public internet that webhooks may go to. */
+  readonly allow: readonly string[];
+  /** Pause after the first failed attempt, ms; the later ones grow from it. */
+  readonly retryMs: number;
+  /** How long a delivery is kept after its last attempt. */
+  readonly retentionSeconds: number;
+}
+
+export const WEBHOOK_DEFAULTS: WebhookSettings = { allow: [], retryMs: 5_000, retentionSeconds: 7 * 24 * 3600 };
+
 /** The API's settings, from the environment. Keys are kept as digests only. */
 export class ApiSettings {
   private readonly digests: readonly Buffer[];
@@ -15,6 +26,7 @@ export class ApiSettings {
     readonly port: number,
     apiKeys: readonly string[],
     readonly store: StoreSettings = STORE_DEFAULTS,
+    readonly webhooks: WebhookSettings = WEBHOOK_DEFAULTS,
   ) {
     this.digests = apiKeys.map(digest);
   }
@@ -40,7 +52,12 @@ export class ApiSettings {
       retentionSeconds: positive(env, 'CORDON_KEEP_EXECUTIONS', STORE_DEFAULTS.retentionSeconds),
       idempotencySeconds: positive(env, 'CORDON_KEEP_IDEMPOTENCY', STORE_DEFAULTS.idempotencySeconds),
     };
-    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store);
+    const webhooks: WebhookSettings = {
+      ...WEBHOOK_DEFAULTS,
+      allow: (env.CORDON_WEBHOOK_ALLOW ?? '').split(',').filter((range) => range !== ''),
+      retentionSeconds: positive(env, 'CORDON_KEEP_DELIVERIES', WEBHOOK_DEFAULTS.retentionSeconds),
+    };
+    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store, webhooks);
   }
 }
 

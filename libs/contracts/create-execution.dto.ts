@@ -17,6 +17,7 @@ import {
 } from 'class-validator';
 import { PRIORITIES, type Priority } from './execution.js';
 import { LIMITS, REQUEST_LIMITS } from './limits.js';
+import { WebhookDto } from './webhook.js';
 
 function Limit(name: keyof typeof LIMITS): PropertyDecorator {
   const { minimum, maximum, description, default: value } = LIMITS[name];
@@ -151,6 +152,17 @@ export class CreateExecutionDto {
   @IsOptional()
   @IsIn(PRIORITIES)
   priority?: Priority;
+
+  @ApiPropertyOptional({
+    type: WebhookDto,
+    description:
+      'Told once of the end: a signed POST of { id, type, at, data }, repeated until it is answered with 2xx',
+  })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => WebhookDto)
+  webhook?: WebhookDto;
 
   @ApiPropertyOptional({
     type: 'object',

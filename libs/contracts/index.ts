@@ -4,3 +4,4 @@ export * from './execution.js';
 export * from './key.js';
 export * from './limits.js';
 export * from './problem.js';
+export * from './webhook.js';

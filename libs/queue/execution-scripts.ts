@@ -44,7 +44,7 @@ end
 /**
  * KEYS: idempotency place or ''. ARGV: id, tenant, key, priority, created at (ISO), created at (ms), meta, job, fingerprint, seconds an
  * idempotency key is kept, retention seconds, day, most waiting, and of the key: most waiting, executions a day, CPU ms a day,
- * concurrency ('' = no limit).
+ * concurrency ('' = no limit); id and URL of a message to a webhook, or ''.
  * -> { what, id, fingerprint, waiting, tickets }: what = created | there | full | queued | executions | cpu.
  */
 export const CREATE = `${COMMON}
@@ -71,6 +71,7 @@ if ARGV[17] ~= '' then redis.call('HSET', P .. 'concurrency', key, ARGV[17]) els
 local place = sequence()
 redis.call('HSET', executionOf(id), 'tenant', tenant, 'key', key, 'priority', priority, 'place', place, 'state', 'queued', 'attempt', '0',
   'createdAt', ARGV[5], 'meta', ARGV[7], 'job', ARGV[8], 'retention', ARGV[11])
+if ARGV[18] ~= '' then redis.call('HSET', executionOf(id), 'webhook', ARGV[18]) end
 redis.call('ZADD', P .. 'tenant:' .. tenant .. ':executions', ARGV[6], id)
 say(id, 'status', '{"state":"queued","at":"' .. ARGV[5] .. '"}')
 enqueue(id, priority, key, place, ARGV[6])
@@ -129,7 +130,7 @@ return turn(order[1]) or turn(order[2])`;
  */
 export const FINISH = `${COMMON}
 local id = ARGV[1]
-local record = redis.call('HMGET', executionOf(id), 'state', 'attempt', 'key', 'priority', 'worker', 'retention', 'webhook')
+local record = redis.call('HMGET', executionOf(id), 'state', 'attempt', 'key', 'priority', 'worker', 'retention', 'webhook', 'tenant')
 local state, key = record[1], record[3]
 if state ~= 'queued' and state ~= 'running' then return 0 end
 if ARGV[2] ~= '0' and record[2] ~= ARGV[2] then return 0 end
@@ -146,6 +147,14 @@ if ARGV[8] ~= '0' then
   local usage = P .. 'usage:' .. key .. ':' .. ARGV[9]
   redis.call('HINCRBYFLOAT', usage, 'cpuMs', ARGV[8])
   redis.call('EXPIRE', usage, 259200)
+end
+if record[7] then
+  local message = string.match(record[7], '^%S+')
+  redis.call('HSET', P .. 'webhook:' .. message, 'tenant', record[8], 'execution', id, 'url', string.match(record[7], '%S+$'),
+    'state', 'pending', 'createdAt', ARGV[5], 'attempt', 0)
+  local now = milliseconds()
+  redis.call('ZADD', P .. 'webhooks-due', now, message)
+  redis.call('ZADD', P .. 'tenant:' .. record[8] .. ':webhooks', now, message)
 end
 redis.call('PUBLISH', P .. 'news', id .. ' end')
 return 1`;

@@ -20,6 +20,8 @@ export interface NewExecution {
   readonly job: ExecutionJob;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: Date;
+  /** Told of the end. The URL is normalised: no spaces. */
+  readonly webhook?: { readonly id: string; readonly url: string };
   /** `place` in Redis and the request's fingerprint. */
   readonly idempotency?: { readonly place: string; readonly fingerprint: string };
 }
@@ -130,7 +132,7 @@ export class ExecutionStore {
 
   /** Accepts an execution: once this resolves with `created` it is on disk, stands in its lane and will run. */
   async create(created: NewExecution): Promise<Creation> {
-    const { id, principal, priority, job, labels, createdAt, idempotency } = created;
+    const { id, principal, priority, job, labels, createdAt, idempotency, webhook } = created;
     const { limits } = principal;
     const meta: Meta = { runtime: job.runtime, labels: { ...labels }, auditLevel: job.auditLevel };
     const cpuMs = limits.cpuSecondsPerDay === null ? '' : limits.cpuSecondsPerDay * 1000;
@@ -153,6 +155,7 @@ export class ExecutionStore {
       limit(limits.executionsPerDay),
       cpuMs,
       limit(limits.concurrency),
+      webhook ? `${webhook.id} ${webhook.url}` : '',
     )) as [Creation['what'], string, string, number, number];
     if (what === 'created') return { what, id: there, waiting, tickets };
     if (what === 'there') return { what, id: there, fingerprint };

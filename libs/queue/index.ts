@@ -6,4 +6,5 @@ export * from './key-store.js';
 export * from './names.js';
 export * from './news.js';
 export * from './rate-limit.js';
+export * from './webhook-store.js';
 export * from './worker-registry.js';

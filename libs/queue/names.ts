@@ -27,6 +27,12 @@ export const keys = {
   rate: (keyId: string): string => `${PREFIX}:rate:${keyId}`,
   /** What a key used on one day (UTC): executions, cpuMs. */
   usage: (keyId: string, day: string): string => `${PREFIX}:usage:${keyId}:${day}`,
+  /** A message to a webhook, its attempts (list), and the sorted sets of those that are due (ms) and of a tenant's (ms). */
+  webhook: (id: string): string => `${PREFIX}:webhook:${id}`,
+  webhookAttempts: (id: string): string => `${PREFIX}:webhook:${id}:attempts`,
+  webhooksDue: `${PREFIX}:webhooks-due`,
+  webhooksOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:webhooks`,
+  webhookSecret: (tenant: string): string => `${PREFIX}:tenant:${tenant}:webhook-secret`,
   worker: (id: string): string => `${PREFIX}:worker:${id}`,
   workerMetrics: (id: string): string => `${PREFIX}:worker:${id}:metrics`,
   workers: `${PREFIX}:workers`,

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createApp } from '@cordon/app-api/app';
-import { ApiSettings } from '@cordon/app-api/settings';
+import { ApiSettings, type WebhookSettings } from '@cordon/app-api/settings';
 import type { ExecutionDto } from '@cordon/contracts';
-import { type EmbeddedRedis, startRedis } from '@cordon/queue';
+import { type EmbeddedRedis, type StoreSettings, startRedis } from '@cordon/queue';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import request from 'supertest';
 import { afterAll, beforeAll } from 'vitest';
@@ -25,16 +25,26 @@ export interface SseEvent {
   readonly at: number;
 }
 
+interface DeploymentOptions {
+  readonly store?: StoreSettings;
+  readonly webhooks?: WebhookSettings;
+}
+
 /** A Redis of its own, the real API in this process, and workers as real processes. One per test file. */
 export class Deployment {
   redis!: EmbeddedRedis;
   app!: NestFastifyApplication;
   readonly workers = new Set<ChildProcess>();
+
+  constructor(private readonly options: DeploymentOptions = {}) {}
+
   readonly directory = mkdtempSync(join(tmpdir(), 'cordon-e2e-'));
 
   async start(workers: number): Promise<void> {
     this.redis = await startRedis(this.directory);
-    this.app = await createApp(new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY]));
+    this.app = await createApp(
+      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], this.options.store, this.options.webhooks),
+    );
     await this.app.listen(0, '127.0.0.1');
     for (let index = 0; index < workers; index++) await this.startWorker();
   }
@@ -132,8 +142,8 @@ function parseEvent(block: string): SseEvent | null {
 }
 
 /** Gives the test file a deployment (call once, at top level). */
-export function useDeployment({ workers }: { workers: number }): Deployment {
-  const deployment = new Deployment();
+export function useDeployment({ workers, ...options }: { workers: number } & DeploymentOptions): Deployment {
+  const deployment = new Deployment(options);
   beforeAll(() => deployment.start(workers), 60_000);
   afterAll(() => deployment.stop(), 60_000);
   return deployment;

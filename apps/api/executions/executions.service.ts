@@ -7,6 +7,7 @@ import {
   ExecutionStore,
   keys,
   News,
+  newDeliveryId,
   newDto,
   type Principal,
   type Refused,
@@ -16,6 +17,7 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nest
 import type { Redis } from 'ioredis';
 import { ProblemException } from '../http/problem.js';
 import { ApiSettings } from '../settings.js';
+import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { validateExecution } from './validate.js';
 
 const ID = /^exe_[a-z0-9]{24}$/;
@@ -61,7 +63,10 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   private news!: News;
   private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
 
-  constructor(private readonly settings: ApiSettings) {
+  constructor(
+    private readonly settings: ApiSettings,
+    private readonly webhooks: WebhooksService,
+  ) {
     this.redis = connect(settings.redisUrl, { enableAutoPipelining: true, maxRetriesPerRequest: 1 });
     this.redis.on('error', () => undefined);
     this.store = new ExecutionStore(this.redis, settings.store);
@@ -106,13 +111,15 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   async create(principal: Principal, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
     const { tenant } = principal;
     const id = newId();
-    const { job, labels, priority } = validateExecution(body, id, await this.runtimes());
+    const { destinations } = this.webhooks;
+    const { job, labels, priority, webhook: url } = validateExecution(body, id, await this.runtimes(), destinations);
+    const webhook = url === null ? undefined : { id: newDeliveryId(), url };
     const idempotency =
       idempotencyKey === undefined
         ? undefined
         : { place: keys.idempotency(tenant, sha256(idempotencyKey)), fingerprint: sha256(JSON.stringify(body)) };
     const createdAt = new Date();
-    const creating = this.store.create({ id, principal, priority, job, labels, createdAt, idempotency });
+    const creating = this.store.create({ id, principal, priority, job, labels, createdAt, idempotency, webhook });
     // On its way together with the execution itself. Lost or late, the sweep makes up for it.
     const woken = this.idle;
     if (woken) this.wake();

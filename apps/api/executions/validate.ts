@@ -12,6 +12,7 @@ import {
 } from '@cordon/contracts';
 import { ProblemException } from '../http/problem.js';
 import { escapePointer, validateDto } from '../http/validate-dto.js';
+import type { Destinations } from '../webhooks/destination.js';
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -134,7 +135,8 @@ export function validateExecution(
   body: unknown,
   id: string,
   runtimes: readonly RuntimeDto[],
-): { job: ExecutionJob; labels: Record<string, string>; priority: Priority } {
+  destinations: Destinations,
+): { job: ExecutionJob; labels: Record<string, string>; priority: Priority; webhook: string | null } {
   const dto = validateDto(CreateExecutionDto, body);
   const errors: ProblemError[] = [];
   const runtime = checkProgram(dto, runtimes, errors);
@@ -143,6 +145,8 @@ export function validateExecution(
   const env = checkMap(dto.env, '/env', REQUEST_LIMITS.environment, /^[^=\0]+$/, errors);
   const labels = checkMap(dto.labels, '/labels', REQUEST_LIMITS.labels, /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, errors);
   const cwd = checkCwd(dto.cwd, errors);
+  const fault = dto.webhook ? destinations.fault(dto.webhook.url) : null;
+  if (fault) errors.push({ pointer: '/webhook/url', detail: fault });
   if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors);
   const limits = Object.fromEntries(
     (Object.keys(LIMITS) as LimitName[]).map((name) => [name, dto.limits?.[name] ?? LIMITS[name].default]),
@@ -161,5 +165,6 @@ export function validateExecution(
     auditLevel: dto.audit?.level ?? 'security',
     network: dto.network ?? 'loopback',
   };
-  return { job, labels, priority: dto.priority ?? 'interactive' };
+  const webhook = dto.webhook ? new URL(dto.webhook.url).href : null;
+  return { job, labels, priority: dto.priority ?? 'interactive', webhook };
 }

@@ -34,3 +34,12 @@ export function wholeNumber(
   }
   return value;
 }
+
+/** A cursor that is a place in a list. Throws ProblemException (422) for what is none. */
+export function offsetOf(cursor: string | undefined): number {
+  if (cursor === undefined) return 0;
+  if (!/^\d{1,9}$/.test(cursor)) {
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
+  }
+  return Number(cursor);
+}

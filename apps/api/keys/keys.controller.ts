@@ -11,8 +11,7 @@ import {
 } from '@nestjs/swagger';
 import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
-import { ProblemException } from '../http/problem.js';
-import { wholeNumber } from '../http/query.js';
+import { offsetOf, wholeNumber } from '../http/query.js';
 import { validateDto } from '../http/validate-dto.js';
 import { KeysService } from './keys.service.js';
 
@@ -60,12 +59,4 @@ export class KeysController {
   revoke(@Param('id') id: string): Promise<KeyDto> {
     return this.keys.revoke(id);
   }
-}
-
-function offsetOf(cursor: string | undefined): number {
-  if (cursor === undefined) return 0;
-  if (!/^\d{1,9}$/.test(cursor)) {
-    throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
-  }
-  return Number(cursor);
 }

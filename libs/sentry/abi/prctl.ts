@@ -23,6 +23,7 @@ export const PR_GET_TID_ADDRESS = 40;
 export const PR_SET_THP_DISABLE = 41;
 export const PR_GET_THP_DISABLE = 42;
 export const PR_CAP_AMBIENT = 47;
+export const PR_SET_SYSCALL_USER_DISPATCH = 59;
 export const PR_CAP_AMBIENT_IS_SET = 1;
 export const PR_CAP_AMBIENT_RAISE = 2;
 export const PR_CAP_AMBIENT_LOWER = 3;

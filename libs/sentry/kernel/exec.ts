@@ -92,6 +92,7 @@ function become(task: Task, program: LoadedProgram): void {
   group.exitSignal = group.exitSignal === 0 ? 0 : SIGCHLD;
   group.hasExecuted = true;
   task.keepCapabilities = false;
+  task.userDispatch = null;
   fixCapabilitiesForExec(task.credentials);
 }
 

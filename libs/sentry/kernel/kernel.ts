@@ -29,6 +29,7 @@ import {
   type SyscallObserver,
   type Timer,
 } from './types.js';
+import { dispatchToUser } from './user-dispatch.js';
 
 const TWO_32 = 0x1_0000_0000;
 /** Timers are looked at after so many traps at the latest (a look costs a clock reading). */
@@ -314,6 +315,10 @@ export class Kernel implements KernelView {
     args[4] = high[2 * Reg.R8 + 1] * TWO_32 + low[2 * Reg.R8];
     args[5] = high[2 * Reg.R9 + 1] * TWO_32 + low[2 * Reg.R9];
     if (task.context.patchable) this.shortenCall(task, number);
+    if (task.userDispatch !== null && dispatchToUser(task, task.userDispatch, number)) {
+      this.returnToGuest(task);
+      return;
+    }
     task.number = number;
     task.inSyscall = true;
     task.state = null;

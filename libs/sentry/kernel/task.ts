@@ -12,6 +12,7 @@ import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
 import type { ThreadGroup } from './thread-group.js';
 import { BLOCKED, type RestartBlock, type SignalInfo, type Task as TaskView, type Timer } from './types.js';
+import type { UserDispatch } from './user-dispatch.js';
 
 /** Where a task stands. Only `Running` ones have guest code under way; the kernel loop owns all changes. */
 export const RunState = {
@@ -75,6 +76,7 @@ export class Task implements TaskView, Waiter {
   /** prctl(PR_SET_PDEATHSIG): signal when the parent process ends; 0 = none. */
   parentDeathSignal = 0;
   keepCapabilities = false;
+  userDispatch: UserDispatch | null = null;
   timerSlack = 50_000;
   nice = 0;
   schedulingPolicy = 0;

@@ -1,4 +1,5 @@
 import {
+  AUDIT_ARCH_X86_64,
   POLL_HUP,
   SI_KERNEL,
   SI_TIMER,
@@ -8,6 +9,7 @@ import {
   SIGFPE,
   SIGILL,
   SIGSEGV,
+  SIGSYS,
   SIGTRAP,
 } from '../../abi/signal.js';
 import type { SignalInfo } from '../types.js';
@@ -39,6 +41,10 @@ export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo
     view.setInt32(offset + 24, info.status, true);
     setI64(view, offset + 32, info.utime);
     setI64(view, offset + 40, info.stime);
+  } else if (info.code > SI_USER && info.signal === SIGSYS) {
+    setI64(view, offset + 16, info.address);
+    view.setInt32(offset + 24, info.status, true);
+    view.setUint32(offset + 28, AUDIT_ARCH_X86_64, true);
   } else if (info.code > SI_USER && info.code <= POLL_HUP && !hasCodesOfItsOwn(info.signal)) {
     setI64(view, offset + 16, info.value);
     view.setInt32(offset + 24, info.status, true);

@@ -52,6 +52,20 @@ function getName(task: Task, args: SyscallArguments): number {
   return task.memory.writeStruct(args[1], PR.TASK_COMM_LEN) ? 0 : -EFAULT;
 }
 
+/** Off wants its arguments zero; on, a range that does not wrap, and a readable selector (or none). */
+function setUserDispatch(task: Task, args: SyscallArguments): number {
+  const [, mode, start, length, selector] = args;
+  if (mode === 0) {
+    if (!restIsZero(args, 2)) return -EINVAL;
+    task.userDispatch = null;
+    return 0;
+  }
+  if (mode !== 1 || (start !== 0 && length <= 0)) return -EINVAL;
+  if (selector < 0 || selector >= task.memory.space.maxAddress) return -EFAULT;
+  task.userDispatch = { start, length, selector };
+  return 0;
+}
+
 function dropBounding(task: Task, args: SyscallArguments): number {
   if (!task.capable(CAP_SETPCAP)) return -EPERM;
   if (args[1] < 0 || args[1] > CAP_LAST_CAP) return -EINVAL;
@@ -138,6 +152,7 @@ const OPTIONS: Readonly<Record<number, Option>> = {
   [PR.PR_SET_THP_DISABLE]: (_task, args) => (restIsZero(args, 2) ? 0 : -EINVAL),
   [PR.PR_GET_THP_DISABLE]: (_task, args) => (restIsZero(args, 1) ? 0 : -EINVAL),
   [PR.PR_CAP_AMBIENT]: ambient,
+  [PR.PR_SET_SYSCALL_USER_DISPATCH]: setUserDispatch,
   // Yama: there is no ptrace here that it could restrict.
   [PR.PR_SET_PTRACER]: () => 0,
 };

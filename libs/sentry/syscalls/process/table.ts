@@ -85,7 +85,7 @@ export const processRows: readonly SyscallRow[] = [
     'prctl',
     'option:prctl-option arg2:hex arg3:hex arg4:hex arg5:hex',
     own(prctl),
-    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER; others EINVAL',
+    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER, SYSCALL_USER_DISPATCH; others EINVAL',
   ),
   partial(
     'arch_prctl',

@@ -3,6 +3,7 @@ export { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
 import { Pool } from './pool.js';
 import type { PoolOptions, SandboxPool } from './types.js';
 
+export * from './session.js';
 export * from './types.js';
 
 /** A pool with its first spare ready. Rejects, with the reason, where no Sentry can be started. */

@@ -4,7 +4,17 @@ import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-
 import type { PlatformProbe } from '@cordon/sentry/platform/choose';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
-import type { PoolOptions, PoolStats, RunHandle, RunHandlers, RunSpec, SandboxPool } from './types.js';
+import { Session } from './session.js';
+import type {
+  PoolOptions,
+  PoolStats,
+  RunHandle,
+  RunHandlers,
+  RunSpec,
+  SandboxPool,
+  SessionHandle,
+  SessionSpec,
+} from './types.js';
 import { ZygoteProcess } from './zygote-process.js';
 
 /** What tests change; the product leaves it as it is. */
@@ -119,6 +129,15 @@ export class Pool implements SandboxPool {
       this.assign(run, spare);
     }
     return run;
+  }
+
+  open(spec: SessionSpec, handlers: Pick<RunHandlers, 'audit' | 'log'>): SessionHandle {
+    const full: RunSpec = { ...spec, argv: [], stdin: 'empty', terminal: false, session: true };
+    // Taken from the queue like any run; its frames go to the session.
+    const run = this.run(full, handlers) as Run;
+    const session = new Session(run);
+    run.session = (type, payload) => session.receive(type, payload);
+    return Object.assign(session, { endAfter: (milliseconds: number) => run.endAfter(milliseconds) });
   }
 
   private refuses(spec: RunSpec): string | null {

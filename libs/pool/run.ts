@@ -32,6 +32,8 @@ const WALL_TIME_MAX_MS = 2 ** 31 - 10_000;
 const OUTPUT_SLACK_BYTES = 64 * 1024;
 /** Sentries a run may lose before its guest has begun. */
 const ATTEMPTS = 2;
+/** No session lives longer, however often it is prolonged. */
+export const SESSION_MAX_MS = 24 * 3600 * 1000;
 const LOG_LINES_KEPT = 5;
 
 /** Linux's first name of each signal: SIGABRT, not SIGIOT. */
@@ -94,6 +96,8 @@ export class Run implements RunHandle {
   /** What the Sentry was sent, as long as the run could begin again on another one; null from its first frame on. */
   private replay: Buffer[] | null = [];
   private attempts = 0;
+  /** Takes the frames that only a session has. */
+  session: ((type: number, payload: Buffer) => void) | null = null;
   private readonly lastLines: string[] = [];
   private readonly audit = new AuditDecoder();
 
@@ -125,8 +129,21 @@ export class Run implements RunHandle {
     }
     this.early = [];
     const { wallTimeMs } = this.spec.limits;
-    sentry.limitCpu(Math.ceil(wallTimeMs / 1000) + SENTRY_CPU_MARGIN_SECONDS);
-    this.deadline = setTimeout(() => this.endFromOutside('timed_out'), wallTimeMs + DEADLINE_SLACK_MS);
+    const longest = this.spec.session ? SESSION_MAX_MS : wallTimeMs;
+    sentry.limitCpu(Math.ceil(longest / 1000) + SENTRY_CPU_MARGIN_SECONDS);
+    this.endAfter(wallTimeMs + (this.spec.session ? 0 : DEADLINE_SLACK_MS));
+  }
+
+  /** Ends it as `timed_out` in so many milliseconds, and no sooner: the life of a session may be prolonged. */
+  endAfter(milliseconds: number): void {
+    if (this.done) return;
+    if (this.deadline !== null) clearTimeout(this.deadline);
+    this.deadline = setTimeout(() => this.endFromOutside('timed_out'), Math.min(milliseconds, WALL_TIME_MAX_MS));
+  }
+
+  /** A frame for the Sentry; resolves when it has left. Nothing once the run is over. */
+  post(frame: Buffer): Promise<void> {
+    return this.deliver(frame);
   }
 
   /** Ends a run that never got a Sentry. */
@@ -216,6 +233,7 @@ export class Run implements RunHandle {
         this.report = checkedReport(JSON.parse(payload.toString('utf8')));
         return this.finish(this.report);
       default:
+        if (this.session) return this.session(type, payload);
         return this.logged(`unknown frame type ${type}`);
     }
   }

@@ -24,6 +24,8 @@ export class SentryProcess {
   /** Two faces of one socket: a write after the Sentry's end fails, and Node would then drop what it had sent before. */
   private readonly socket: Socket;
   private readonly writer: Socket;
+  /** Told when their frame has left, or never will. */
+  private readonly unsent = new Set<() => void>();
   private readonly reader = new FrameReader(PAYLOAD_MAX);
   private listener: FrameListener = () => {};
   private onEnded: (exit: ChildExit) => void = () => {};
@@ -53,6 +55,7 @@ export class SentryProcess {
     this.socket.on('error', () => {});
     this.socket.on('close', () => {
       this.writer.destroy();
+      for (const done of this.unsent) done();
       this.channelEnded = true;
       this.drain();
     });
@@ -82,8 +85,12 @@ export class SentryProcess {
   sendAndWait(frame: Uint8Array): Promise<void> {
     if (!this.writer.writable) return Promise.resolve();
     return new Promise((resolve) => {
-      this.writer.write(frame, () => resolve());
-      this.writer.once('close', resolve);
+      const done = (): void => {
+        this.unsent.delete(done);
+        resolve();
+      };
+      this.unsent.add(done);
+      this.writer.write(frame, done);
     });
   }
 

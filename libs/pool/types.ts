@@ -2,6 +2,7 @@ import type { AuditRecord } from '@cordon/sentry/audit/record';
 import type { AuditLevel, BootMessage, EndReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
 import type { ConfinementLayer } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformName, PlatformProbe } from '@cordon/sentry/platform/choose';
+import type { Session } from './session.js';
 
 /** `auto`: the fastest that works on this host. */
 export type PlatformChoice = 'auto' | PlatformName;
@@ -34,6 +35,14 @@ export interface RunHandle {
   readonly ended: Promise<EndReport>;
 }
 
+/** A sandbox without a program of its own: those are started in it. `env` and `cwd` are not used. */
+export type SessionSpec = Omit<RunSpec, 'argv' | 'stdin' | 'terminal' | 'session'>;
+
+export interface SessionHandle extends Session {
+  /** From now on; replaces the wall time it was opened with. */
+  endAfter(milliseconds: number): void;
+}
+
 export interface PoolOptions {
   readonly image: ImageSpec;
   readonly platform: PlatformChoice;
@@ -62,6 +71,8 @@ export interface PoolStats {
 export interface SandboxPool {
   /** Takes a ready spare (or forks), sends the boot message, relays frames. */
   run(spec: RunSpec, handlers: RunHandlers): RunHandle;
+  /** A sandbox that lives until its wall time is over, or `end`. */
+  open(spec: SessionSpec, handlers: Pick<RunHandlers, 'audit' | 'log'>): SessionHandle;
   stats(): PoolStats;
   /** What probing for a platform found, in the order tried. */
   probes(): readonly PlatformProbe[];

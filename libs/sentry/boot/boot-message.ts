@@ -66,6 +66,11 @@ export interface BootMessage {
   readonly stdin: 'empty' | 'stream';
   /** Whether stdin, stdout and stderr look like a terminal. */
   readonly terminal: false | { readonly rows: number; readonly columns: number };
+  /**
+   * A sandbox that lives until it is told to end: process 1 is the kernel's own, and programs are started by requests
+   * (session-message.ts). argv, stdin, terminal and the limits of wall time and output do not apply.
+   */
+  readonly session?: boolean;
 }
 
 /** How a run ended, as the Sentry sees it. */
@@ -114,6 +119,10 @@ export const FrameType = {
   Resize: 4,
   /** JSON {signal: number}: send to the foreground process (group). */
   Signal: 5,
+  /** Of a session (session-message.ts): u32 id, u32 JSON length, JSON SessionRequest, bytes. */
+  Request: 6,
+  /** u32 stream, u32 bytes of its output that were taken: so many more may be sent. */
+  Credit: 7,
   // Sentry -> supervisor
   /** The Sentry is up and waits for its boot message. Empty. */
   Ready: 64,
@@ -127,6 +136,14 @@ export const FrameType = {
   End: 69,
   /** UTF-8 text for the operator's log. */
   Log: 70,
+  /** u32 id of the request, u32 JSON length, JSON SessionReply, bytes. */
+  Reply: 71,
+  /** u32 stream, u8 descriptor (1 or 2), output of a session's process. */
+  Output: 72,
+  /** u32 stream, JSON SessionExit. */
+  Exit: 73,
+  /** u32 stream: nobody in the sandbox holds its output open any more, and the process has exited. */
+  Closed: 74,
 } as const;
 export type FrameKind = (typeof FrameType)[keyof typeof FrameType];
 export const FRAME_HEADER_BYTES = 5;

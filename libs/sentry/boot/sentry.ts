@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { EACCES, ENOENT, ERRNO_NAMES } from '../abi/errno.js';
+import { ENOENT, ERRNO_NAMES } from '../abi/errno.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import { AuditRecorder } from '../audit/recorder.js';
 import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
@@ -16,28 +16,27 @@ import type { HostFd, Nanoseconds } from '../platform/platform.js';
 import { VDSO_LIBRARY } from '../platform/vdso-library.js';
 import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
-import { resolve } from '../vfs/path-walk.js';
-import { checkAccess } from '../vfs/permissions.js';
 import type { Caller, FsContext } from '../vfs/types.js';
 import { POLLIN, POLLOUT } from '../vfs/wait-queue.js';
 import { type BootMessage, type EndReason, type EndReport, FrameType, type ImageSpec } from './boot-message.js';
 import { FrameChannel } from './channel.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
+import { findProgram } from './find-program.js';
 import { Output } from './output.js';
 import { mountPseudoFileSystems } from './pseudo-mounts.js';
+import { Session } from './session/session.js';
 import { TerminalLink } from './terminal.js';
 
 const MILLISECOND: Nanoseconds = 1e6;
 /** Output waits this long for more, so that many small writes leave in one go. */
 const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
-/** Audit records leave at least this often while calls are made, and are looked for this often while none are. */
+/** Audit records leave at least this often while calls are made, and are looked for so often while none are. */
 const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
 const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
+const AUDIT_IDLE_MOST: Nanoseconds = 30_000 * MILLISECOND;
 /** Queued bytes that leave at once. */
 const FLUSH_BYTES = 32 * 1024;
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const X_OK = 1;
 const SI_USER = 0;
 
 interface Boot {
@@ -66,6 +65,10 @@ export class Sentry {
   private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
   private readonly terminal = new TerminalLink();
   private boot: Boot | null = null;
+  private session: Session | null = null;
+  /** Frames for a session that came together with its boot message. */
+  private readonly early: { type: number; payload: Uint8Array }[] = [];
+  private auditSoon: () => void = () => {};
 
   /** In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. */
   warm(image: ImageSpec, platform: string): void {
@@ -117,13 +120,14 @@ export class Sentry {
       domainname: '(none)',
       cpus: message.cpus,
       network: message.network,
-      wallTime: limits.wallTimeMs * MILLISECOND,
+      // The life of a session may be prolonged: its supervisor ends it.
+      wallTime: message.session ? Number.POSITIVE_INFINITY : limits.wallTimeMs * MILLISECOND,
       cpuTime: limits.cpuTimeMs * MILLISECOND,
       tasks: limits.processes,
     });
     mountPseudoFileSystems(kernel, this.tree);
     this.connectOutput(limits.outputBytes);
-    if (recorder) this.flushRegularly(recorder);
+    if (recorder) this.flushRegularly(recorder, message.session ? AUDIT_IDLE_MOST : AUDIT_IDLE);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
     const facts = (): RunFacts => ({
       kernel,
@@ -132,13 +136,31 @@ export class Sentry {
       cpuTime: platform.cpuTime(),
       auditTruncated: recorder?.truncated ?? false,
     });
-    const failure = this.start(message);
+    const failure = message.session ? this.openSession(message, recorder) : this.start(message);
     if (failure) return loadFailure(facts(), failure.exitCode, failure.detail);
     channel.send(FrameType.Started, EMPTY, 0, 0);
     channel.flush();
     kernel.run();
     recorder?.flush();
     return endReport(facts());
+  }
+
+  /** No first process: requests start them. */
+  private openSession(message: BootMessage, recorder: AuditRecorder | null): null {
+    const { kernel, frames, channel } = this;
+    this.session = new Session({
+      kernel,
+      frames,
+      channel,
+      message,
+      dirty: () => this.output.onDirty(),
+      flush: () => {
+        if (!channel.flush()) this.watchForRoom();
+      },
+      flushAudit: () => recorder?.flush(),
+    });
+    for (const { type, payload } of this.early) this.receiveForSession(type, payload);
+    return null;
   }
 
   /** Makes the first process; null, or why not. */
@@ -206,10 +228,11 @@ export class Sentry {
     });
   }
 
-  /** Records leave while the guest runs; an idle guest costs two looks a second. */
-  private flushRegularly(recorder: AuditRecorder): void {
+  /** Records leave while the guest runs; an idle guest costs two looks a second, an idle session ever fewer. */
+  private flushRegularly(recorder: AuditRecorder, most: Nanoseconds): void {
     const { kernel, channel } = this;
     let seen = 0;
+    let idle = AUDIT_IDLE;
     const timer = kernel.createTimer((now) => {
       const busy = kernel.syscallCount !== seen;
       seen = kernel.syscallCount;
@@ -217,9 +240,11 @@ export class Sentry {
         recorder.flush();
         if (!channel.flush()) this.watchForRoom();
       }
-      timer.set(now + (busy ? AUDIT_FLUSH : AUDIT_IDLE));
+      idle = busy ? AUDIT_IDLE : Math.min(idle * 2, most);
+      timer.set(now + (busy ? AUDIT_FLUSH : idle));
     });
-    timer.set(this.platform.now() + AUDIT_FLUSH);
+    this.auditSoon = () => timer.set(this.platform.now() + AUDIT_FLUSH);
+    this.auditSoon();
   }
 
   // Output
@@ -268,6 +293,10 @@ export class Sentry {
       case FrameType.Resize:
         this.terminal.resize(parse(payload, offset, length));
         break;
+      case FrameType.Request:
+      case FrameType.Credit:
+        this.receiveForSession(type, payload.subarray(offset, offset + length));
+        break;
       case FrameType.Kill:
         this.kernel.end((parse(payload, offset, length) as { reason: EndReason }).reason);
         break;
@@ -276,6 +305,15 @@ export class Sentry {
         break;
     }
   };
+
+  private receiveForSession(type: number, payload: Uint8Array): void {
+    if (!this.session) this.early.push({ type, payload: payload.slice() });
+    else if (type === FrameType.Credit) this.session.credit(payload);
+    else {
+      this.session.receive(payload);
+      this.auditSoon();
+    }
+  }
 
   /** Empty: the end of the input. */
   private receiveInput(bytes: Uint8Array): void {
@@ -307,23 +345,4 @@ function parse(payload: Uint8Array, offset: number, length: number): unknown {
 function parseBoot(payload: Uint8Array): Boot {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
   return { message: parse(payload, 4, length) as BootMessage, contents: payload.subarray(4 + length) };
-}
-
-/** execvp(3): a name without a slash is looked for in PATH. What is not found stays as it is: the load fails with ENOENT. */
-function findProgram(caller: Caller & { fs: FsContext }, name: string, envp: readonly string[]): string {
-  if (name.includes('/')) return name;
-  const path = envp.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;
-  let denied = '';
-  for (const directory of path.split(':')) {
-    const candidate = `${directory || '.'}/${name}`;
-    const place = resolve(caller, null, candidate, true);
-    if (typeof place === 'number') {
-      if (place === -EACCES) denied ||= candidate;
-      continue;
-    }
-    if ((place.inode.mode & 0o170000) !== 0o100000) continue;
-    if (checkAccess(place.inode, X_OK, caller.credentials) === 0) return candidate;
-    denied ||= candidate;
-  }
-  return denied || name;
 }

@@ -1,7 +1,7 @@
-import { ENOSYS } from '../abi/errno.js';
-import { SEGV_ACCERR, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
+import { EAGAIN, ENOSYS } from '../abi/errno.js';
+import { SEGV_ACCERR, SIG_IGN, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
-import type { FrameAllocator, GuestMemory } from '../mm/types.js';
+import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js';
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
 import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
 import { type HostClock, KernelClock } from './clock.js';
@@ -106,6 +106,8 @@ export class Kernel implements KernelView {
   taskLimit = 1;
   bootTime: Nanoseconds = 0;
   init!: ThreadGroup;
+  /** Process 1 is the kernel's own (`createIdleInit`). */
+  private initIsIdle = false;
   readonly tasks = new Map<number, Task>();
   readonly groups = new Map<number, ThreadGroup>();
   readonly pids = new PidTable((id) => this.isIdTaken(id));
@@ -162,6 +164,41 @@ export class Kernel implements KernelView {
 
   /** Loads the first program and makes its process: the task, or -errno of the load (-ENOENT, -EACCES, -ENOEXEC …). */
   createInit(options: InitOptions): Task | number {
+    const task = this.createProcess(options, null);
+    if (typeof task === 'number') return task;
+    task.group.unkillable = options.protected ?? false;
+    this.init = task.group;
+    return task;
+  }
+
+  /**
+   * Makes process 1 the kernel's own, for sandboxes that live on when a program ends: it runs no guest code, no signal
+   * reaches it, and what it adopts is reaped as with SIGCHLD ignored (wait(2)). `memory`: an empty address space for it.
+   */
+  createIdleInit(options: Omit<InitOptions, 'fileName' | 'argv' | 'envp'>, memory: MemoryManager): void {
+    const { credentials, fs, files, rlimits } = options;
+    const pid = this.pids.allocate();
+    const now = this.clock.monotonic();
+    const processGroup = new ProcessGroup(pid, new Session(pid));
+    const group = new ThreadGroup(pid, null, processGroup, rlimits, new SignalHandlers(), now, 0);
+    const task = new Task(this, pid, group, this.platform.createContext(), memory, files, fs, credentials, 'init', now);
+    task.runState = RunState.Blocked;
+    group.leader = task;
+    group.tasks.add(task);
+    group.unkillable = true;
+    group.handlers.actions[SIGCHLD].handler = SIG_IGN;
+    this.init = group;
+    this.initIsIdle = true;
+    this.tasks.set(pid, task);
+    this.groups.set(pid, group);
+  }
+
+  /** A program as a child of the idle init, leader of a session of its own. -errno as `createInit`, -EAGAIN at the limit of tasks. */
+  spawn(options: InitOptions): Task | number {
+    return this.liveTasks >= this.taskLimit ? -EAGAIN : this.createProcess(options, this.init);
+  }
+
+  private createProcess(options: InitOptions, parent: ThreadGroup | null): Task | number {
     const { credentials, fs, files, rlimits } = options;
     const program = this.loadProgram({
       kernel: this,
@@ -183,17 +220,19 @@ export class Kernel implements KernelView {
     });
     if (typeof program === 'number') return program;
     const pid = this.pids.allocate();
+    if (pid === 0) {
+      program.memory.release();
+      return -EAGAIN;
+    }
     const now = this.clock.monotonic();
     const processGroup = new ProcessGroup(pid, new Session(pid));
-    const group = new ThreadGroup(pid, null, processGroup, rlimits, new SignalHandlers(), now, 0);
+    const group = new ThreadGroup(pid, parent, processGroup, rlimits, new SignalHandlers(), now, parent ? SIGCHLD : 0);
     const context = this.platform.createContext();
     const task = new Task(this, pid, group, context, program.memory, files, fs, credentials, program.comm, now);
     group.leader = task;
     group.tasks.add(task);
     group.executable = program.executable;
-    group.unkillable = options.protected ?? false;
     resetRegisters(task, program);
-    this.init = group;
     this.tasks.set(pid, task);
     this.groups.set(pid, group);
     this.liveTasks++;
@@ -403,7 +442,8 @@ export class Kernel implements KernelView {
     if (signal === 0) return;
     if (signal === SIGKILL) {
       killGroup(task.group, SIGKILL);
-      this.end('memory_exceeded');
+      // A sandbox that lives on loses the process only, as under a memory cgroup.
+      if (!this.initIsIdle) this.end('memory_exceeded');
       return;
     }
     const info = signalInfo(signal, memory.faultCode);

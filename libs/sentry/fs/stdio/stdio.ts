@@ -18,6 +18,9 @@ export interface StdioSink {
   write(bytes: Uint8Array, offset: number, length: Bytes): Bytes;
   /** Whether `write` would take a byte now. */
   readonly writable: boolean;
+  /** A description of the stream came, or went (its last reference). */
+  opened?(): void;
+  closed?(): void;
 }
 
 /** Opening /proc/self/fd/1 or /dev/stdout gives another description of the same stream, as with a pipe. */
@@ -44,6 +47,7 @@ class OutputFile extends AnonymousFile {
     private readonly sink: StdioSink,
   ) {
     super(flags, path, sink.onWritable);
+    sink.opened?.();
   }
 
   get displayName(): string {
@@ -78,7 +82,9 @@ class OutputFile extends AnonymousFile {
     return this.sink.writable ? POLLOUT | POLLWRNORM : 0;
   }
 
-  protected override close(): void {}
+  protected override close(): void {
+    this.sink.closed?.();
+  }
 }
 
 /** stdout or stderr. */

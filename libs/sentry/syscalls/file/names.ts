@@ -16,7 +16,7 @@ import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { DentryNode } from '../../vfs/dentry.js';
 import { newStat } from '../../vfs/inode.js';
 import { notifyCreate, notifyDelete, notifyLinked, notifyMove, notifyUnlinked } from '../../vfs/notify.js';
-import { isDirectory, type LastComponent, resolveParent } from '../../vfs/path-walk.js';
+import { isDirectory, type LastComponent, resolveParent, type Walker } from '../../vfs/path-walk.js';
 import { checkAccess, checkRemoval, isOwner } from '../../vfs/permissions.js';
 import type { Inode } from '../../vfs/types.js';
 import { dentryOf, placeAt, startOf } from './common.js';
@@ -35,7 +35,7 @@ function parentOf(task: Task, dirfd: number, index: number, address: number): La
 const isDots = (name: string): boolean => name === '' || name === '.' || name === '..';
 
 /** What must hold before `name` is made in its parent: 0 or -errno. */
-function checkCreate(task: Task, last: LastComponent, directory: boolean): number {
+function checkCreate(task: Walker, last: LastComponent, directory: boolean): number {
   const { parent, name, trailingSlash } = last;
   if (isDots(name)) return -EEXIST;
   const existing = parent.child(name);
@@ -56,7 +56,11 @@ function made(last: LastComponent, inode: Inode | number): number {
 
 function doMkdir(task: Task, dirfd: number, index: number, address: number, mode: number): number {
   const last = parentOf(task, dirfd, index, address);
-  if (typeof last === 'number') return last;
+  return typeof last === 'number' ? last : makeDirectory(task, last, mode);
+}
+
+/** mkdir(2) of a name whose parent is resolved. */
+export function makeDirectory(task: Walker, last: LastComponent, mode: number): number {
   const refused = checkCreate(task, last, true);
   if (refused) return refused;
   return made(last, last.parent.inode.mkdir(last.name, mode & 0o1777 & ~task.umask, task));
@@ -94,7 +98,7 @@ export function mknodat(task: Task, args: SyscallArguments): number {
 }
 
 /** The name to remove and what must hold: the child or -errno. */
-function checkRemove(task: Task, last: LastComponent): DentryNode | number {
+function checkRemove(task: Walker, last: LastComponent): DentryNode | number {
   const { parent, name } = last;
   if (parent.deleted) return -ENOENT;
   const child = parent.child(name);
@@ -114,7 +118,11 @@ function isGone(node: DentryNode): boolean {
 
 function doUnlink(task: Task, dirfd: number, index: number, address: number): number {
   const last = parentOf(task, dirfd, index, address);
-  if (typeof last === 'number') return last;
+  return typeof last === 'number' ? last : removeFile(task, last);
+}
+
+/** unlink(2) of a name whose parent is resolved. */
+export function removeFile(task: Walker, last: LastComponent): number {
   const { parent, name, trailingSlash } = last;
   if (isDots(name)) return -EISDIR;
   const child = checkRemove(task, last);
@@ -130,7 +138,11 @@ function doUnlink(task: Task, dirfd: number, index: number, address: number): nu
 
 function doRmdir(task: Task, dirfd: number, index: number, address: number): number {
   const last = parentOf(task, dirfd, index, address);
-  if (typeof last === 'number') return last;
+  return typeof last === 'number' ? last : removeDirectory(task, last);
+}
+
+/** rmdir(2) of a name whose parent is resolved. */
+export function removeDirectory(task: Walker, last: LastComponent): number {
   const { parent, name } = last;
   if (name === '.') return -EINVAL;
   if (name === '..') return -ENOTEMPTY;
@@ -256,7 +268,11 @@ function doRename(
   const from = parentOf(task, oldDirfd, oldIndex, oldAddress);
   if (typeof from === 'number') return from;
   const to = parentOf(task, newDirfd, newIndex, newAddress);
-  if (typeof to === 'number') return to;
+  return typeof to === 'number' ? to : renameName(task, from, to, flags);
+}
+
+/** rename(2) of names whose parents are resolved; flags: RENAME_NOREPLACE or RENAME_EXCHANGE. */
+export function renameName(task: Walker, from: LastComponent, to: LastComponent, flags: number): number {
   if (isDots(from.name) || isDots(to.name)) return -EBUSY;
   if (from.parent.mount !== to.parent.mount) return -EXDEV;
   const moved = checkRemove(task, from);
@@ -279,7 +295,7 @@ function doRename(
 }
 
 function checkRename(
-  task: Task,
+  task: Walker,
   from: LastComponent,
   to: LastComponent,
   moved: DentryNode,

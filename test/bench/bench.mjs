@@ -1,5 +1,6 @@
-// `npm run bench`: native, Cordon and runsc side by side in one run. Ratios with their spread; JSON beside them.
-// Options: --runs N (5), --only NAME,NAME, --json FILE, --quick (one run of each, for a smoke).
+// `npm run bench`: native, Cordon and runsc side by side in one run. Ratios with their spread and the target beside them; JSON too.
+// Options: --runs N (5), --only NAME,NAME, --json FILE, --quick (one run of each, for a smoke), --platforms NAME,NAME (auto): the
+// first is "ours" in the ratios, the others are shown beside it.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
@@ -16,6 +17,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    platforms: { type: 'string', default: 'auto' },
   },
 });
 const runs = options.quick ? 1 : Number(options.runs);
@@ -27,6 +29,7 @@ const { hostImage } = await import(join(ROOT, 'libs/images/dist/index.js'));
 
 const micro = compile('micro');
 const tracer = compile('tracer');
+const handoff = compile('handoff');
 const runsc = spawnSync('runsc', ['--version']).status === 0 && process.getuid() === 0;
 
 function compile(name) {
@@ -122,6 +125,28 @@ const MICRO = [
   ['cpu', 'CPU-bound C, ns'],
 ];
 
+/** The targets, as ratios: of ours to native at most, of runsc to ours at least, of ours to the bare hand-off at most. */
+const TARGETS = {
+  getppid: { runsc: 40, spin: 2, futex: 1.5 },
+  open: { native: 8 },
+  stat: { native: 6 },
+  touch: { native: 1.5 },
+  fork: { native: 8 },
+  fork64: { native: 1.5 },
+  exec: { native: 8 },
+  pingpong: { native: 4 },
+  write: { throughput: 0.5 },
+  read: { throughput: 0.5 },
+  cpu: { native: 1.03 },
+  'cpu-python': { native: 1.03 },
+  gcc: { native: 1.6 },
+  'git-status': { native: 3 },
+  'python-imports': { native: 2 },
+  'post-true': { runsc: 10, native: 10 },
+  'post-python': { runsc: 5, native: 2 },
+  'rate-8': { rate: 150 },
+};
+
 const rows = [];
 const wanted = options.only ? new Set(options.only.split(',')) : null;
 const want = (name) => !wanted || wanted.has(name);
@@ -157,27 +182,74 @@ const short = (value) =>
         ? value.toFixed(0)
         : value.toFixed(2);
 
-function print(row) {
+/** The row's measured ratios, each with its target and whether it was met. */
+function ratiosOf(row) {
   const ours = row.ours?.median;
-  const ratio = (other) => (other && ours ? `${short(ours / other.median)}x` : '-');
-  const against = row.runsc && ours ? `${short(row.runsc.median / ours)}x` : '-';
+  if (!ours) return [];
+  const target = TARGETS[row.name] ?? {};
+  const found = [];
+  const add = (label, value, limit, atMost) =>
+    found.push({ label, value, limit, met: limit === undefined ? null : atMost ? value <= limit : value >= limit });
+  if (row.native && target.throughput) add('ours/native', ours / row.native.median, target.throughput, false);
+  else if (row.native) add('ours/native', ours / row.native.median, target.native, true);
+  if (row.runsc) add('runsc/ours', row.runsc.median / ours, target.runsc, false);
+  if (row.spin) add('ours/bare spin', ours / row.spin.median, target.spin, true);
+  if (row.futex) add('ours/bare futex', ours / row.futex.median, target.futex, true);
+  if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
+  if (target.rate) add('a second', ours, target.rate, false);
+  return found;
+}
+
+function print(row) {
   const spread = row.ours ? `${short(row.ours.min)}..${short(row.ours.max)}` : '-';
+  const ratios = ratiosOf(row)
+    .map(({ label, value, limit, met }) =>
+      met === null
+        ? `${label} ${short(value)}`
+        : `${label} ${short(value)} (target ${limit}: ${met ? 'met' : 'MISSED'})`,
+    )
+    .join('  ');
+  const others = Object.keys(row)
+    .filter((key) => key.startsWith('on '))
+    .map((key) => `${key} ${short(row[key]?.median)}`)
+    .join('  ');
   console.log(
-    `${row.label.padEnd(44)} native ${short(row.native?.median).padStart(9)}  ours ${short(ours).padStart(9)} (${spread})  runsc ${short(row.runsc?.median).padStart(9)}  ours/native ${ratio(row.native).padStart(8)}  runsc/ours ${against.padStart(8)}${row.tracer ? `  ours/C tracer ${ratio(row.tracer)}` : ''}`,
+    `${row.label.padEnd(44)} native ${short(row.native?.median).padStart(9)}  ours ${short(row.ours?.median).padStart(9)} (${spread})  runsc ${short(row.runsc?.median).padStart(9)}  ${ratios}  ${others}`.trimEnd(),
   );
 }
 
-const pool = await createPool({ image: hostImage(), platform: 'auto', spares: 2, renewAfter: 10_000, cores: [0] });
-console.log(`platform ${pool.stats().platform}, ${runs} runs each, runsc ${runsc ? 'present' : 'absent'}`);
+const names = options.platforms.split(',');
+const pools = [];
+for (const platform of names) {
+  pools.push(await createPool({ image: hostImage(), platform, spares: 2, renewAfter: 10_000 }));
+}
+const [pool, ...otherPools] = pools;
+/** The same on the other platforms asked for. */
+const onOthers = (run) =>
+  Object.fromEntries(otherPools.map((other) => [`on ${other.stats().platform}`, () => run(other)]));
+console.log(
+  `platform ${pools.map((one) => one.stats().platform).join(', ')}, ${runs} runs each, runsc ${runsc ? 'present' : 'absent'}`,
+);
+const bare = (...args) => parse(execFileSync(handoff, args, { encoding: 'utf8' }));
 try {
   for (const [name, label] of MICRO) {
     await measure(name, label, {
       native: () => nativeMicro(name),
       ours: () => oursMicro(pool, name),
+      ...onOthers((other) => oursMicro(other, name)),
       runsc: runsc ? () => runscMicro(name) : undefined,
-      ...(name === 'getppid' ? { tracer: () => parse(execFileSync(tracer, { encoding: 'utf8' })) } : {}),
+      ...(name === 'getppid'
+        ? {
+            tracer: () => parse(execFileSync(tracer, { encoding: 'utf8' })),
+            spin: () => bare('patched', 'spin'),
+            futex: () => bare('patched', 'futex'),
+            'sigsys spin': () => bare('sigsys', 'spin'),
+            'sigsys futex': () => bare('sigsys', 'futex'),
+          }
+        : {}),
     });
   }
+  await measurePrograms();
   const programs = [
     ['true', ['/bin/true']],
     ['python', ['/usr/bin/python3', '-c', '1']],
@@ -200,13 +272,71 @@ try {
     });
   }
 } finally {
-  await pool.close();
+  await Promise.all(pools.map((one) => one.close()));
 }
 const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8'];
 if (SERVER_ROWS.some(want)) await benchServer();
 if (options.json) {
   mkdirSync(dirname(options.json), { recursive: true });
   writeFileSync(options.json, JSON.stringify({ date: new Date().toISOString(), runs, rows }, null, 2));
+}
+
+/** Whole programs, timed from inside so that the sandbox's own start is not part of it. */
+async function measurePrograms() {
+  const lines = Array.from(
+    { length: 1000 },
+    (_, index) => `int f${index}(int x) {\n  return x * ${index} + (x >> 3);\n}`,
+  );
+  const script = (body) =>
+    `import subprocess, sys, time, os\nstart = time.monotonic()\n${body}\nprint('{"value": %f}' % ((time.monotonic() - start) * 1e9))\n`;
+  const call = (...argv) => `subprocess.run(${JSON.stringify(argv)}, check=True, stdout=subprocess.DEVNULL)`;
+  const git = [
+    'os.environ.update(HOME=os.getcwd(), GIT_CONFIG_NOSYSTEM="1")',
+    'os.makedirs("r"); os.chdir("r")',
+    'for d in range(40):\n  os.mkdir(f"d{d}")\n  for i in range(50): open(f"d{d}/f{i}", "w").write(f"{d} {i}")',
+    ...[
+      ['init', '-q'],
+      ['config', 'user.email', 'a@b.c'],
+      ['config', 'user.name', 'a'],
+      ['add', '.'],
+      ['commit', '-qm', 'x'],
+    ].map((args) => call('git', ...args)),
+    'start = time.monotonic()',
+    call('git', 'status', '--short'),
+  ].join('\n');
+  const programs = [
+    ['cpu-python', 'CPU-bound Python, ns', script('x = 0\nfor i in range(3000000): x += i * i % 7'), []],
+    ['gcc', 'gcc of 3,000 lines of C, ns', script(call('gcc', '-O1', '-c', 'big.c')), [['big.c', lines.join('\n')]]],
+    ['git-status', 'git status of 2,000 files, ns', script(git), []],
+    [
+      'python-imports',
+      'python3 -c "import json, asyncio, http.server", ns',
+      script(call('python3', '-c', 'import json, asyncio, http.server')),
+      [],
+    ],
+  ];
+  for (const [name, label, source, more] of programs) {
+    const files = [['bench.py', source], ...more];
+    await measure(name, label, {
+      native: () => {
+        const directory = mkdtempSync(join(work, 'native-'));
+        for (const [path, content] of files) writeFileSync(join(directory, path), content);
+        return parse(execFileSync('taskset', ['-c', '0', 'python3', 'bench.py'], { cwd: directory, encoding: 'utf8' }));
+      },
+      ours: () => inSandbox(pool, files),
+      ...onOthers((other) => inSandbox(other, files)),
+    });
+  }
+}
+
+async function inSandbox(one, files) {
+  return parse(
+    await runIn(
+      one,
+      ['/usr/bin/python3', 'bench.py'],
+      files.map(([path, content]) => ({ path, mode: 0o644, content: Buffer.from(content) })),
+    ),
+  );
 }
 
 /** The whole stack: a started server, POST ?wait. */

@@ -8,7 +8,7 @@ export const program = (name: string): Buffer => readFileSync(new URL(`programs/
 
 /**
  * One program that must do in a Sentry what it does natively, to the byte. Skipped where a path it needs is absent
- * (`test/runtimes/packages.mjs` installs them): the title says which.
+ * (`test/runtimes/packages.ts` installs them): the title says which.
  */
 export function sameAsNative(
   title: string,

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runGuest, useGuests } from '../guest/harness.js';
-import { install } from './packages.mjs';
+import { install } from './packages.js';
 import { program, python, sameAsNative, script } from './runtime.js';
 
 install();

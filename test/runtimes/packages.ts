@@ -1,10 +1,10 @@
-// What test/runtimes runs: Debian packages, installed when that is possible. `node test/runtimes/packages.mjs` says what is missing.
+// What test/runtimes runs: Debian packages, installed when that is possible. `npx node test/runtimes/packages.ts` says what is missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 /** Package by the program that shows it is there. */
-export const PACKAGES = {
+export const PACKAGES: Readonly<Record<string, string>> = {
   '/usr/bin/python3': 'python3',
   '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
   '/usr/bin/java': 'default-jdk-headless',
@@ -29,12 +29,12 @@ export const PACKAGES = {
 };
 
 /** Installs what is missing where that is possible (as root, with apt-get). Returns what is still missing. */
-export function install() {
-  const missing = () => Object.entries(PACKAGES).filter(([path]) => !existsSync(path));
+export function install(): [path: string, name: string][] {
+  const missing = (): [string, string][] => Object.entries(PACKAGES).filter(([path]) => !existsSync(path));
   const wanted = [...new Set(missing().map(([, name]) => name))];
   if (wanted.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
-    const options = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-    const get = (...names) =>
+    const options = { stdio: 'ignore' as const, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+    const get = (...names: string[]): number | null =>
       spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...names], options).status;
     // One that cannot be had must not keep the others away.
     if (get(...wanted) !== 0) for (const name of wanted) get(name);

@@ -3,6 +3,16 @@ import type { AuditEntry, EventType } from '@cordon/contracts';
 import type { ExecutionStore } from '@cordon/queue';
 import { OutputCollector } from './output-collector.js';
 
+export interface RelayedEvent {
+  readonly type: EventType;
+  readonly data: unknown;
+}
+
+/** How long the first news waits for more. */
+const GATHER_MS = 2;
+/** System calls that may wait; over it the guest does. */
+const AUDIT_MOST = 5_000;
+
 /** While a write to Redis is under way, news gathers and goes with the next one. */
 export class EventRelay {
   readonly stdout = new OutputCollector();
@@ -17,6 +27,7 @@ export class EventRelay {
   private auditText: string[] = [];
   private chain = '';
   private writing: Promise<void> | null = null;
+  private timer: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly store: ExecutionStore,
@@ -41,18 +52,36 @@ export class EventRelay {
     return this.kick();
   }
 
+  /** Little news waits a moment for more: a short run's goes with its end, in one write. */
   private kick(): Promise<void> | undefined {
-    if (this.writing) return this.audit.length > 5_000 ? this.writing : undefined;
-    this.writing = this.write(false).finally(() => {
+    if (this.writing) return this.audit.length > AUDIT_MOST ? this.writing : undefined;
+    if (this.audit.length > AUDIT_MOST) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), GATHER_MS);
+    return this.writing ?? undefined;
+  }
+
+  private flush(): void {
+    this.stopTimer();
+    this.writing = this.write().finally(() => {
       this.writing = null;
       if (this.order.length > 0 || this.audit.length > 0) this.kick();
     });
-    return undefined;
   }
 
-  private async write(final: boolean): Promise<void> {
-    const events: { type: EventType; data: unknown }[] = [];
-    for (const stream of final ? (['stdout', 'stderr'] as const) : new Set(this.order.splice(0))) {
+  private stopTimer(): void {
+    if (this.timer) clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  private async write(): Promise<void> {
+    const events = this.gather(new Set(this.order.splice(0)), false);
+    if (events.length === 0 || this.superseded) return;
+    this.superseded = !(await this.store.append(this.id, this.attempt, events));
+  }
+
+  private gather(streams: Iterable<'stdout' | 'stderr'>, final: boolean): RelayedEvent[] {
+    const events: RelayedEvent[] = [];
+    for (const stream of streams) {
       const taken = this[stream].take(stream === 'stdout' ? this.stdoutTaken : this.stderrTaken, final);
       if (stream === 'stdout') this.stdoutTaken = taken.next;
       else this.stderrTaken = taken.next;
@@ -64,13 +93,16 @@ export class EventRelay {
       this.chain = createHash('sha256').update(this.chain).update(JSON.stringify(records)).digest('hex');
       events.push({ type: 'audit', data: { records, text, chain: this.chain } });
     }
-    if (events.length === 0 || this.superseded) return;
-    this.superseded = !(await this.store.append(this.id, this.attempt, events));
+    return events;
   }
 
-  /** Everything that is still here, then nothing more. */
-  async finish(): Promise<void> {
-    while (this.writing) await this.writing;
-    await this.write(true);
+  /** What the stream does not have yet; nothing more comes after it. */
+  async finish(): Promise<RelayedEvent[]> {
+    this.stopTimer();
+    while (this.writing) {
+      await this.writing;
+      this.stopTimer();
+    }
+    return this.superseded ? [] : this.gather(['stdout', 'stderr'], true);
   }
 }

@@ -3,7 +3,7 @@ import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
 import type { ExecutionStore, Taken } from '@cordon/queue';
 import type { Logger } from 'pino';
-import { EventRelay } from './event-relay.js';
+import { EventRelay, type RelayedEvent } from './event-relay.js';
 import type { WorkerMetrics } from './metrics.js';
 import { runSpec } from './run-spec.js';
 
@@ -35,6 +35,8 @@ interface Running {
 export interface End {
   readonly state: ExecutionState;
   readonly result: Partial<ExecutionResult>;
+  /** What its stream does not have yet. */
+  readonly events: readonly RelayedEvent[];
 }
 
 /** How long a cancellation waits for the execution it is meant for. */
@@ -104,7 +106,10 @@ export class Executor {
       }
       this.options.metrics.ended(job, record, end);
       // One round trip, and one write to disk, ends this one and begins the next.
-      const finished = this.options.store.finish(id, attempt, end.state, end.result, { record });
+      const finished = this.options.store.finish(id, attempt, end.state, end.result, {
+        record,
+        events: end.events,
+      });
       const [, next] = await Promise.all([finished, this.take()]);
       return next;
     } finally {
@@ -117,18 +122,21 @@ export class Executor {
     const { store, log } = this.options;
     const runtime = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
     if (job.runtime !== null && runtime === null) {
-      return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` } };
+      return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` }, events: [] };
     }
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
     try {
       const report = await this.run(job, runtime, relay, run);
-      await relay.finish();
-      if (report.reason === 'canceled' && this.draining && !run.canceled) return null;
+      const events = await relay.finish();
+      if (report.reason === 'canceled' && this.draining && !run.canceled) {
+        if (events.length > 0) await store.append(job.id, attempt, events);
+        return null;
+      }
       if (report.reason === 'error') log.error({ execution: job.id, detail: report.detail }, 'the Sentry failed');
-      return { state: stateOf(report), result: this.resultOf(report, relay) };
+      return { state: stateOf(report), result: this.resultOf(report, relay), events };
     } catch (error) {
       log.error({ execution: job.id, err: error }, 'the execution failed');
-      return { state: 'error', result: { detail: (error as Error).message } };
+      return { state: 'error', result: { detail: (error as Error).message }, events: [] };
     }
   }
 

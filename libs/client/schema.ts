@@ -720,6 +720,8 @@ export interface operations {
             query?: {
                 /** @description Seconds to wait for the result; 200 when it came, 202 otherwise */
                 wait?: number;
+                /** @description Any value: where the time went, in the answer’s Server-Timing header */
+                timeline?: string;
             };
             header?: {
                 /** @description The same key and body again give what the first request made */

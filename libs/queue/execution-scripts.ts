@@ -123,9 +123,13 @@ if redis.call('EXISTS', ringOf('batch')) == 1 and redis.call('INCR', P .. 'turns
 end
 return turn(order[1]) or turn(order[2])`;
 
+/** Characters of a result that goes with the news of it, so that whoever waits need not ask for it. */
+const RESULT_IN_NEWS = 16_384;
+
 /**
  * The one write that ends an execution: only from a live state, only by the current attempt (0 = whoever comes first), only from the
- * state asked for ('' = any). ARGV: id, attempt, only from, state, at (ISO), result, shown, CPU ms, day.
+ * state asked for ('' = any). ARGV: id, attempt, only from, state, at (ISO), result, shown, CPU ms, day, then type and data of its last
+ * events.
  * -> 1 or 0.
  */
 export const FINISH = `${COMMON}
@@ -137,6 +141,7 @@ if ARGV[2] ~= '0' and record[2] ~= ARGV[2] then return 0 end
 if ARGV[3] ~= '' and state ~= ARGV[3] then return 0 end
 redis.call('HSET', executionOf(id), 'state', ARGV[4], 'finishedAt', ARGV[5], 'result', ARGV[6])
 redis.call('HDEL', executionOf(id), 'job')
+for i = 10, #ARGV, 2 do say(id, ARGV[i], ARGV[i + 1]) end
 say(id, 'status', '{"state":"' .. ARGV[4] .. '","at":"' .. ARGV[5] .. '"}')
 say(id, 'result', ARGV[7])
 redis.call('EXPIRE', executionOf(id), record[6])
@@ -156,7 +161,9 @@ if record[7] then
   redis.call('ZADD', P .. 'webhooks-due', now, message)
   redis.call('ZADD', P .. 'tenant:' .. record[8] .. ':webhooks', now, message)
 end
-redis.call('PUBLISH', P .. 'news', id .. ' end')
+local told = id .. ' end '
+if #ARGV[7] <= ${RESULT_IN_NEWS} then told = told .. ARGV[7] end
+redis.call('PUBLISH', P .. 'news', told)
 return 1`;
 
 /** Events of a live execution, only by its current attempt. ARGV: id, attempt, then type and data of each. -> 1 or 0. */

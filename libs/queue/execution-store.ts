@@ -59,6 +59,15 @@ export interface Taken {
   readonly record: Record<string, string>;
 }
 
+export interface FinishOptions {
+  /** Only from that state. */
+  readonly only?: ExecutionState;
+  /** What `take` gave, so that it need not be read again. */
+  readonly record?: Record<string, string>;
+  /** What the stream does not have yet. */
+  readonly events?: readonly { type: EventType; data: unknown }[];
+}
+
 /** Lost workers after which an execution is given up. */
 export const MAX_LOSSES = 2;
 
@@ -183,15 +192,14 @@ export class ExecutionStore {
   }
 
   /**
-   * Ends an execution. attempt 0: whatever the attempt; `only`: only from that state; `record`: what `take` gave, so that it need not be
-   * read again. False when it had its end already.
+   * Ends an execution. attempt 0: whatever the attempt. False when it had its end already.
    */
   async finish(
     id: string,
     attempt: number,
     state: ExecutionState,
     result: Partial<ExecutionResult>,
-    { only, record }: { only?: ExecutionState; record?: Record<string, string> } = {},
+    { only, record, events = [] }: FinishOptions = {},
   ): Promise<boolean> {
     const now = new Date();
     const finishedAt = now.toISOString();
@@ -200,8 +208,9 @@ export class ExecutionStore {
     if (!before.tenant) return false;
     const shown = toDto(id, { ...before, state, finishedAt, result: text });
     const cpuMs = result.usage?.cpuMs ?? 0;
+    const last = events.flatMap(({ type, data }) => [type, JSON.stringify(data)]);
     const place = [id, attempt, only ?? '', state, finishedAt, text, JSON.stringify(shown), cpuMs, dayOf(now)];
-    return (await this.scripts.finish(...place)) === 1;
+    return (await this.scripts.finish(...place, ...last)) === 1;
   }
 
   /** False when this attempt is not the current one any more. */

@@ -25,6 +25,7 @@ import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { ProblemException } from '../http/problem.js';
 import { number, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
+import { serverTiming } from './timeline.js';
 
 const WAIT = {
   name: 'wait',
@@ -54,6 +55,12 @@ export class ExecutionsController {
   @ApiOperation({ summary: 'Run a program to its end in a sandbox of its own' })
   @ApiBody({ type: CreateExecutionDto })
   @ApiQuery({ ...WAIT, description: 'Seconds to wait for the result; 200 when it came, 202 otherwise' })
+  @ApiQuery({
+    name: 'timeline',
+    required: false,
+    description: 'Any value: where the time went, in the answer’s Server-Timing header',
+    schema: { type: 'string' },
+  })
   @ApiHeader({
     name: 'Idempotency-Key',
     required: false,
@@ -67,14 +74,20 @@ export class ExecutionsController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
     @Query('wait') wait?: string,
+    @Query('timeline') timeline?: string,
   ): Promise<void> {
     const seconds = number(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
     const key = request.headers['idempotency-key'];
     if (key !== undefined && (typeof key !== 'string' || key.length === 0 || key.length > 255)) {
       throw new ProblemException('invalid-request', 'Idempotency-Key must be 1 to 255 characters');
     }
-    let execution = await this.executions.create(request.principal, request.body, key);
-    if (seconds > 0) execution = await this.executions.wait(request.tenant, execution.id, seconds, goneSignal(reply));
+    const start = performance.now();
+    const { principal, body } = request;
+    const execution =
+      seconds > 0
+        ? await this.executions.createAndWait(principal, body, key, seconds, goneSignal(reply))
+        : await this.executions.create(principal, body, key);
+    if (timeline !== undefined) reply.header('server-timing', serverTiming(execution, performance.now() - start));
     const status = seconds > 0 && isTerminal(execution.state) ? 200 : 202;
     reply.status(status).header('location', `/v1/executions/${execution.id}`).send(execution);
   }

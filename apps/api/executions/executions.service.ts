@@ -108,9 +108,13 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Validates and queues; an idempotency key that was used gives what it made. */
-  async create(principal: Principal, body: unknown, idempotencyKey: string | undefined): Promise<ExecutionDto> {
+  async create(
+    principal: Principal,
+    body: unknown,
+    idempotencyKey: string | undefined,
+    id = newId(),
+  ): Promise<ExecutionDto> {
     const { tenant } = principal;
-    const id = newId();
     const { destinations } = this.webhooks;
     const { job, labels, priority, webhook: url } = validateExecution(body, id, await this.runtimes(), destinations);
     const webhook = url === null ? undefined : { id: newDeliveryId(), url };
@@ -132,6 +136,40 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     this.idle = creation.waiting === 1;
     if (!woken && creation.tickets < creation.waiting) this.wake();
     return newDto(job, labels, priority, createdAt);
+  }
+
+  /** As `create` and `wait`, without asking for what the news of its end brings. */
+  async createAndWait(
+    principal: Principal,
+    body: unknown,
+    idempotencyKey: string | undefined,
+    seconds: number,
+    gone: AbortSignal,
+  ): Promise<ExecutionDto> {
+    const id = newId();
+    const { tenant } = principal;
+    let told: string | null = null;
+    let wake = (): void => undefined;
+    const ended = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    // Followed before it is there: no end can come in between.
+    const unfollow = this.news.follow(id, (last, result) => {
+      told = result;
+      if (last) wake();
+    });
+    const timer = setTimeout(wake, seconds * 1000);
+    gone.addEventListener('abort', wake, { once: true });
+    try {
+      const execution = await this.create(principal, body, idempotencyKey, id);
+      if (execution.id !== id) return await this.wait(tenant, execution.id, seconds, gone);
+      await ended;
+      return told === null ? await this.get(tenant, id) : (JSON.parse(told) as ExecutionDto);
+    } finally {
+      clearTimeout(timer);
+      gone.removeEventListener('abort', wake);
+      unfollow();
+    }
   }
 
   private wake(): void {

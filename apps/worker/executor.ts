@@ -105,6 +105,7 @@ export class Executor {
         return null;
       }
       this.options.metrics.ended(job, record, end);
+      this.options.log.info({ execution: id, attempt, state: end.state, usage: end.result.usage }, 'ended');
       // One round trip, and one write to disk, ends this one and begins the next.
       const finished = this.options.store.finish(id, attempt, end.state, end.result, {
         record,

@@ -44,7 +44,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   private heartbeat?: NodeJS.Timeout;
 
   constructor(private readonly settings: WorkerSettings) {
-    this.redis = connect(settings.redisUrl, { enableAutoPipelining: true });
+    this.redis = connect(settings.redisUrl);
     this.subscriber = connect(settings.redisUrl);
     this.registry = new WorkerRegistry(this.redis);
     this.store = new ExecutionStore(this.redis);

@@ -17,7 +17,7 @@ import {
 import { connect, ExecutionStore, type NewExecution, type Principal, STORE_DEFAULTS, toDto } from '@cordon/queue';
 import type { Redis } from 'ioredis';
 import request from 'supertest';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KEY, useDeployment } from './harness.js';
 
 const API = fileURLToPath(new URL('../../apps/api/dist/main.js', import.meta.url));
@@ -31,9 +31,6 @@ beforeAll(() => {
   store = new ExecutionStore(redis);
 });
 afterAll(() => redis.disconnect());
-afterEach(async () => {
-  await Promise.all([...cordon.workers].map((worker) => cordon.stopWorker(worker, 'SIGTERM')));
-});
 
 const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
 const principal = (keyId: string): Principal => ({
@@ -76,80 +73,16 @@ async function createKey(limits: CreateKeyDto['limits']): Promise<CreatedKeyDto>
   return (await cordon.postTo('/v1/keys', { name: 'test', scopes: ['run'], limits })).body as CreatedKeyDto;
 }
 
+async function worker(): Promise<void> {
+  if (cordon.workers.size === 0) await cordon.startWorker();
+}
+
 async function empty(): Promise<void> {
   await redis.del('cordon:waiting', 'cordon:ring:interactive', 'cordon:ring:batch');
   for (const key of await redis.keys('cordon:lane:*')) await redis.del(key);
 }
 
-describe('an accepted execution runs', () => {
-  it('whose API died before it woke a worker', async () => {
-    await cordon.startWorker();
-    await ended(await accept('key_orphan'));
-  });
-
-  it('whose API was killed with -9 at any moment', async () => {
-    await cordon.startWorker();
-    const before = new Set(await redis.keys('cordon:execution:exe_????????????????????????'));
-    for (let round = 0; round < 3; round++) {
-      const { child, port } = await startApi();
-      const dead = new Promise((resolve) => child.once('exit', resolve));
-      const posts = Array.from({ length: 40 }, () =>
-        request(`http://127.0.0.1:${port}`)
-          .post('/v1/executions')
-          .set('authorization', `Bearer ${KEY}`)
-          .send(TRUE)
-          .then(
-            ({ body }) => (body as ExecutionDto).id,
-            () => null,
-          ),
-      );
-      await new Promise((resolve) => setTimeout(resolve, 20 + 15 * round));
-      child.kill('SIGKILL');
-      await dead;
-      await Promise.all(posts);
-    }
-    const ids = (await redis.keys('cordon:execution:exe_????????????????????????')).filter((name) => !before.has(name));
-    expect(ids.length).toBeGreaterThan(0);
-    for (const name of ids) await ended(name.slice('cordon:execution:'.length));
-    expect(await store.counts()).toEqual({ waiting: 0, running: 0 });
-  }, 60_000);
-
-  it('whose worker was killed with -9: again within seconds', async () => {
-    await cordon.startWorker();
-    const id = await accept('key_lost', 'sleep 1; echo done');
-    await expect.poll(async () => (await look(id)).state, { timeout: 5_000, interval: 20 }).toBe('running');
-    const killed = Date.now();
-    await cordon.stopWorker([...cordon.workers][0], 'SIGKILL');
-    await cordon.startWorker();
-    await ended(id);
-    expect(Date.parse((await look(id)).startedAt ?? '') - killed).toBeLessThan(10_000);
-  }, 40_000);
-
-  it('that a worker took without hearing of it', async () => {
-    await cordon.startWorker();
-    const [worker] = await redis.smembers('cordon:workers');
-    // What is left when the connection breaks between the script and its answer.
-    let id = '';
-    do id = await accept('key_stray');
-    while ((await store.take(worker))?.id !== id);
-    expect((await look(id)).state).toBe('running');
-    await ended(id);
-  });
-});
-
 describe('fair sharing', () => {
-  it('10,000 of one key do not delay the one of another', async () => {
-    await Promise.all(Array.from({ length: 10_000 }, () => accept('key_greedy')));
-    await cordon.startWorker();
-    await expect.poll(() => redis.zcard('cordon:waiting'), { timeout: 10_000 }).toBeLessThan(9_990);
-    const waiting = await redis.zcard('cordon:waiting');
-    const id = await accept('key_modest');
-    await ended(id);
-    // While it waited and ran, at most a few of the other key's had their turn.
-    expect(waiting - (await redis.zcard('cordon:waiting'))).toBeLessThan(60);
-    await empty();
-  }, 60_000);
-
   it('keys take turns, whatever each has waiting', async () => {
     for (const key of ['a', 'a', 'a', 'a', 'b', 'b', 'c']) await accept(`key_${key}`);
     const order: string[] = [];
@@ -172,25 +105,6 @@ describe('fair sharing', () => {
 });
 
 describe('limits of a key', () => {
-  it('concurrency: the rest waits, others do not', async () => {
-    const { key, id: keyId } = await createKey({ concurrency: 1 });
-    await cordon.startWorker();
-    const ids: string[] = [];
-    for (let index = 0; index < 3; index++) {
-      ids.push((await cordon.post({ command: ['/bin/sleep', '0.4'] }, '', key)).body.id);
-    }
-    let most = 0;
-    const watch = setInterval(async () => {
-      most = Math.max(most, await redis.scard(`cordon:running:${keyId}`));
-    }, 10);
-    const free = await cordon.post(TRUE, '?wait=10');
-    expect((await look(ids[2])).state).toBe('queued');
-    expect(free.body.state).toBe('succeeded');
-    for (const id of ids) await ended(id);
-    clearInterval(watch);
-    expect(most).toBe(1);
-  });
-
   it('waiting: 429, and room again when one is canceled', async () => {
     const { key } = await createKey({ queued: 2 });
     const first = await cordon.post(TRUE, '', key);
@@ -217,17 +131,6 @@ describe('limits of a key', () => {
     expect(usage.body).toMatchObject({ executions: 2, queued: 2, running: 0, limits: { executionsPerDay: 2 } });
     await empty();
   });
-
-  it('processor seconds a day: 429 once they are used up', async () => {
-    const { key } = await createKey({ cpuSecondsPerDay: 1 });
-    await cordon.startWorker();
-    const spin = { command: ['/bin/sh', '-c', 'while :; do :; done'], limits: { cpuTimeMs: 1_100 } };
-    expect((await cordon.post(spin, '?wait=20', key)).body.state).toBe('cpu_exceeded');
-    const refused = await cordon.post(TRUE, '', key);
-    expect(refused.status).toBe(429);
-    expect(refused.body.detail).toContain('processor time');
-    expect((await cordon.get('/v1/usage', key)).body.cpuSeconds).toBeGreaterThan(1);
-  });
 });
 
 describe('a full queue', () => {
@@ -250,6 +153,129 @@ describe('a full queue', () => {
       await app.close();
       await empty();
     }
+  });
+});
+
+// From here on a worker runs; what comes before takes executions by hand.
+describe('an accepted execution runs', () => {
+  it('whose API died before it woke a worker', async () => {
+    await worker();
+    await ended(await accept('key_orphan'));
+  });
+
+  it('whose API was killed with -9 at any moment', async () => {
+    await worker();
+    const before = new Set(await redis.keys('cordon:execution:exe_????????????????????????'));
+    for (let round = 0; round < 3; round++) {
+      const { child, port } = await startApi();
+      const dead = new Promise((resolve) => child.once('exit', resolve));
+      const posts = Array.from({ length: 40 }, () =>
+        request(`http://127.0.0.1:${port}`)
+          .post('/v1/executions')
+          .set('authorization', `Bearer ${KEY}`)
+          .send(TRUE)
+          .then(
+            ({ body }) => (body as ExecutionDto).id,
+            () => null,
+          ),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 20 + 15 * round));
+      child.kill('SIGKILL');
+      await dead;
+      await Promise.all(posts);
+    }
+    const ids = (await redis.keys('cordon:execution:exe_????????????????????????')).filter((name) => !before.has(name));
+    expect(ids.length).toBeGreaterThan(0);
+    for (const name of ids) await ended(name.slice('cordon:execution:'.length));
+    expect(await store.counts()).toEqual({ waiting: 0, running: 0 });
+  }, 60_000);
+
+  it('whose worker was killed with -9: again within seconds', async () => {
+    await worker();
+    const id = await accept('key_lost', 'sleep 1; echo done');
+    await expect.poll(async () => (await look(id)).state, { timeout: 5_000, interval: 20 }).toBe('running');
+    const killed = Date.now();
+    await cordon.stopWorker([...cordon.workers][0], 'SIGKILL');
+    await cordon.startWorker();
+    await ended(id);
+    expect(Date.parse((await look(id)).startedAt ?? '') - killed).toBeLessThan(10_000);
+  }, 40_000);
+
+  it('that a worker took without hearing of it', async () => {
+    await worker();
+    const [workerId] = await redis.smembers('cordon:workers');
+    // What is left when the connection breaks between the script and its answer.
+    let id = '';
+    do id = await accept('key_stray');
+    while ((await store.take(workerId))?.id !== id);
+    expect((await look(id)).state).toBe('running');
+    await ended(id);
+  });
+});
+
+describe('with a worker', () => {
+  it('10,000 of one key do not delay the one of another', async () => {
+    await Promise.all(Array.from({ length: 10_000 }, () => accept('key_greedy')));
+    await worker();
+    await expect.poll(() => redis.zcard('cordon:waiting'), { timeout: 10_000 }).toBeLessThan(9_990);
+    const waiting = await redis.zcard('cordon:waiting');
+    const id = await accept('key_modest');
+    await ended(id);
+    // While it waited and ran, at most a few of the other key's had their turn.
+    expect(waiting - (await redis.zcard('cordon:waiting'))).toBeLessThan(60);
+    await empty();
+  }, 60_000);
+
+  it('concurrency: the rest waits, others do not', async () => {
+    const { key, id: keyId } = await createKey({ concurrency: 1 });
+    await worker();
+    const ids: string[] = [];
+    for (let index = 0; index < 3; index++) {
+      ids.push((await cordon.post({ command: ['/bin/sleep', '0.4'] }, '', key)).body.id);
+    }
+    let most = 0;
+    const watch = setInterval(async () => {
+      most = Math.max(most, await redis.scard(`cordon:running:${keyId}`));
+    }, 10);
+    const free = await cordon.post(TRUE, '?wait=10');
+    expect((await look(ids[2])).state).toBe('queued');
+    expect(free.body.state).toBe('succeeded');
+    for (const id of ids) await ended(id);
+    clearInterval(watch);
+    expect(most).toBe(1);
+  });
+
+  it('processor seconds a day: 429 once they are used up', async () => {
+    const { key } = await createKey({ cpuSecondsPerDay: 1 });
+    await worker();
+    const spin = { command: ['/bin/sh', '-c', 'while :; do :; done'], limits: { cpuTimeMs: 1_100 } };
+    expect((await cordon.post(spin, '?wait=20', key)).body.state).toBe('cpu_exceeded');
+    const refused = await cordon.post(TRUE, '', key);
+    expect(refused.status).toBe(429);
+    expect(refused.body.detail).toContain('processor time');
+    expect((await cordon.get('/v1/usage', key)).body.cpuSeconds).toBeGreaterThan(1);
+  });
+});
+
+describe('/metrics', () => {
+  it('queue, start and run times of all workers, pool, rejects', async () => {
+    await worker();
+    await cordon.run(TRUE);
+    await cordon.post({ command: [] });
+    const wanted = [
+      /^cordon_queue_seconds_count\{.*priority="interactive".*\} [1-9]/m,
+      /^cordon_start_seconds_count\{.*runtime="command".*\} [1-9]/m,
+      /^cordon_run_seconds_count\{.*state="succeeded".*\} [1-9]/m,
+      /^cordon_pool_sentries\{.*state="spare".*\} \d/m,
+      /^cordon_rejects_total\{type="invalid-request"\} [1-9]/m,
+      /^cordon_executions\{state="waiting"\} 0/m,
+    ];
+    const missing = async (): Promise<RegExp[]> => {
+      const { text } = await cordon.get('/metrics');
+      return wanted.filter((line) => !line.test(text));
+    };
+    // A worker tells what it measured every five seconds.
+    await expect.poll(missing, { timeout: 12_000, interval: 200 }).toEqual([]);
   });
 });
 

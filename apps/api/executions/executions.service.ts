@@ -67,7 +67,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     private readonly settings: ApiSettings,
     private readonly webhooks: WebhooksService,
   ) {
-    this.redis = connect(settings.redisUrl, { enableAutoPipelining: true, maxRetriesPerRequest: 1 });
+    this.redis = connect(settings.redisUrl, { maxRetriesPerRequest: 1 });
     this.redis.on('error', () => undefined);
     this.store = new ExecutionStore(this.redis, settings.store);
     this.dispatcher = new Dispatcher(this.redis, this.store);

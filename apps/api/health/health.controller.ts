@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiProperty, ApiServiceUnavailableResponse
 import type { FastifyReply } from 'fastify';
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { ExecutionsService } from '../executions/executions.service.js';
+import { rejects } from '../http/rejects.js';
 
 const REDIS_TIMEOUT_MS = 2_000;
 
@@ -23,6 +24,7 @@ export class HealthController {
 
   constructor(private readonly executions: ExecutionsService) {
     collectDefaultMetrics({ register: this.metrics });
+    this.metrics.registerMetric(rejects);
     const jobs: Gauge = new Gauge({
       name: 'cordon_executions',
       help: 'Executions that wait and that run, of all keys',

@@ -2,6 +2,7 @@ import { type Problem, type ProblemError, type ProblemType, problem } from '@cor
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { rejects } from './rejects.js';
 
 /** Thrown anywhere in the API; becomes an RFC 9457 document. */
 export class ProblemException extends Error {
@@ -28,6 +29,8 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'malformed-json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed-json',
 };
+
+const PROBLEM_PREFIX = 'urn:cordon:problem:';
 
 /** When the store is away, nobody knows for how long. */
 const RETRY_SECONDS = 5;
@@ -60,6 +63,7 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const body = toProblem(error);
+    rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
     if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
       this.log.error({ err: error, url: request.url }, 'request failed');
     if (reply.raw.headersSent) return void reply.raw.end();

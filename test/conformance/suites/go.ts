@@ -15,12 +15,17 @@ const PACKAGES = [
   'syscall',
   'internal/poll',
   'net',
+  'net/http',
   'net/http/httptest',
+  'net/http/httputil',
+  'net/smtp',
   'net/rpc',
   'net/textproto',
   'time',
   'context',
+  'io',
   'io/fs',
+  'io/ioutil',
   'path/filepath',
   'sync',
   'runtime/pprof',
@@ -28,6 +33,10 @@ const PACKAGES = [
   'log/syslog',
   'internal/syscall/unix',
   'mime/multipart',
+  'archive/tar',
+  'archive/zip',
+  'crypto/rand',
+  'crypto/tls',
 ];
 
 /**

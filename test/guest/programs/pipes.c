@@ -131,6 +131,26 @@ int main(void) {
   block[n] = 0;
   printf("fifo: %s\n", block);
   wait(&status);
+  // A reader that came to a writer hears of its end, in whichever order the two opened.
+  int first = open("fifo", O_RDONLY | O_NONBLOCK);
+  w = open("fifo", O_WRONLY);
+  int second = open("fifo", O_RDONLY | O_NONBLOCK);
+  close(w);
+  printf("poll after the writer: %x %x\n", events(first, POLLIN), events(second, POLLIN));
+  close(first);
+  close(second);
+  if (fork() == 0) {
+    int f = open("fifo", O_WRONLY);
+    usleep(20000);
+    close(f);
+    _exit(0);
+  }
+  usleep(20000);
+  r = open("fifo", O_RDONLY);
+  struct pollfd end = {r, POLLIN, 0};
+  say("poll for the end", poll(&end, 1, 2000));
+  printf("events: %x\n", end.revents);
+  wait(&status);
   unlink("fifo");
   return 0;
 }

@@ -154,7 +154,7 @@ export class Pipe {
 export class PipeFile extends AnonymousFile {
   private readonly reads: boolean;
   private readonly writes: boolean;
-  /** Opens of the other side when this was opened. */
+  /** Opens of the other side when this was opened; -1 when it was there already. */
   private readonly seenOpens: number;
 
   constructor(
@@ -167,7 +167,8 @@ export class PipeFile extends AnonymousFile {
     const mode = flags & O_ACCMODE;
     this.reads = mode !== O_WRONLY;
     this.writes = mode !== O_RDONLY;
-    this.seenOpens = this.reads ? pipe.writerOpens : pipe.readerOpens;
+    if (this.reads) this.seenOpens = pipe.writers > 0 ? -1 : pipe.writerOpens;
+    else this.seenOpens = pipe.readers > 0 ? -1 : pipe.readerOpens;
     if (this.reads) {
       pipe.readers++;
       pipe.readerOpens++;

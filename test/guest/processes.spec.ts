@@ -9,6 +9,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['stopped members of orphaned process groups', 'stopped-groups.c'],
   ['semaphores and conditions in files opened by each process', 'named-semaphores.c'],
   ['system calls that the program itself takes over', 'user-dispatch.c'],
+  ['executable mappings after many system calls', 'executable-mappings.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
   ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],
   ['exec from threads beside spinning ones', 'exec-from-threads.c'],

@@ -121,6 +121,12 @@ export class CallSites {
     return at;
   }
 
+  /** Whether a mapping is one of ours, which no program made and /proc/self/maps does not tell of. */
+  owns(vma: Vma): boolean {
+    if (this.pages.length === 0 || vma.object !== null || vma.protection !== (PROT_READ | PROT_EXEC)) return false;
+    return this.pages.some(({ at }) => at === vma.start);
+  }
+
   private newPage(vma: Vma, after: GuestAddress): { at: GuestAddress; used: Bytes } | null {
     const at = this.memory.mmap({
       address: Math.max(0, vma.start - vma.offset - GAP),

@@ -543,6 +543,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
 
   regions(visit: (region: RegionInfo) => void): void {
     for (const vma of this.vmas.items) {
+      if (this.callSites.owns(vma)) continue;
       const { object } = vma;
       visit({
         start: vma.start,

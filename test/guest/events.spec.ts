@@ -66,3 +66,12 @@ describe('kernel memory', () => {
     expect(guest.stdout).toBe('64 MiB\n1000 1000\nETOOMANYREFS\n');
   });
 });
+
+describe('terminals', () => {
+  it('terminal-locks: answers as natively', async () => {
+    const files = { program: compile('terminal-locks.c') };
+    const { native, guest } = await runBoth({ argv: ['./program'], files, uid: process.getuid?.() ?? 0 });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});

@@ -35,6 +35,7 @@ import {
   TIOCGDEV,
   TIOCGETD,
   TIOCGEXCL,
+  TIOCGLCKTRMIOS,
   TIOCGPGRP,
   TIOCGSID,
   TIOCGWINSZ,
@@ -43,6 +44,7 @@ import {
   TIOCOUTQ,
   TIOCSCTTY,
   TIOCSETD,
+  TIOCSLCKTRMIOS,
   TIOCSPGRP,
   TIOCSTI,
   TIOCSWINSZ,
@@ -54,6 +56,7 @@ import type { Task } from '../../kernel/task.js';
 import type { FileDescription } from '../../vfs/types.js';
 import { checkForeground } from './job-control.js';
 import type { Terminal } from './terminal.js';
+import { Termios } from './termios.js';
 
 const WINSIZE_BYTES = 8;
 
@@ -121,6 +124,10 @@ export function sharedIoctl(
     case TCSETAW:
     case TCSETAF:
       return setTermios(terminal, argument, TERMIO_BYTES, request === TCSETAF, task);
+    case TIOCGLCKTRMIOS:
+      return getLocks(terminal, argument, task);
+    case TIOCSLCKTRMIOS:
+      return setLocks(terminal, argument, task);
     case TIOCGWINSZ:
       return getWindow(terminal, argument, task);
     case TIOCSWINSZ:
@@ -164,8 +171,26 @@ function setTermios(terminal: Terminal, address: number, length: number, flushes
   if (view === null) return -EFAULT;
   const next = terminal.termios.copy();
   next.decode(view, length);
+  if (terminal.termiosLocks) next.keepLocked(terminal.termios, terminal.termiosLocks);
   if (flushes) terminal.flushInput();
   terminal.setTermios(next);
+  return 0;
+}
+
+function getLocks(terminal: Terminal, address: number, task: Task): number {
+  const view = task.memory.scratch(TERMIOS_BYTES);
+  if (terminal.termiosLocks) terminal.termiosLocks.encode(view, TERMIOS_BYTES);
+  else for (let at = 0; at < TERMIOS_BYTES; at++) view.setUint8(at, 0);
+  return task.memory.writeStruct(address, TERMIOS_BYTES) ? 0 : -EFAULT;
+}
+
+function setLocks(terminal: Terminal, address: number, task: Task): number {
+  if (!task.capable(CAP_SYS_ADMIN)) return -EPERM;
+  const view = task.memory.readStruct(address, TERMIOS_BYTES);
+  if (view === null) return -EFAULT;
+  const locks = new Termios();
+  locks.decode(view, TERMIOS_BYTES);
+  terminal.termiosLocks = locks;
   return 0;
 }
 

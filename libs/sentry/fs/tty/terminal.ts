@@ -86,6 +86,8 @@ export class Terminal implements DisciplineHost, ControllingTerminal {
   exclusive = false;
   /** The master has not allowed opening yet (TIOCSPTLCK). */
   locked = false;
+  /** TIOCSLCKTRMIOS: what of the settings cannot be changed; null: nothing. */
+  termiosLocks: Termios | null = null;
   hungUp = false;
   /** Monotonic time of the last typed byte, for VTIME. */
   lastInput = 0;

@@ -42,6 +42,8 @@ function speedOf(bits: number, other: number): number {
 }
 
 /** Settings of a terminal, as `struct termios2` holds them. */
+const keep = (wanted: number, old: number, locked: number): number => (wanted & ~locked) | (old & locked);
+
 export class Termios {
   inputFlags = ICRNL | IXON;
   outputFlags = OPOST | ONLCR;
@@ -63,6 +65,18 @@ export class Termios {
     copy.inputSpeed = this.inputSpeed;
     copy.outputSpeed = this.outputSpeed;
     return copy;
+  }
+
+  /** Puts back what `locks` has set of `old` (TIOCSLCKTRMIOS): flags bit by bit, characters and the line as a whole. */
+  keepLocked(old: Termios, locks: Termios): void {
+    this.inputFlags = keep(this.inputFlags, old.inputFlags, locks.inputFlags);
+    this.outputFlags = keep(this.outputFlags, old.outputFlags, locks.outputFlags);
+    this.controlFlags = keep(this.controlFlags, old.controlFlags, locks.controlFlags);
+    this.localFlags = keep(this.localFlags, old.localFlags, locks.localFlags);
+    if (locks.line !== 0) this.line = old.line;
+    for (let index = 0; index < NCCS; index++) {
+      if (locks.characters[index] !== 0) this.characters[index] = old.characters[index];
+    }
   }
 
   /** Writes struct termios (or termios2 with `length` TERMIOS2_BYTES, or termio with TERMIO_BYTES). */

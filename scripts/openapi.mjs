@@ -21,7 +21,11 @@ const config = await createConfig({
     'no-unused-components': 'error',
   },
 });
-const problems = await lintFromString({ source: document, absoluteRef: 'openapi.json', config });
+// A WebSocket answers 101 and nothing better.
+const isWebSocket = ({ ruleId, location }) =>
+  ruleId === 'operation-2xx-response' && location[0]?.pointer?.includes('~1attach/');
+const found = await lintFromString({ source: document, absoluteRef: 'openapi.json', config });
+const problems = found.filter((problem) => !isWebSocket(problem));
 for (const { ruleId, message, location } of problems) {
   console.error(`openapi: ${location[0]?.pointer ?? ''}: ${message} (${ruleId})`);
 }

@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
 import { pino } from 'pino';
+import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
@@ -59,5 +60,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   keys = app.get(KeysService);
   app.useGlobalFilters(new ProblemFilter(log));
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
+  serveAttach(app);
   return app;
 }

@@ -1,7 +1,7 @@
 import type { AuditEntry, ExecutionJob, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore, Taken } from '@cordon/queue';
+import type { ExecutionStore, InputMessage, Taken } from '@cordon/queue';
 import type { Logger } from 'pino';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
 import type { WorkerMetrics } from './metrics.js';
@@ -39,13 +39,14 @@ export interface End {
   readonly events: readonly RelayedEvent[];
 }
 
-/** How long a cancellation waits for the execution it is meant for. */
-const CANCEL_MEMORY_MS = 10_000;
+/** How long a cancellation, or input, waits for the execution it is meant for. */
+const EARLY_MS = 10_000;
 
 /** Runs jobs on the pool and tells their streams. One result each, whatever happens. */
 export class Executor {
   private readonly running = new Map<string, Running>();
   private readonly canceled = new Set<string>();
+  private readonly early = new Map<string, InputMessage[]>();
   private stopping = false;
   private draining = false;
 
@@ -70,9 +71,27 @@ export class Executor {
     }
   }
 
+  /** From a client that is attached, to an execution that runs here or is on its way here. */
+  input(message: InputMessage): void {
+    const handle = this.running.get(message.id)?.handle;
+    if (!handle) this.keep(message);
+    // A guest that ended meanwhile reads no more.
+    else if (message.kind === 'stdin') handle.writeStdin(Buffer.from(message.base64, 'base64')).catch(() => undefined);
+    else if (message.kind === 'eof') handle.endStdin();
+    else handle.signal(message.number);
+  }
+
+  private keep(message: InputMessage): void {
+    const { id } = message;
+    const list = this.early.get(id);
+    if (list) return void list.push(message);
+    this.early.set(id, [message]);
+    setTimeout(() => this.early.delete(id), EARLY_MS).unref();
+  }
+
   private remember(id: string): void {
     this.canceled.add(id);
-    setTimeout(() => this.canceled.delete(id), CANCEL_MEMORY_MS).unref();
+    setTimeout(() => this.canceled.delete(id), EARLY_MS).unref();
   }
 
   /** Takes nothing more after what runs. */
@@ -156,14 +175,17 @@ export class Executor {
     });
     run.handle = handle;
     if (run.canceled || this.draining) handle.cancel();
-    if (job.stdin !== '') await this.feed(handle, job.stdin);
+    const fed = job.stdin === '' ? null : this.feed(handle, job.stdin, !job.interactive);
+    for (const message of this.early.get(job.id) ?? []) this.input(message);
+    this.early.delete(job.id);
+    await fed;
     return handle.ended;
   }
 
   /** A guest that does not read its input must not hold the run back. */
-  private feed(handle: RunHandle, base64: string): Promise<unknown> {
+  private feed(handle: RunHandle, base64: string, end: boolean): Promise<unknown> {
     const fed = handle.writeStdin(Buffer.from(base64, 'base64')).then(
-      () => handle.endStdin(),
+      () => end && handle.endStdin(),
       () => undefined,
     );
     return Promise.race([fed, handle.ended]);

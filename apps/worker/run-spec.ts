@@ -51,7 +51,7 @@ export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, im
     network: job.network,
     cpus: 1,
     files,
-    stdin: job.stdin === '' ? 'empty' : 'stream',
+    stdin: job.stdin === '' && !job.interactive ? 'empty' : 'stream',
     terminal: false,
   };
 }

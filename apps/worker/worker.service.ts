@@ -10,6 +10,7 @@ import {
   consume,
   Dispatcher,
   ExecutionStore,
+  type InputMessage,
   keys,
   WORKER_HEARTBEAT_MS,
   WorkerRegistry,
@@ -72,8 +73,11 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       log: this.log,
       renderAudit: (entry: AuditEntry) => renderStrace(entry),
     });
-    this.subscriber.on('message', (_channel, id: string) => this.executor.cancel(id));
-    await this.subscriber.subscribe(keys.cancel);
+    this.subscriber.on('message', (channel: string, message: string) => {
+      if (channel === keys.cancel) this.executor.cancel(message);
+      else this.executor.input(JSON.parse(message) as InputMessage);
+    });
+    await this.subscriber.subscribe(keys.cancel, keys.input(this.id));
     await this.announce(runtimes);
     await this.beat();
     this.beats = setInterval(() => void this.beat().catch((error: Error) => this.log.warn(error.message)), BEAT_MS);

@@ -4,6 +4,7 @@ import {
   ArrayMaxSize,
   ArrayMinSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsObject,
@@ -112,6 +113,14 @@ export class CreateExecutionDto {
   @IsOptional()
   @IsIn(['utf8', 'base64'])
   stdinEncoding?: 'utf8' | 'base64';
+
+  @ApiPropertyOptional({
+    default: false,
+    description: 'stdin stays open behind "stdin": WebSocket …/attach feeds and ends it',
+  })
+  @IsOptional()
+  @IsBoolean()
+  interactive?: boolean;
 
   @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
   @IsOptional()

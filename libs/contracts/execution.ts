@@ -94,6 +94,8 @@ export interface ExecutionJob {
   readonly files: readonly { readonly path: string; readonly base64: string }[];
   /** base64 */
   readonly stdin: string;
+  /** stdin stays open behind it. */
+  readonly interactive?: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly limits: ExecutionLimits;

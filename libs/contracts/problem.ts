@@ -28,6 +28,7 @@ export const PROBLEMS = {
   'method-not-allowed': { status: 405, title: 'This method is not allowed here' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body must be JSON' },
+  'upgrade-required': { status: 426, title: 'This is a WebSocket' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'quota-exceeded': { status: 429, title: 'The quota of this key is used up' },
   conflict: { status: 409, title: 'Conflict' },

@@ -1,6 +1,7 @@
 export * from './connection.js';
 export * from './embedded-redis.js';
 export * from './execution-store.js';
+export * from './input.js';
 export * from './job-queue.js';
 export * from './key-store.js';
 export * from './names.js';

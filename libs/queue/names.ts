@@ -40,4 +40,6 @@ export const keys = {
   news: `${PREFIX}:news`,
   /** Published: the id of an execution to cancel. */
   cancel: `${PREFIX}:cancel`,
+  /** Published: an InputMessage as JSON, to the worker that runs the execution. */
+  input: (worker: string): string => `${PREFIX}:input:${worker}`,
 } as const;

@@ -223,7 +223,10 @@ describe('the API is what its document says', () => {
       });
     }
     // A driver that is only ever refused has tested little.
-    const never = operations.map(({ operation }) => operation.operationId).filter((name) => !succeeded.has(name));
+    const never = operations
+      .filter(({ operation }) => !(101 in operation.responses))
+      .map(({ operation }) => operation.operationId)
+      .filter((name) => !succeeded.has(name));
     expect(never).toEqual([]);
     expect((await cordon.get('/readyz')).status).toBe(200);
   }, 120_000);

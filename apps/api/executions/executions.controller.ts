@@ -17,6 +17,7 @@ import {
   ApiOkResponse,
   ApiOperation,
   ApiQuery,
+  ApiResponse,
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -197,6 +198,20 @@ export class ExecutionsController {
         await new Promise((resolve) => raw.once('drain', resolve).once('close', resolve));
     }
     raw.end();
+  }
+
+  @Get(':id/attach')
+  @ApiOperation({
+    summary: 'WebSocket: its events as { id, type, data }, and to it stdin, eof and signals',
+    description:
+      'Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64), `{"type":"eof"}`, `{"type":"signal","signal":"SIGINT"}`. ' +
+      'One that is not understood is answered with `{"type":"error"}`. stdin needs `interactive: true`.',
+  })
+  @ApiResponse({ status: 101, description: 'The WebSocket' })
+  @ApiProblems('not-found', 'upgrade-required')
+  async attach(@Req() request: FastifyRequest, @Param('id') id: string): Promise<never> {
+    await this.executions.get(request.tenant, id);
+    throw new ProblemException('upgrade-required');
   }
 
   @Get(':id/audit')

@@ -5,6 +5,7 @@ import {
   Dispatcher,
   dayOf,
   ExecutionStore,
+  type InputMessage,
   keys,
   News,
   newDeliveryId,
@@ -262,6 +263,16 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     if (state !== null && !isTerminal(state)) return false;
     const last = await this.redis.xrevrange(keys.events(id), '+', '-', 'COUNT', 1);
     return last.length === 0 || last[0][1][1] === 'result';
+  }
+
+  /** Who runs it; null before it begins. */
+  workerOf(id: string): Promise<string | null> {
+    return this.redis.hget(keys.execution(id), 'worker');
+  }
+
+  /** To the worker that runs it; lost when it has just ended. */
+  input(worker: string, message: InputMessage): void {
+    this.redis.publish(keys.input(worker), JSON.stringify(message)).catch(() => undefined);
   }
 
   /** Queued ones end here; running ones are told to, and end a moment later. */

@@ -159,6 +159,7 @@ export function validateExecution(
     args: dto.args ?? [],
     files,
     stdin: stdin.toString('base64'),
+    interactive: dto.interactive ?? false,
     env,
     cwd,
     limits,

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Scope } from '@cordon/contracts';
 import type { Principal, RateDecision } from '@cordon/queue';
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
@@ -21,7 +22,7 @@ const SCOPES = 'cordon:scopes';
 export const Scopes = (...scopes: readonly Scope[]): ClassDecorator & MethodDecorator => SetMetadata(SCOPES, scopes);
 
 /** The key of an Authorization header; null when there is none. */
-export function bearerOf(request: FastifyRequest): string | null {
+export function bearerOf(request: Pick<FastifyRequest | IncomingMessage, 'headers'>): string | null {
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 

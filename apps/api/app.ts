@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { REQUEST_LIMITS } from '@cordon/contracts';
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Module, UnsupportedMediaTypeException } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
@@ -16,6 +16,9 @@ import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
+import { SandboxesController } from './sandboxes/sandboxes.controller.js';
+import { SandboxesService } from './sandboxes/sandboxes.service.js';
 import { ApiSettings } from './settings.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
@@ -25,11 +28,27 @@ export class ApiModule {
   static with(settings: ApiSettings): DynamicModule {
     return {
       module: ApiModule,
-      controllers: [ExecutionsController, RuntimesController, KeysController, WebhooksController, HealthController],
-      providers: [{ provide: ApiSettings, useValue: settings }, KeysService, WebhooksService, ExecutionsService],
+      controllers: [
+        ExecutionsController,
+        SandboxesController,
+        SandboxFilesController,
+        RuntimesController,
+        KeysController,
+        WebhooksController,
+        HealthController,
+      ],
+      providers: [
+        { provide: ApiSettings, useValue: settings },
+        KeysService,
+        WebhooksService,
+        ExecutionsService,
+        SandboxesService,
+      ],
     };
   }
 }
+
+const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
 export async function createApp(settings: ApiSettings): Promise<NestFastifyApplication> {
@@ -47,6 +66,11 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     } catch (error) {
       done(error as Error);
     }
+  });
+  // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
+  fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
+    if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.

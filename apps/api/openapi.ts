@@ -13,6 +13,7 @@ const TAGS: Readonly<Record<string, string>> = {
   executions: 'One program, run to its end in a sandbox of its own',
   keys: 'API keys: scopes, tenants, limits (scope admin)',
   runtimes: 'What the workers offer, and what a key used',
+  sandboxes: 'Sandboxes that live on: many commands, one file system',
   service: 'For operators and probes; no key needed',
   webhooks: 'What was delivered to webhooks, and what was not',
 };

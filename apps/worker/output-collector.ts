@@ -1,7 +1,7 @@
 import type { OutputEvent } from '@cordon/contracts';
 
 /** Length of the longest prefix that does not cut a UTF-8 sequence in two. */
-function wholeLength(bytes: Uint8Array): number {
+export function wholeLength(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back];
     if ((byte & 0xc0) === 0x80) continue;
@@ -13,7 +13,7 @@ function wholeLength(bytes: Uint8Array): number {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function encode(bytes: Uint8Array): OutputEvent {
+export function encode(bytes: Uint8Array): OutputEvent {
   try {
     return { data: utf8.decode(bytes), encoding: 'utf8' };
   } catch {

@@ -2,8 +2,9 @@ import { type ExecutionJob, FIXED_LIMITS, WORK_DIRECTORY } from '@cordon/contrac
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { ImageSpec, RunSpec } from '@cordon/pool';
 
-const GUEST_UID = 1000;
-const ENVIRONMENT: Readonly<Record<string, string>> = {
+/** The ordinary user of every sandbox. */
+export const GUEST_UID = 1000;
+export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: WORK_DIRECTORY,
   LANG: 'C.UTF-8',

@@ -12,6 +12,7 @@ import {
   ExecutionStore,
   type InputMessage,
   keys,
+  SandboxStore,
   WORKER_HEARTBEAT_MS,
   WorkerRegistry,
 } from '@cordon/queue';
@@ -21,6 +22,7 @@ import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { Executor } from './executor.js';
 import { WorkerMetrics } from './metrics.js';
+import { SandboxHost } from './sandboxes/sandbox-host.js';
 import { WorkerSettings } from './worker.settings.js';
 
 /** How long a stopping worker waits for what it runs before it ends it. */
@@ -43,6 +45,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   private strays: readonly string[] = [];
   private executor!: Executor;
   private heartbeat?: NodeJS.Timeout;
+  private sandboxes?: SandboxHost;
+  private linkPort = 0;
 
   constructor(private readonly settings: WorkerSettings) {
     this.redis = connect(settings.redisUrl);
@@ -78,6 +82,16 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       else this.executor.input(JSON.parse(message) as InputMessage);
     });
     await this.subscriber.subscribe(keys.cancel, keys.input(this.id));
+    this.sandboxes = new SandboxHost({
+      pool: this.pool,
+      image,
+      store: new SandboxStore(this.redis),
+      workerId: this.id,
+      log: this.log,
+      capacity: this.settings.sandboxes,
+    });
+    const { link } = this.settings;
+    this.linkPort = await this.sandboxes.listen(link.host, link.port);
     await this.announce(runtimes);
     await this.beat();
     this.beats = setInterval(() => void this.beat().catch((error: Error) => this.log.warn(error.message)), BEAT_MS);
@@ -118,6 +132,10 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       platform: this.pool.stats().platform,
       runtimes: runtimes.map(toDto),
       startedAt: new Date().toISOString(),
+      link: {
+        url: `http://${hostInUrl(this.settings.link.name)}:${this.linkPort}`,
+        token: this.sandboxes?.token ?? '',
+      },
     };
     const tell = async (): Promise<void> => {
       await this.registry.announce(info);
@@ -140,6 +158,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     // What was handed back, or what came meanwhile, is another worker's: now, not at its next sweep.
     await this.dispatcher?.sweep().catch(() => undefined);
     await this.dispatcher?.close();
+    await this.sandboxes?.close();
     await this.pool?.close();
     await this.store.leave(this.id).catch(() => undefined);
     this.redis.disconnect();
@@ -150,3 +169,5 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 function toDto({ id, name, version, aliases, fileName, compile }: DiscoveredRuntime): RuntimeDto {
   return { id, name, version, aliases: [...aliases], fileName, compiled: compile !== undefined };
 }
+
+const hostInUrl = (host: string): string => (host.includes(':') ? `[${host}]` : host);

@@ -15,6 +15,16 @@ function platformOf(text = 'auto'): PlatformChoice {
   return choice;
 }
 
+/** CORDON_LINK_HOST, _PORT: where to listen (default: loopback, any port). CORDON_LINK_NAME: how other hosts call this one. */
+function linkOf(env: NodeJS.ProcessEnv): WorkerSettings['link'] {
+  const host = env.CORDON_LINK_HOST || '127.0.0.1';
+  const port = env.CORDON_LINK_PORT ? count(env.CORDON_LINK_PORT, 0, 'CORDON_LINK_PORT') : 0;
+  if (port > 65535) throw new Error(`CORDON_LINK_PORT: "${port}" is no port`);
+  const anywhere = host === '0.0.0.0' || host === '::';
+  if (anywhere && !env.CORDON_LINK_NAME) throw new Error('CORDON_LINK_NAME is not set: how do APIs reach this worker?');
+  return { host, port, name: env.CORDON_LINK_NAME || host };
+}
+
 /** A worker's settings, from the environment. */
 export class WorkerSettings {
   constructor(
@@ -24,12 +34,24 @@ export class WorkerSettings {
     /** Ready Sentries kept. */
     readonly spares: number,
     readonly platform: PlatformChoice,
+    /** Sandboxes at once. */
+    readonly sandboxes: number,
+    /** Where the door to the sandboxes listens, and the host name under which APIs find it. */
+    readonly link: { readonly host: string; readonly port: number; readonly name: string },
   ) {}
 
   static fromEnvironment(env: NodeJS.ProcessEnv): WorkerSettings {
     if (!env.REDIS_URL) throw new Error('REDIS_URL is not set: a worker needs the Redis of its API');
     const concurrency = count(env.CORDON_CONCURRENCY, Math.max(2, availableParallelism()), 'CORDON_CONCURRENCY');
     const spares = count(env.CORDON_SPARES, concurrency + 1, 'CORDON_SPARES');
-    return new WorkerSettings(env.REDIS_URL, concurrency, spares, platformOf(env.CORDON_PLATFORM));
+    const sandboxes = count(env.CORDON_SANDBOXES, 64, 'CORDON_SANDBOXES');
+    return new WorkerSettings(
+      env.REDIS_URL,
+      concurrency,
+      spares,
+      platformOf(env.CORDON_PLATFORM),
+      sandboxes,
+      linkOf(env),
+    );
   }
 }

@@ -4,4 +4,6 @@ export * from './execution.js';
 export * from './key.js';
 export * from './limits.js';
 export * from './problem.js';
+export * from './sandbox.js';
+export * from './sandbox-link.js';
 export * from './webhook.js';

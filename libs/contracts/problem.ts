@@ -32,6 +32,8 @@ export const PROBLEMS = {
   'rate-limited': { status: 429, title: 'Too many requests' },
   'quota-exceeded': { status: 429, title: 'The quota of this key is used up' },
   conflict: { status: 409, title: 'Conflict' },
+  'sandbox-ended': { status: 410, title: 'The sandbox has ended' },
+  'sandbox-refused': { status: 409, title: 'The sandbox refused it' },
   'queue-full': { status: 503, title: 'The queue is full' },
   unavailable: { status: 503, title: 'The service is not available' },
   internal: { status: 500, title: 'Internal error' },

@@ -3,6 +3,7 @@ export { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
 import { Pool } from './pool.js';
 import type { PoolOptions, SandboxPool } from './types.js';
 
+export type { SessionExit, SessionReply, SessionRequest } from '@cordon/sentry/boot/session/session-message';
 export * from './session.js';
 export * from './types.js';
 

@@ -28,9 +28,9 @@ export class SessionEnded extends Error {
 export interface ProcessHandlers {
   /** Bytes of descriptor 1 or 2, in order. A promise holds back the process that writes, and nothing else. */
   output?(descriptor: 1 | 2, bytes: Buffer): void | Promise<void>;
-  exit?(exit: SessionExit): void;
+  exit?(exit: SessionExit): void | Promise<void>;
   /** Nobody holds its output open any more, or the sandbox has ended: nothing more comes. */
-  closed?(): void;
+  closed?(): void | Promise<void>;
 }
 
 export interface SessionAnswer {

@@ -7,5 +7,6 @@ export * from './key-store.js';
 export * from './names.js';
 export * from './news.js';
 export * from './rate-limit.js';
+export * from './sandbox-store.js';
 export * from './webhook-store.js';
 export * from './worker-registry.js';

@@ -33,6 +33,9 @@ export const keys = {
   webhooksDue: `${PREFIX}:webhooks-due`,
   webhooksOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:webhooks`,
   webhookSecret: (tenant: string): string => `${PREFIX}:tenant:${tenant}:webhook-secret`,
+  /** A sandbox's record (JSON); sorted set of a tenant's sandbox ids by creation time (ms). */
+  sandbox: (id: string): string => `${PREFIX}:sandbox:${id}`,
+  sandboxesOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:sandboxes`,
   worker: (id: string): string => `${PREFIX}:worker:${id}`,
   workerMetrics: (id: string): string => `${PREFIX}:worker:${id}:metrics`,
   workers: `${PREFIX}:workers`,

@@ -13,6 +13,8 @@ export interface WorkerInfo {
   readonly platform: string;
   readonly runtimes: readonly RuntimeDto[];
   readonly startedAt: string;
+  /** Where its sandboxes are asked, and the bearer token for it. */
+  readonly link: { readonly url: string; readonly token: string };
 }
 
 /** Live workers and what they offer. */
@@ -49,6 +51,12 @@ export class WorkerRegistry {
       else await this.redis.srem(keys.workers, ids[index]);
     }
     return live;
+  }
+
+  /** One worker; null when it is gone. */
+  async worker(id: string): Promise<WorkerInfo | null> {
+    const text = await this.redis.get(keys.worker(id));
+    return text === null ? null : (JSON.parse(text) as WorkerInfo);
   }
 
   /** Runtimes that any live worker has, by id. */

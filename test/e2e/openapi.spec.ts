@@ -148,7 +148,8 @@ function requests(operation: Operation): fc.Arbitrary<Sent> {
       .array(fc.oneof(valid(schema).map(String), text()), { maxLength: 2 })
       .map((values) => values.map((value) => [name, short(name, value)] as const)),
   );
-  const schema = operation.requestBody?.content['application/json'].schema;
+  // Bodies that are no JSON are left out here: the answer to that is documented too.
+  const schema = operation.requestBody?.content['application/json']?.schema;
   const path = of('path').map(
     ({ name }) =>
       [
@@ -223,8 +224,9 @@ describe('the API is what its document says', () => {
       });
     }
     // A driver that is only ever refused has tested little.
+    // Inside a sandbox one call needs what another made: sandboxes.spec.ts sees to those.
     const never = operations
-      .filter(({ operation }) => !(101 in operation.responses))
+      .filter(({ path, operation }) => !path.startsWith('/v1/sandboxes/') && !(101 in operation.responses))
       .map(({ operation }) => operation.operationId)
       .filter((name) => !succeeded.has(name));
     expect(never).toEqual([]);

@@ -23,6 +23,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
+import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { number, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
@@ -36,13 +37,6 @@ const WAIT = {
 const LOCATION = { Location: { description: 'Where it is', schema: { type: 'string' as const } } };
 const HEARTBEAT_MS = 15_000;
 const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
-
-/** Aborts when the client goes away. */
-function goneSignal(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.on('close', () => controller.abort());
-  return controller.signal;
-}
 
 @ApiTags('executions')
 @ApiBearerAuth()

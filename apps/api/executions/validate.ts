@@ -64,7 +64,7 @@ function checkFiles(dto: CreateExecutionDto, errors: ProblemError[]): ExecutionJ
 }
 
 /** A map of strings: names that match, values that are strings without NUL. */
-function checkMap(
+export function checkMap(
   map: Record<string, string> | undefined,
   pointer: string,
   most: number,

@@ -31,6 +31,7 @@ export class RuntimesController {
   @ApiOkResponse({ type: [WorkerDto] })
   async workers(): Promise<WorkerDto[]> {
     const workers = await this.executions.registry.workers();
-    return workers.map(({ runtimes: _runtimes, ...rest }) => rest);
+    // The link's token opens every sandbox of the worker: it is nobody's but ours.
+    return workers.map(({ runtimes: _runtimes, link: _link, ...rest }) => rest);
   }
 }

@@ -1,0 +1,317 @@
+import {
+  type AuditEntry,
+  CreateSandboxDto,
+  ExecDto,
+  ExecResultDto,
+  ExecStartedDto,
+  ExtendSandboxDto,
+  LINK_CHUNK_BYTES,
+  type ProcessEvent,
+  SandboxDto,
+  SandboxListDto,
+  SandboxProcessListDto,
+  SandboxUsageDto,
+  SignalDto,
+  StdinDto,
+} from '@cordon/contracts';
+import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import {
+  ApiAcceptedResponse,
+  ApiBearerAuth,
+  ApiBody,
+  ApiCreatedResponse,
+  ApiExtraModels,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
+import { AuthGuard, Scopes } from '../http/auth.guard.js';
+import { goneSignal, writeTo } from '../http/gone.js';
+import { ProblemException } from '../http/problem.js';
+import { wholeNumber } from '../http/query.js';
+import { validateDto } from '../http/validate-dto.js';
+import { collect } from './exec.js';
+import { SandboxesService } from './sandboxes.service.js';
+import { type Exec, validateExec, validateSandbox } from './validate.js';
+import type { WorkerLink } from './worker-link.js';
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const NUMBER_MAX = 2 ** 32 - 1;
+const PROCESS = { name: 'process', schema: { type: 'integer', minimum: 1, maximum: NUMBER_MAX } } as const;
+const EVENTS = { 'text/event-stream': { schema: { type: 'string' } } } as const;
+const HEARTBEAT_MS = 15_000;
+
+@ApiTags('sandboxes')
+@ApiExtraModels(ExecResultDto)
+@ApiBearerAuth()
+@UseGuards(AuthGuard)
+@Scopes('sandbox')
+@Controller('v1/sandboxes')
+export class SandboxesController {
+  constructor(private readonly sandboxes: SandboxesService) {}
+
+  @Post()
+  @HttpCode(201)
+  @ApiOperation({ summary: 'A sandbox that lives until it is deleted, idle or its time is over' })
+  @ApiBody({ type: CreateSandboxDto })
+  @ApiCreatedResponse({ type: SandboxDto })
+  @ApiBodyProblems()
+  create(@Req() request: FastifyRequest): Promise<SandboxDto> {
+    return this.sandboxes.open(request.tenant, validateSandbox(request.body, this.sandboxes.newId()));
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'Sandboxes, newest first; those that ended are listed for an hour' })
+  @ApiOkResponse({ type: SandboxListDto })
+  async list(@Req() request: FastifyRequest): Promise<SandboxListDto> {
+    return { items: await this.sandboxes.list(request.tenant) };
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'One sandbox' })
+  @ApiOkResponse({ type: SandboxDto })
+  @ApiProblems('not-found')
+  async get(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxDto> {
+    return (await this.sandboxes.get(request.tenant, id)).sandbox;
+  }
+
+  @Delete(':id')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End it, with everything in it' })
+  @ApiOkResponse({ type: SandboxDto })
+  @ApiProblems('not-found', 'sandbox-ended')
+  remove(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxDto> {
+    return this.sandboxes.with(request.tenant, id, (link) => link.json<SandboxDto>(`/sandboxes/${id}/end`, {}));
+  }
+
+  @Post(':id/extend')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Change when its time is over' })
+  @ApiBody({ type: ExtendSandboxDto })
+  @ApiOkResponse({ type: SandboxDto })
+  @ApiBodyProblems('not-found', 'sandbox-ended')
+  extend(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxDto> {
+    const { ttlSeconds } = validateDto(ExtendSandboxDto, request.body);
+    const expiresAt = new Date(Date.now() + ttlSeconds * 1000).toISOString();
+    return this.sandboxes.with(request.tenant, id, (link) =>
+      link.json<SandboxDto>(`/sandboxes/${id}/extend`, { expiresAt }),
+    );
+  }
+
+  @Post(':id/exec')
+  @ApiOperation({
+    summary: 'Run a command in it',
+    description:
+      'Waits for the end and answers with the result; with `Accept: text/event-stream` its events come as they happen; with `background` only its number comes.',
+  })
+  @ApiBody({ type: ExecDto })
+  @ApiOkResponse({
+    description: 'The result, or the events',
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/ExecResultDto' } }, ...EVENTS },
+  })
+  @ApiAcceptedResponse({ type: ExecStartedDto, description: 'It runs in the background' })
+  @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
+  async exec(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Headers('accept') accept?: string,
+  ): Promise<void> {
+    const exec = validateExec(request.body);
+    const gone = goneSignal(reply);
+    await this.sandboxes.with(request.tenant, id, async (link) => {
+      const events = this.started(link, id, exec, gone);
+      if (exec.start.background) {
+        for await (const event of events) {
+          if (event.type === 'started') reply.status(202).send({ process: event.process, pid: event.pid });
+        }
+      } else if ((accept ?? '').includes('text/event-stream')) {
+        await streamEvents(reply, events, gone);
+      } else {
+        reply.status(200).send(await collect(events));
+      }
+    });
+  }
+
+  /** The events of a new process; its input is on the way once it has started. */
+  private async *started(link: WorkerLink, id: string, exec: Exec, gone: AbortSignal): AsyncGenerator<ProcessEvent> {
+    let fed: Promise<void> | null = null;
+    for await (const event of link.events(`/sandboxes/${id}/start`, exec.start, gone)) {
+      if (event.type === 'started' && exec.stdin !== null && fed === null) {
+        // A process that does not read all of its input has its reasons.
+        fed = feed(link, id, event.process, Buffer.from(exec.stdin, 'utf8'), !exec.openStdin).catch(() => undefined);
+      }
+      yield event;
+    }
+    if (exec.start.background) await fed;
+  }
+
+  @Get(':id/processes')
+  @ApiOperation({ summary: 'What runs in it' })
+  @ApiOkResponse({ type: SandboxProcessListDto })
+  @ApiProblems('not-found', 'sandbox-ended')
+  processes(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxProcessListDto> {
+    return this.sandboxes.with(request.tenant, id, async (link) => {
+      const { reply } = await link.ask<{ processes: (SandboxProcessListDto['items'][number] & { stream: number })[] }>(
+        id,
+        { op: 'processes' },
+      );
+      return { items: reply.processes.map(({ stream, ...rest }) => ({ ...rest, process: stream })) };
+    });
+  }
+
+  @Get(':id/processes/:process/events')
+  @ApiOperation({ summary: 'Attach to a process: what was kept of its output, then what comes; Last-Event-ID resumes' })
+  @ApiParam(PROCESS)
+  @ApiHeader({
+    name: 'Last-Event-ID',
+    required: false,
+    description: 'Only what came after that event',
+    schema: { type: 'string', pattern: '^\\d{1,10}$' },
+  })
+  @ApiOkResponse({ description: 'The events', content: EVENTS })
+  @ApiProblems('not-found', 'sandbox-ended', 'invalid-request')
+  async events(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Param('process') process: string,
+    @Headers('last-event-id') lastId?: string,
+  ): Promise<void> {
+    const number = processNumber(process);
+    if (lastId !== undefined && !/^\d{1,10}$/.test(lastId))
+      throw new ProblemException('invalid-request', 'Last-Event-ID is none of ours');
+    const from = lastId === undefined ? 0 : Number(lastId) + 1;
+    const gone = goneSignal(reply);
+    await this.sandboxes.with(request.tenant, id, (link) =>
+      streamEvents(reply, link.events(`/sandboxes/${id}/follow/${number}?from=${from}`, {}, gone), gone),
+    );
+  }
+
+  @Post(':id/processes/:process/stdin')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'Standard input of a process started with openStdin; answered when it was taken' })
+  @ApiParam(PROCESS)
+  @ApiBody({ type: StdinDto })
+  @ApiNoContentResponse()
+  @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
+  async stdin(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Param('process') process: string,
+  ): Promise<void> {
+    const number = processNumber(process);
+    const { data = '', encoding = 'utf8', end = false } = validateDto(StdinDto, request.body);
+    if (encoding === 'base64' && !BASE64.test(data))
+      throw new ProblemException('invalid-request', undefined, [{ pointer: '/data', detail: 'not valid base64' }]);
+    await this.sandboxes.with(request.tenant, id, (link) => feed(link, id, number, Buffer.from(data, encoding), end));
+  }
+
+  @Post(':id/processes/:process/signal')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'A signal to its process group' })
+  @ApiParam(PROCESS)
+  @ApiBody({ type: SignalDto })
+  @ApiNoContentResponse()
+  @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
+  async signal(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Param('process') process: string,
+  ): Promise<void> {
+    const number = processNumber(process);
+    const { signal } = validateDto(SignalDto, request.body);
+    await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'signal', process: number, signal }));
+  }
+
+  @Get(':id/usage')
+  @ApiOperation({ summary: 'What it has used' })
+  @ApiOkResponse({ type: SandboxUsageDto })
+  @ApiProblems('not-found', 'sandbox-ended')
+  usage(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxUsageDto> {
+    return this.sandboxes.with(
+      request.tenant,
+      id,
+      async (link) => (await link.ask<{ usage: SandboxUsageDto }>(id, { op: 'usage' })).reply.usage,
+    );
+  }
+
+  @Get(':id/audit')
+  @ApiOperation({ summary: 'Its system calls so far, one JSON object a line; the last 20,000 are kept' })
+  @ApiQuery({ name: 'syscall', required: false, description: 'Names, separated by commas', schema: { type: 'string' } })
+  @ApiQuery({ name: 'pid', required: false, schema: { type: 'integer', minimum: 1, maximum: 2 ** 31 } })
+  @ApiOkResponse({ description: 'The records', content: { 'application/x-ndjson': { schema: { type: 'string' } } } })
+  @ApiProblems('not-found', 'sandbox-ended', 'invalid-request')
+  async audit(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Query('syscall') syscall?: string,
+    @Query('pid') pid?: string,
+  ): Promise<void> {
+    const names = syscall === undefined ? null : new Set(String(syscall).split(','));
+    const wanted = pid === undefined ? null : wholeNumber(pid, 'pid', 1, 2 ** 31, 0);
+    const gone = goneSignal(reply);
+    await this.sandboxes.with(request.tenant, id, async (link) => {
+      let begun = false;
+      const begin = (): void => {
+        if (begun) return;
+        begun = true;
+        reply.hijack();
+        reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' });
+      };
+      for await (const line of link.lines(`/sandboxes/${id}/audit`, {}, gone)) {
+        begin();
+        const record = JSON.parse(line) as AuditEntry;
+        if ((names === null || names.has(record.name)) && (wanted === null || record.pid === wanted))
+          await writeTo(reply, `${line}\n`, gone);
+      }
+      begin();
+      reply.raw.end();
+    });
+  }
+}
+
+function processNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text) || Number(text) > NUMBER_MAX) throw new ProblemException('not-found', 'no such process');
+  return Number(text);
+}
+
+/** Sends input in pieces; each is answered once there is room for the next. */
+async function feed(link: WorkerLink, id: string, process: number, bytes: Buffer, end: boolean): Promise<void> {
+  for (let at = 0; at < bytes.length; at += LINK_CHUNK_BYTES)
+    await link.ask(id, { op: 'stdin', process }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
+  if (end) await link.ask(id, { op: 'stdin', process });
+}
+
+/** Server-sent events; the status is sent with the first, so that a refusal is still a problem document. */
+async function streamEvents(
+  reply: FastifyReply,
+  events: AsyncIterable<ProcessEvent>,
+  gone: AbortSignal,
+): Promise<void> {
+  let heartbeat: NodeJS.Timeout | null = null;
+  try {
+    for await (const { seq, type, ...data } of events) {
+      if (heartbeat === null) {
+        reply.hijack();
+        reply.raw.writeHead(200, {
+          'content-type': 'text/event-stream',
+          'cache-control': 'no-cache',
+          'x-accel-buffering': 'no',
+        });
+        heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
+      }
+      await writeTo(reply, `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`, gone);
+    }
+  } finally {
+    if (heartbeat !== null) clearInterval(heartbeat);
+    if (heartbeat !== null) reply.raw.end();
+  }
+}

@@ -1,0 +1,99 @@
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
+import type { LinkRefusal, ProcessEvent } from '@cordon/contracts';
+import type { WorkerInfo } from '@cordon/queue';
+
+const HEAD = 4;
+
+/** The worker said no, and why. */
+export class LinkRefused extends Error {
+  constructor(
+    readonly status: number,
+    readonly refusal: LinkRefusal,
+  ) {
+    super(`refused: ${JSON.stringify(refusal)}`);
+  }
+}
+
+/** The worker does not answer. `shut`: nobody listens at its door any more; else the connection broke in the middle. */
+export class LinkBroken extends Error {
+  constructor(
+    message: string,
+    readonly shut = false,
+  ) {
+    super(message);
+  }
+}
+
+/** Requests to the door of one worker (apps/worker/sandboxes). Connections are kept. */
+export class WorkerLink {
+  private static readonly agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+
+  constructor(private readonly link: WorkerInfo['link']) {}
+
+  /** A JSON answer. Throws LinkRefused, LinkBroken. */
+  async json<T>(path: string, body: unknown): Promise<T> {
+    const response = await this.send(path, Buffer.from(JSON.stringify(body)));
+    return JSON.parse((await whole(response)).toString()) as T;
+  }
+
+  /** A question to the sandbox itself, with bytes both ways. */
+  async ask<T>(
+    id: string,
+    request: unknown,
+    bytes: Uint8Array = Buffer.alloc(0),
+  ): Promise<{ reply: T; bytes: Buffer }> {
+    const json = Buffer.from(JSON.stringify(request));
+    const head = Buffer.alloc(HEAD);
+    head.writeUInt32LE(json.length);
+    const answer = await whole(await this.send(`/sandboxes/${id}/ask`, Buffer.concat([head, json, bytes])));
+    const length = answer.readUInt32LE(0);
+    const reply = JSON.parse(answer.toString('utf8', HEAD, HEAD + length)) as T;
+    return { reply, bytes: answer.subarray(HEAD + length) };
+  }
+
+  /** Lines as they come. Leaving the loop, or `gone`, closes the connection. */
+  async *lines(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<string> {
+    const response = await this.send(path, Buffer.from(JSON.stringify(body)), gone);
+    try {
+      yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    } catch (error) {
+      if (!gone.aborted) throw new LinkBroken((error as Error).message);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  async *events(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<ProcessEvent> {
+    for await (const line of this.lines(path, body, gone)) yield JSON.parse(line) as ProcessEvent;
+  }
+
+  private async send(path: string, body: Buffer, signal?: AbortSignal): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const request = httpRequest(new URL(path, this.link.url), {
+        method: 'POST',
+        agent: WorkerLink.agent,
+        headers: { authorization: `Bearer ${this.link.token}`, 'content-length': body.length },
+        ...(signal ? { signal } : {}),
+      });
+      request.once('response', resolve);
+      request.once('error', (error: NodeJS.ErrnoException) =>
+        reject(new LinkBroken(error.message, error.code === 'ECONNREFUSED')),
+      );
+      request.end(body);
+    });
+    if (response.statusCode === 200) return response;
+    const text = (await whole(response)).toString();
+    throw new LinkRefused(response.statusCode ?? 500, text === '' ? {} : (JSON.parse(text) as LinkRefusal));
+  }
+}
+
+async function whole(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+  } catch (error) {
+    throw new LinkBroken((error as Error).message);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,183 @@
+import {
+  type AuditEntry,
+  FIXED_LIMITS,
+  type OpenSandbox,
+  type SandboxDto,
+  type SandboxEnd,
+  type StartProcess,
+  WORK_DIRECTORY,
+} from '@cordon/contracts';
+import type { EndReport, ImageSpec, SandboxPool, SessionHandle, SessionRequest } from '@cordon/pool';
+import { ENVIRONMENT, GUEST_UID } from '../run-spec.js';
+import { ProcessLog } from './process-log.js';
+
+/** Processes that have ended and are remembered for those who attach later. */
+const ENDED_KEPT = 64;
+/** Audit records kept for reading. */
+const RECORDS_KEPT = 20_000;
+const SIGKILL = 9;
+
+export interface Started {
+  readonly process: number;
+  readonly log: ProcessLog;
+}
+
+/** One sandbox on this worker: its session, its processes, its time. */
+export class LiveSandbox {
+  sandbox: SandboxDto;
+  readonly records: AuditEntry[] = [];
+  /** Records that were dropped from the front. */
+  recordsDropped = 0;
+  private readonly session: SessionHandle;
+  private readonly processes = new Map<number, ProcessLog>();
+  private readonly env: Readonly<Record<string, string>>;
+  private endReason: SandboxEnd | null = null;
+  private idle: NodeJS.Timeout | null = null;
+  /** Requests under way: not idle. */
+  private uses = 0;
+  readonly ended: Promise<SandboxEnd>;
+
+  constructor(
+    pool: SandboxPool,
+    image: ImageSpec,
+    { sandbox, env }: OpenSandbox,
+    readonly tenant: string,
+    log: (line: string) => void,
+  ) {
+    this.sandbox = sandbox;
+    this.env = { ...ENVIRONMENT, ...env };
+    const wallTimeMs = Math.max(1, Date.parse(sandbox.expiresAt) - Date.now());
+    this.session = pool.open(
+      {
+        id: sandbox.id,
+        image,
+        env: [],
+        cwd: WORK_DIRECTORY,
+        uid: GUEST_UID,
+        gid: GUEST_UID,
+        hostname: 'sandbox',
+        limits: { ...sandbox.limits, ...FIXED_LIMITS, auditBytes: 64 << 20, wallTimeMs, outputBytes: 1 },
+        auditLevel: sandbox.auditLevel,
+        network: sandbox.network,
+        cpus: 1,
+        files: [],
+      },
+      { audit: (entries) => this.record(entries), log },
+    );
+    this.ended = this.session.ended.then((report) => this.over(report));
+    this.rest();
+  }
+
+  /** Anything that is asked of it keeps it from being idle until it is done. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.busy();
+    try {
+      return await work();
+    } finally {
+      done();
+    }
+  }
+
+  /** Not idle until the function it returns is called. */
+  busy(): () => void {
+    this.uses++;
+    if (this.idle !== null) clearTimeout(this.idle);
+    this.idle = null;
+    return () => {
+      this.uses--;
+      if (this.uses === 0) this.rest();
+    };
+  }
+
+  ask(request: SessionRequest, bytes?: Uint8Array): ReturnType<SessionHandle['ask']> {
+    return this.session.ask(request, bytes);
+  }
+
+  async start(request: StartProcess): Promise<Started> {
+    const log = new ProcessLog();
+    // Output may come together with the answer: its stream begins with `started`.
+    let announce = (): void => undefined;
+    const ready = new Promise<void>((resolve) => {
+      announce = resolve;
+    });
+    const done = this.busy();
+    const env = { ...this.env, ...request.env };
+    const { root, argv, cwd, stdin, timeoutMs } = request;
+    try {
+      const { stream, pid } = await this.session.start(
+        {
+          argv,
+          env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+          cwd,
+          uid: root ? 0 : GUEST_UID,
+          gid: root ? 0 : GUEST_UID,
+          stdin,
+          terminal: false,
+          timeoutMs,
+        },
+        {
+          output: async (descriptor, bytes) => {
+            await ready;
+            await log.output(descriptor, bytes);
+          },
+          exit: async (exit) => {
+            await ready;
+            log.exit(exit);
+          },
+        },
+      );
+      this.processes.set(stream, log);
+      this.forgetEnded();
+      log.started(stream, pid);
+      announce();
+      return { process: stream, log };
+    } finally {
+      done();
+    }
+  }
+
+  process(id: number): ProcessLog | undefined {
+    return this.processes.get(id);
+  }
+
+  kill(process: number): void {
+    void this.session.ask({ op: 'signal', process, signal: SIGKILL }).catch(() => undefined);
+  }
+
+  extend(expiresAt: string): void {
+    this.sandbox = { ...this.sandbox, expiresAt };
+    this.session.endAfter(Math.max(1, Date.parse(expiresAt) - Date.now()));
+  }
+
+  end(reason: SandboxEnd): void {
+    this.endReason ??= reason;
+    this.session.end();
+  }
+
+  private rest(): void {
+    if (this.endReason !== null) return;
+    this.idle = setTimeout(() => this.end('idle'), this.sandbox.idleSeconds * 1000);
+  }
+
+  private record(entries: readonly AuditEntry[]): void {
+    this.records.push(...entries);
+    const over = this.records.length - RECORDS_KEPT;
+    if (over <= 0) return;
+    this.records.splice(0, over);
+    this.recordsDropped += over;
+  }
+
+  private forgetEnded(): void {
+    const over = [...this.processes].filter(([, log]) => log.over);
+    for (const [id] of over.slice(0, -ENDED_KEPT)) this.processes.delete(id);
+  }
+
+  private over(report: EndReport): SandboxEnd {
+    if (this.idle !== null) clearTimeout(this.idle);
+    for (const log of this.processes.values()) log.lost();
+    this.endReason ??=
+      report.reason === 'timed_out' ? 'expired' : report.reason === 'cpu_exceeded' ? 'cpu_exceeded' : 'error';
+    this.sandbox = { ...this.sandbox, state: 'ended', endReason: this.endReason };
+    return this.endReason;
+  }
+}

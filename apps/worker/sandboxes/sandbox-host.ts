@@ -1,0 +1,244 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  LINK_CHUNK_BYTES,
+  type LinkRefusal,
+  type OpenSandbox,
+  type ProcessEvent,
+  type SandboxEnd,
+  type StartProcess,
+} from '@cordon/contracts';
+import { type ImageSpec, type SandboxPool, SessionEnded, SessionError, type SessionRequest } from '@cordon/pool';
+import type { SandboxStore } from '@cordon/queue';
+import type { Logger } from 'pino';
+import { LiveSandbox } from './live-sandbox.js';
+import type { ProcessLog } from './process-log.js';
+
+const BODY_MAX = 8 << 20;
+const AUDIT_BATCH = 200;
+
+export interface SandboxHostOptions {
+  readonly pool: SandboxPool;
+  readonly image: ImageSpec;
+  readonly store: SandboxStore;
+  readonly workerId: string;
+  readonly log: Logger;
+  /** Sandboxes at once. */
+  readonly capacity: number;
+}
+
+/** A refusal on its way to the answer. */
+class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: LinkRefusal,
+  ) {
+    super(JSON.stringify(body));
+  }
+}
+
+/**
+ * The sandboxes of this worker, and the door through which APIs reach them: HTTP, so that streams have backpressure of their
+ * own and nothing passes through Redis. Every request carries the token that the registry tells.
+ */
+export class SandboxHost {
+  readonly token = randomBytes(24).toString('base64url');
+  private readonly sandboxes = new Map<string, LiveSandbox>();
+  /** Why those ended that are not here any more; the last ones. */
+  private readonly ends = new Map<string, SandboxEnd>();
+  private readonly server: Server;
+
+  constructor(private readonly options: SandboxHostOptions) {
+    // Connections stay until the API closes them: one closed from here could be just in use.
+    this.server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
+      this.serve(request, response).catch((error: unknown) => this.refuse(response, error));
+    });
+  }
+
+  /** Resolves with the port. */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen(port, host, resolve);
+    });
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    for (const live of this.sandboxes.values()) live.end('worker_lost');
+    await Promise.all([...this.sandboxes.values()].map(({ ended }) => ended));
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const given = Buffer.from(request.headers.authorization ?? '');
+    const wanted = Buffer.from(`Bearer ${this.token}`);
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) throw new Refused(401, {});
+    const url = new URL(request.url ?? '/', 'http://worker');
+    const [, , id = '', verb = '', process = ''] = url.pathname.split('/');
+    if (verb === 'open') {
+      const { tenant, ...open } = JSON.parse((await readBody(request)).toString()) as OpenSandbox & { tenant: string };
+      return this.open(tenant, open, response);
+    }
+    const live = this.find(id);
+    switch (verb) {
+      case 'ask':
+        return this.ask(live, await readBody(request), response);
+      case 'start':
+        return this.start(live, JSON.parse((await readBody(request)).toString()) as StartProcess, response);
+      case 'follow':
+        return this.attach(live, Number(process), Number(url.searchParams.get('from') ?? 0), response);
+      case 'extend': {
+        const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
+        live.extend(expiresAt);
+        await this.save(live);
+        return sendJson(response, 200, live.sandbox);
+      }
+      case 'audit':
+        return this.audit(live, response);
+      case 'end':
+        live.end('deleted');
+        await live.ended;
+        return sendJson(response, 200, live.sandbox);
+      default:
+        throw new Refused(404, {});
+    }
+  }
+
+  private find(id: string): LiveSandbox {
+    const live = this.sandboxes.get(id);
+    if (!live) throw new Refused(410, { gone: this.ends.get(id) ?? 'unknown' });
+    return live;
+  }
+
+  private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
+    if (this.sandboxes.size >= this.options.capacity) throw new Refused(503, { full: true });
+    const { pool, image, log } = this.options;
+    const { id } = open.sandbox;
+    const live = new LiveSandbox(pool, image, open, tenant, (line) => log.warn({ sandbox: id }, line));
+    this.sandboxes.set(id, live);
+    void live.ended.then((reason) => this.ended(id, live, reason));
+    await this.save(live);
+    sendJson(response, 200, live.sandbox);
+  }
+
+  private async ended(id: string, live: LiveSandbox, reason: SandboxEnd): Promise<void> {
+    this.sandboxes.delete(id);
+    this.ends.set(id, reason);
+    if (this.ends.size > 10_000) this.ends.delete(this.ends.keys().next().value as string);
+    await this.save(live).catch((error: Error) => this.options.log.warn({ sandbox: id }, error.message));
+  }
+
+  private save({ tenant, sandbox }: LiveSandbox): Promise<void> {
+    return this.options.store.save({ tenant, worker: this.options.workerId, sandbox });
+  }
+
+  private async ask(live: LiveSandbox, body: Buffer, response: ServerResponse): Promise<void> {
+    const length = body.readUInt32LE(0);
+    const request = JSON.parse(body.toString('utf8', 4, 4 + length)) as SessionRequest;
+    const answer = await live.use(() => live.ask(request, body.subarray(4 + length)));
+    const json = Buffer.from(JSON.stringify(answer.reply));
+    const head = Buffer.alloc(4);
+    head.writeUInt32LE(json.length);
+    response.writeHead(200, { 'content-type': 'application/octet-stream' });
+    response.end(Buffer.concat([head, json, answer.bytes]));
+  }
+
+  private async start(live: LiveSandbox, request: StartProcess, response: ServerResponse): Promise<void> {
+    const { process, log } = await live.start(request);
+    if (!request.background) {
+      response.once('close', () => {
+        if (!log.over) live.kill(process);
+      });
+    }
+    this.follow(live, log, 0, response, request.background);
+  }
+
+  private async attach(live: LiveSandbox, process: number, from: number, response: ServerResponse): Promise<void> {
+    const log = live.process(process);
+    if (!log) throw new Refused(404, { process: 'unknown' });
+    this.follow(live, log, from, response, false);
+  }
+
+  /** Lines of events until the end of the process, or only the first. */
+  private follow(live: LiveSandbox, log: ProcessLog, from: number, response: ServerResponse, once: boolean): void {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    const done = live.busy();
+    let stop = (): void => undefined;
+    let over = false;
+    const finish = (): void => {
+      if (over) return;
+      over = true;
+      done();
+      stop();
+      response.end();
+    };
+    response.once('close', finish);
+    stop = log.follow(from, (event: ProcessEvent) => {
+      if (over) return;
+      const flowing = response.write(`${JSON.stringify(event)}\n`);
+      if (once || event.type === 'exit' || event.type === 'lost') finish();
+      else if (!flowing) return drained(response);
+    });
+    if (over) stop();
+  }
+
+  private async audit(live: LiveSandbox, response: ServerResponse): Promise<void> {
+    await live.use(() => live.ask({ op: 'flush' }));
+    response.writeHead(200, {
+      'content-type': 'application/x-ndjson',
+      'x-records-dropped': String(live.recordsDropped),
+    });
+    const records = [...live.records];
+    for (let at = 0; at < records.length && !response.destroyed; at += AUDIT_BATCH) {
+      const lines = records.slice(at, at + AUDIT_BATCH).map((record) => `${JSON.stringify(record)}\n`);
+      if (!response.write(lines.join(''))) await drained(response);
+    }
+    response.end();
+  }
+
+  private refuse(response: ServerResponse, error: unknown): void {
+    if (response.headersSent) {
+      response.destroy();
+    } else if (error instanceof Refused) {
+      sendJson(response, error.status, error.body);
+    } else if (error instanceof SessionError) {
+      sendJson(response, 409, { errno: error.errno });
+    } else if (error instanceof SessionEnded) {
+      sendJson(response, 410, { gone: 'unknown' });
+    } else {
+      this.options.log.error({ err: error }, 'a request to a sandbox failed');
+      sendJson(response, 500, {});
+    }
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > BODY_MAX + LINK_CHUNK_BYTES) throw new Refused(413, {});
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}

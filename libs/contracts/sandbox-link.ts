@@ -1,0 +1,49 @@
+/**
+ * What an API asks of the worker that keeps a sandbox, over HTTP between the two. A body that carries bytes is: u32 length of the
+ * JSON (LE), the JSON, the bytes. The bearer token is the worker's, from its entry in the registry.
+ */
+import type { SandboxDto, SandboxEnd } from './sandbox.js';
+
+export const LINK_CHUNK_BYTES = 64 * 1024;
+
+export interface OpenSandbox {
+  readonly sandbox: SandboxDto;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface StartProcess {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly root: boolean;
+  readonly stdin: boolean;
+  readonly timeoutMs: number | null;
+  /** Its end is not that of the connection. */
+  readonly background: boolean;
+}
+
+/** One line (JSON) of a process's stream. `seq` counts its events from 0. */
+export type ProcessEvent = { readonly seq: number } & (
+  | { readonly type: 'started'; readonly process: number; readonly pid: number }
+  | { readonly type: 'stdout' | 'stderr'; readonly data: string; readonly encoding: 'utf8' | 'base64' }
+  /** Events before this one are not kept any more. */
+  | { readonly type: 'gap' }
+  | {
+      readonly type: 'exit';
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly timedOut: boolean;
+      readonly cpuMs: number;
+      readonly wallMs: number;
+    }
+  /** The sandbox ended first. */
+  | { readonly type: 'lost' }
+);
+
+/** A refusal: what failed inside the sandbox, or that there is no such sandbox (any more). */
+export interface LinkRefusal {
+  readonly errno?: string;
+  readonly gone?: SandboxEnd | 'unknown';
+  readonly full?: boolean;
+  readonly process?: 'unknown';
+}

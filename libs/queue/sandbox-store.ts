@@ -1,0 +1,49 @@
+import type { SandboxDto } from '@cordon/contracts';
+import type { Redis } from 'ioredis';
+import { keys } from './names.js';
+
+/** How long an ended sandbox is remembered. */
+const ENDED_SECONDS = 3600;
+/** Records outlive their sandbox's time by this, should nobody be left to end them. */
+const SLACK_SECONDS = 3600;
+const LIST_MAX = 500;
+
+export interface SandboxRecord {
+  readonly tenant: string;
+  readonly worker: string;
+  readonly sandbox: SandboxDto;
+}
+
+/** Which sandboxes there are and which worker keeps each; what is inside them is known there alone. */
+export class SandboxStore {
+  constructor(private readonly redis: Redis) {}
+
+  /** Written by the worker: at the beginning, when its time changes, and at the end. */
+  async save(record: SandboxRecord): Promise<void> {
+    const { sandbox, tenant } = record;
+    const ended = sandbox.state === 'ended';
+    const left = Math.ceil((Date.parse(sandbox.expiresAt) - Date.now()) / 1000);
+    const seconds = ended ? ENDED_SECONDS : Math.max(left, 0) + SLACK_SECONDS;
+    await this.redis
+      .multi()
+      .set(keys.sandbox(sandbox.id), JSON.stringify(record), 'EX', seconds)
+      .zadd(keys.sandboxesOf(tenant), Date.parse(sandbox.createdAt), sandbox.id)
+      .exec();
+  }
+
+  async get(id: string): Promise<SandboxRecord | null> {
+    const text = await this.redis.get(keys.sandbox(id));
+    return text === null ? null : (JSON.parse(text) as SandboxRecord);
+  }
+
+  /** Newest first. */
+  async list(tenant: string): Promise<SandboxRecord[]> {
+    const place = keys.sandboxesOf(tenant);
+    const ids = await this.redis.zrevrange(place, 0, LIST_MAX - 1);
+    if (ids.length === 0) return [];
+    const texts = await this.redis.mget(ids.map((id) => keys.sandbox(id)));
+    const forgotten = ids.filter((_, index) => texts[index] === null);
+    if (forgotten.length > 0) await this.redis.zrem(place, forgotten);
+    return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as SandboxRecord]));
+  }
+}

@@ -38,11 +38,17 @@ describe('pipes, polling and sockets', () => {
     expect(visible(guest)).toEqual(visible(native));
   });
 
-  it.each(['asyncio-streams.py', 'socketserver-threads.py'])('%s: answers as natively', async (name) => {
-    const { native, guest } = await runBoth({ argv: ['python3', 'program.py'], files: { 'program.py': script(name) } });
-    expect(native.exitCode).toBe(0);
-    expect(visible(guest)).toEqual(visible(native));
-  });
+  it.each(['asyncio-streams.py', 'peer-names.py', 'socketserver-threads.py'])(
+    '%s: answers as natively',
+    async (name) => {
+      const { native, guest } = await runBoth({
+        argv: ['python3', 'program.py'],
+        files: { 'program.py': script(name) },
+      });
+      expect(native.exitCode).toBe(0);
+      expect(visible(guest)).toEqual(visible(native));
+    },
+  );
 });
 
 describe('network mode none', () => {

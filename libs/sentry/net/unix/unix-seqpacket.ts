@@ -88,7 +88,8 @@ export class UnixSeqpacketSocket extends ConnectionSocket {
     return putUnixAddress(out, this.boundName);
   }
   peerName(out: SocketAddress): number {
-    if (this.state !== ConnectionState.Connected || !this.peer) return -ENOTCONN;
+    // As in Linux the name of a peer outlives the peer.
+    if (this.state !== ConnectionState.Connected && this.state !== ConnectionState.Closed) return -ENOTCONN;
     return putUnixAddress(out, this.peerBoundName);
   }
 

@@ -70,7 +70,12 @@ try {
     redis.process.once('exit', (code) => stopping || void stop(1, `redis-server ended (${code})`));
   }
   // The console belongs to whoever typed npm start: routine lines only on demand.
-  const env = { LOG_LEVEL: 'warn', ...process.env, REDIS_URL: process.env.REDIS_URL ?? redis.url };
+  const env = {
+    LOG_LEVEL: 'warn',
+    CORDON_CACHE_DIR: join(directory, 'compile-cache'),
+    ...process.env,
+    REDIS_URL: process.env.REDIS_URL ?? redis.url,
+  };
   await Promise.all([start('api', env), start('worker', env)]);
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const key = process.env.CORDON_API_KEY.split(',')[0];

@@ -20,6 +20,7 @@ import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js'
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
 import { ApiSettings } from './settings.js';
+import { SubmissionsController } from './submissions/submissions.controller.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
 
@@ -30,6 +31,7 @@ export class ApiModule {
       module: ApiModule,
       controllers: [
         ExecutionsController,
+        SubmissionsController,
         SandboxesController,
         SandboxFilesController,
         RuntimesController,

@@ -12,6 +12,7 @@ const ALWAYS: readonly ProblemType[] = ['unauthorized', 'forbidden', 'rate-limit
 const TAGS: Readonly<Record<string, string>> = {
   executions: 'One program, run to its end in a sandbox of its own',
   keys: 'API keys: scopes, tenants, limits (scope admin)',
+  submissions: 'A program judged: compiled once, run on every test in a sandbox of its own',
   runtimes: 'What the workers offer, and what a key used',
   sandboxes: 'Sandboxes that live on: many commands, one file system',
   service: 'For operators and probes; no key needed',

@@ -4,6 +4,8 @@ import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool'
 import type { ExecutionStore, InputMessage, Taken } from '@cordon/queue';
 import type { Logger } from 'pino';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
+import type { Compiler } from './judge/compiler.js';
+import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
 import { runSpec } from './run-spec.js';
 
@@ -19,6 +21,7 @@ export interface ExecutorOptions {
   readonly image: ImageSpec;
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
   readonly workerId: string;
+  readonly compiler: Compiler;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
   readonly renderAudit: (entry: AuditEntry) => string;
@@ -26,7 +29,7 @@ export interface ExecutorOptions {
 
 interface Running {
   /** Null before the pool has it. */
-  handle: RunHandle | null;
+  handle: Pick<RunHandle, 'cancel'> | null;
   /** A client asked for its end. */
   canceled: boolean;
 }
@@ -144,6 +147,7 @@ export class Executor {
     if (job.runtime !== null && runtime === null) {
       return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` }, events: [] };
     }
+    if (job.judge && runtime) return judgeJob(job, job.judge, runtime, attempt, this.options, this.controlOf(run));
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
     try {
       const report = await this.run(job, runtime, relay, run);
@@ -158,6 +162,16 @@ export class Executor {
       log.error({ execution: job.id, err: error }, 'the execution failed');
       return { state: 'error', result: { detail: (error as Error).message }, events: [] };
     }
+  }
+
+  private controlOf(run: Running): JudgeControl {
+    return {
+      begin: (judging) => {
+        run.handle = judging;
+        if (run.canceled || this.draining) judging.cancel();
+      },
+      handedBack: () => this.draining && !run.canceled,
+    };
   }
 
   private async run(

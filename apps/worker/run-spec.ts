@@ -2,9 +2,14 @@ import { type ExecutionJob, FIXED_LIMITS, WORK_DIRECTORY } from '@cordon/contrac
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { ImageSpec, RunSpec } from '@cordon/pool';
 
+<<<<<<< HEAD
 /** The ordinary user of every sandbox. */
 export const GUEST_UID = 1000;
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
+=======
+export const GUEST_UID = 1000;
+const ENVIRONMENT: Readonly<Record<string, string>> = {
+>>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: WORK_DIRECTORY,
   LANG: 'C.UTF-8',
@@ -23,26 +28,35 @@ function commandOf(job: ExecutionJob, runtime: DiscoveredRuntime | null): readon
   return ['/bin/sh', '-c', `${runtime.compile.map(quote).join(' ')} 1>&2 && exec "$@"`, 'sh', ...run];
 }
 
-/** Precondition: `runtime` is the job's runtime, found on this worker, or null for a command. */
-export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, image: ImageSpec): RunSpec {
-  const env = { ...ENVIRONMENT, ...runtime?.env, ...job.env };
+/** Environment of a program: ours, the runtime's, the request's. */
+export function environmentOf(runtime: DiscoveredRuntime | null, own: Readonly<Record<string, string>>): string[] {
+  return Object.entries({ ...ENVIRONMENT, ...runtime?.env, ...own }).map(([name, value]) => `${name}=${value}`);
+}
+
+/** The files of a job, its source among them. */
+export function filesOf(
+  job: Pick<ExecutionJob, 'files' | 'source'>,
+  runtime: DiscoveredRuntime | null,
+): { path: string; mode: number; content: Buffer }[] {
   const files = job.files.map(({ path, base64 }) => ({
     path: `${WORK_DIRECTORY}/${path}`,
     mode: 0o755,
     content: Buffer.from(base64, 'base64'),
   }));
   if (runtime && job.source !== null) {
-    files.push({
-      path: `${WORK_DIRECTORY}/${runtime.fileName}`,
-      mode: 0o644,
-      content: Buffer.from(job.source, 'utf8'),
-    });
+    const path = `${WORK_DIRECTORY}/${runtime.fileName}`;
+    files.push({ path, mode: 0o644, content: Buffer.from(job.source, 'utf8') });
   }
+  return files;
+}
+
+/** Precondition: `runtime` is the job's runtime, found on this worker, or null for a command. */
+export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, image: ImageSpec): RunSpec {
   return {
     id: job.id,
     image,
     argv: commandOf(job, runtime),
-    env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    env: environmentOf(runtime, job.env),
     cwd: job.cwd,
     uid: GUEST_UID,
     gid: GUEST_UID,
@@ -51,8 +65,13 @@ export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, im
     auditLevel: job.auditLevel,
     network: job.network,
     cpus: 1,
+<<<<<<< HEAD
     files,
     stdin: job.stdin === '' && !job.interactive ? 'empty' : 'stream',
+=======
+    files: filesOf(job, runtime),
+    stdin: job.stdin === '' ? 'empty' : 'stream',
+>>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
     terminal: false,
   };
 }

@@ -21,6 +21,8 @@ import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } f
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { Executor } from './executor.js';
+import { CompileCache } from './judge/compile-cache.js';
+import { Compiler } from './judge/compiler.js';
 import { WorkerMetrics } from './metrics.js';
 import { SandboxHost } from './sandboxes/sandbox-host.js';
 import { WorkerSettings } from './worker.settings.js';
@@ -73,6 +75,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       image,
       runtimes: new Map(runtimes.map((runtime) => [runtime.id, runtime])),
       workerId: this.id,
+      compiler: new Compiler(this.pool, image, new CompileCache(this.settings.cacheDirectory)),
       metrics: this.metrics,
       log: this.log,
       renderAudit: (entry: AuditEntry) => renderStrace(entry),

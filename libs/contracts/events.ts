@@ -36,7 +36,7 @@ export interface AuditEvent {
   readonly chain: string;
 }
 
-export const EVENT_TYPES = ['status', 'stdout', 'stderr', 'audit', 'result'] as const;
+export const EVENT_TYPES = ['status', 'stdout', 'stderr', 'audit', 'test', 'result'] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** An event of an execution's stream. `id` grows and resumes a stream (Last-Event-ID). */

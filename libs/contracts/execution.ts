@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { ExecutionLimits } from './limits.js';
+import type { JudgeJob, JudgeOutcome } from './submission.js';
 
 export const STATES = [
   'queued',
@@ -101,6 +102,8 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  /** Present: a submission, to be judged. */
+  readonly judge?: JudgeJob;
 }
 
 /** What the worker knows at the end. */
@@ -117,4 +120,4 @@ export type ExecutionResult = Pick<
   | 'detail'
   | 'usage'
   | 'platform'
-> & { readonly auditRecords: number; readonly auditTruncated: boolean };
+> & { readonly auditRecords: number; readonly auditTruncated: boolean; readonly judged?: JudgeOutcome };

@@ -50,7 +50,13 @@ export class Deployment {
   }
 
   async startWorker(): Promise<ChildProcess> {
-    const env = { ...process.env, REDIS_URL: this.redis.url, CORDON_CONCURRENCY: '2', CORDON_SPARES: '1' };
+    const env = {
+      ...process.env,
+      REDIS_URL: this.redis.url,
+      CORDON_CONCURRENCY: '2',
+      CORDON_SPARES: '1',
+      CORDON_CACHE_DIR: join(this.directory, 'cache'),
+    };
     const child = fork(WORKER, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
     this.workers.add(child);
     child.once('exit', () => this.workers.delete(child));
@@ -105,12 +111,17 @@ export class Deployment {
   }
 
   /** The events of an execution as they arrive, until the stream ends or `enough` says so. */
-  events(id: string, lastId?: string, enough: (event: SseEvent) => boolean = () => false): Promise<SseEvent[]> {
+  events(
+    id: string,
+    lastId?: string,
+    enough: (event: SseEvent) => boolean = () => false,
+    kind = 'executions',
+  ): Promise<SseEvent[]> {
     const headers = { authorization: `Bearer ${KEY}`, ...(lastId ? { 'last-event-id': lastId } : {}) };
     return new Promise((resolve, reject) => {
       const seen: SseEvent[] = [];
       let text = '';
-      const options = { host: '127.0.0.1', port: this.port, path: `/v1/executions/${id}/events`, headers };
+      const options = { host: '127.0.0.1', port: this.port, path: `/v1/${kind}/${id}/events`, headers };
       const client = httpGet(options, (response) => {
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {

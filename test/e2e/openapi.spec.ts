@@ -1,5 +1,5 @@
 import { WEBHOOK_DEFAULTS } from '@cordon/app-api/settings';
-import type { CreatedKeyDto, ExecutionDto } from '@cordon/contracts';
+import type { CreatedKeyDto, ExecutionDto, SubmissionDto } from '@cordon/contracts';
 import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import fc from 'fast-check';
@@ -49,6 +49,7 @@ interface Sent {
 const cordon = useDeployment({ workers: 1, webhooks: { ...WEBHOOK_DEFAULTS, allow: ['127.0.0.1/32'] } });
 let document: Document;
 const known: string[] = [];
+const SUBMISSION = { runtime: 'sh', source: 'echo 1', tests: [{ expected: '2' }] };
 const ajv = new Ajv({ strict: false, allErrors: true });
 formats.default(ajv);
 const validators = new Map<Schema, ValidateFunction>();
@@ -67,6 +68,8 @@ beforeAll(async () => {
   const told = { command: ['/bin/echo', 'x'], webhook: { url: 'http://127.0.0.1:1/' } };
   known.push(((await cordon.post(told, '?wait=10')).body as ExecutionDto).id);
   known.push((await cordon.get('/v1/webhooks/deliveries')).body.items[0].id);
+  const submission = await cordon.postTo('/v1/submissions?wait=20', SUBMISSION);
+  known.push((submission.body as SubmissionDto).id);
   const key = await cordon.postTo('/v1/keys', { name: 'driver', scopes: ['run'] });
   known.push((key.body as CreatedKeyDto).id);
 }, 60_000);
@@ -115,6 +118,7 @@ function valid(schema: Schema): fc.Arbitrary<unknown> {
 /** Bodies that are accepted: what the rules between fields ask for, which a schema cannot say. */
 const ACCEPTED: Readonly<Record<string, object>> = {
   createExecution: { command: ['/bin/true'] },
+  createSubmission: SUBMISSION,
   createKey: { name: 'driven', scopes: ['run'] },
 };
 

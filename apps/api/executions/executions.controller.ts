@@ -27,6 +27,7 @@ import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { number, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
+import { HEARTBEAT_MS, sendEvents } from './send-events.js';
 import { serverTiming } from './timeline.js';
 
 const WAIT = {
@@ -35,8 +36,6 @@ const WAIT = {
   schema: { type: 'number', minimum: 0, maximum: REQUEST_LIMITS.waitSeconds, default: 0 },
 } as const;
 const LOCATION = { Location: { description: 'Where it is', schema: { type: 'string' as const } } };
-const HEARTBEAT_MS = 15_000;
-const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
 
 @ApiTags('executions')
 @ApiBearerAuth()
@@ -125,6 +124,7 @@ export class ExecutionsController {
       count,
       place,
       (execution) =>
+        execution.id.startsWith('exe_') &&
         (state === undefined || execution.state === state) &&
         wanted.every(([name, value]) => execution.labels[name] === value),
     );
@@ -179,19 +179,7 @@ export class ExecutionsController {
     @Headers('last-event-id') lastId?: string,
   ): Promise<void> {
     await this.executions.get(request.tenant, id);
-    if (lastId !== undefined && !EVENT_ID.test(lastId))
-      throw new ProblemException('invalid-request', 'Last-Event-ID is none of ours');
-    const gone = goneSignal(reply);
-    reply.hijack();
-    const { raw } = reply;
-    raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
-    for await (const event of this.executions.events(id, lastId ?? '0', HEARTBEAT_MS, gone)) {
-      // JSON has no raw line breaks, so one data line holds it whatever the guest printed.
-      const text = event ? `id: ${event.id}\nevent: ${event.type}\ndata: ${event.data}\n\n` : ': still here\n\n';
-      if (!raw.write(text) && !gone.aborted)
-        await new Promise((resolve) => raw.once('drain', resolve).once('close', resolve));
-    }
-    raw.end();
+    await sendEvents(this.executions, id, lastId, reply);
   }
 
   @Get(':id/attach')
@@ -271,7 +259,7 @@ function labelsOf(label: string | string[] | undefined): [string, string][] {
 
 function decodeCursor(cursor: string): string {
   const place = Buffer.from(cursor, 'base64url').toString();
-  if (!/^\d+:exe_[a-z0-9]{24}$/.test(place)) {
+  if (!/^\d+:(exe|sub)_[a-z0-9]{24}$/.test(place)) {
     throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
   }
   return place;

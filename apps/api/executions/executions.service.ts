@@ -21,16 +21,19 @@ import { ApiSettings } from '../settings.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
 import { validateExecution } from './validate.js';
 
-const ID = /^exe_[a-z0-9]{24}$/;
+const ID = /^(exe|sub)_[a-z0-9]{24}$/;
+
+/** What a record is: an execution, or a submission to be judged. Its id says so. */
+export type RecordKind = 'exe' | 'sub';
 const RUNTIMES_TTL_MS = 2_000;
 const EVENTS_AT_ONCE = 200;
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-function newId(): string {
+export function newId(kind: RecordKind): string {
   let id = '';
   while (id.length < 24) id += BigInt(`0x${randomBytes(20).toString('hex')}`).toString(36);
-  return `exe_${id.slice(0, 24)}`;
+  return `${kind}_${id.slice(0, 24)}`;
 }
 
 /** Seconds after which a full queue is worth another try. */
@@ -113,11 +116,12 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     principal: Principal,
     body: unknown,
     idempotencyKey: string | undefined,
-    id = newId(),
+    id = newId('exe'),
+    validate = validateExecution,
   ): Promise<ExecutionDto> {
     const { tenant } = principal;
     const { destinations } = this.webhooks;
-    const { job, labels, priority, webhook: url } = validateExecution(body, id, await this.runtimes(), destinations);
+    const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations);
     const webhook = url === null ? undefined : { id: newDeliveryId(), url };
     const idempotency =
       idempotencyKey === undefined
@@ -130,7 +134,8 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     if (woken) this.wake();
     const creation = await creating;
     if (creation.what === 'there') {
-      if (creation.fingerprint === idempotency?.fingerprint) return this.get(tenant, creation.id);
+      const kind = id.slice(0, 3) as RecordKind;
+      if (creation.fingerprint === idempotency?.fingerprint) return this.get(tenant, creation.id, kind);
       throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
     }
     if (creation.what !== 'created') throw refusal(creation.what, createdAt);
@@ -147,7 +152,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     seconds: number,
     gone: AbortSignal,
   ): Promise<ExecutionDto> {
-    const id = newId();
+    const id = newId('exe');
     const { tenant } = principal;
     let told: string | null = null;
     let wake = (): void => undefined;
@@ -178,9 +183,10 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** 404 for what is not there and for what is another key's. */
-  async get(tenant: string, id: string): Promise<ExecutionDto> {
-    const execution = ID.test(id) ? await this.store.get(id, tenant) : null;
-    if (!execution) throw new ProblemException('not-found', 'no such execution');
+  async get(tenant: string, id: string, kind: RecordKind = 'exe'): Promise<ExecutionDto> {
+    const execution = ID.exec(id)?.[1] === kind ? await this.store.get(id, tenant) : null;
+    if (!execution)
+      throw new ProblemException('not-found', kind === 'exe' ? 'no such execution' : 'no such submission');
     return execution;
   }
 
@@ -194,7 +200,13 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** The execution once it is over, or as it is after `seconds` or when the client has gone. */
-  async wait(tenant: string, id: string, seconds: number, gone: AbortSignal): Promise<ExecutionDto> {
+  async wait(
+    tenant: string,
+    id: string,
+    seconds: number,
+    gone: AbortSignal,
+    kind: RecordKind = 'exe',
+  ): Promise<ExecutionDto> {
     let wake = (): void => undefined;
     const ended = new Promise<void>((resolve) => {
       wake = resolve;
@@ -204,10 +216,10 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     gone.addEventListener('abort', wake, { once: true });
     try {
       // Asked after following began: an end in between is seen by one or the other.
-      const execution = await this.get(tenant, id);
+      const execution = await this.get(tenant, id, kind);
       if (isTerminal(execution.state) || gone.aborted) return execution;
       await ended;
-      return await this.get(tenant, id);
+      return await this.get(tenant, id, kind);
     } finally {
       clearTimeout(timer);
       gone.removeEventListener('abort', wake);
@@ -276,15 +288,15 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Queued ones end here; running ones are told to, and end a moment later. */
-  async cancel(tenant: string, id: string): Promise<ExecutionDto> {
-    const execution = await this.get(tenant, id);
+  async cancel(tenant: string, id: string, kind: RecordKind = 'exe'): Promise<ExecutionDto> {
+    const execution = await this.get(tenant, id, kind);
     if (isTerminal(execution.state)) return execution;
-    if (await this.store.finish(id, 0, 'canceled', {}, { only: 'queued' })) return this.get(tenant, id);
+    if (await this.store.finish(id, 0, 'canceled', {}, { only: 'queued' })) return this.get(tenant, id, kind);
     await this.store.requestCancel(id);
-    const current = await this.wait(tenant, id, 3, new AbortController().signal);
+    const current = await this.wait(tenant, id, 3, new AbortController().signal, kind);
     if (isTerminal(current.state)) return current;
     // The worker did not answer: the execution ends for its owner all the same.
     await this.store.finish(id, 0, 'canceled', {});
-    return this.get(tenant, id);
+    return this.get(tenant, id, kind);
   }
 }

@@ -130,6 +130,12 @@ function checkCwd(cwd: string | undefined, errors: ProblemError[]): string {
   return absolute.replace(/(?<=.)\/+$/, '');
 }
 
+/** What was asked for, the defaults for the rest. */
+export function limitsOf(given: Partial<ExecutionLimits> | undefined): ExecutionLimits {
+  const names = Object.keys(LIMITS) as LimitName[];
+  return Object.fromEntries(names.map((name) => [name, given?.[name] ?? LIMITS[name].default])) as ExecutionLimits;
+}
+
 /** A validated job. Throws ProblemException with every wrong field. */
 export function validateExecution(
   body: unknown,
@@ -148,9 +154,7 @@ export function validateExecution(
   const fault = dto.webhook ? destinations.fault(dto.webhook.url) : null;
   if (fault) errors.push({ pointer: '/webhook/url', detail: fault });
   if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors);
-  const limits = Object.fromEntries(
-    (Object.keys(LIMITS) as LimitName[]).map((name) => [name, dto.limits?.[name] ?? LIMITS[name].default]),
-  ) as ExecutionLimits;
+  const limits = limitsOf(dto.limits);
   const job: ExecutionJob = {
     id,
     runtime: runtime?.id ?? null,

@@ -1,0 +1,45 @@
+import type { ExecutionJob, JudgeJob } from '@cordon/contracts';
+import type { DiscoveredRuntime } from '@cordon/images';
+import type { End, ExecutorOptions } from '../executor.js';
+import { Judging } from './judge.js';
+
+/** What judging shares with the executor: who can end it, and whether somebody did. */
+export interface JudgeControl {
+  /** Takes the means to end it. */
+  begin(judging: Judging): void;
+  /** It was ended because this worker stops: another one is to do it. */
+  handedBack(): boolean;
+}
+
+/** A submission: compiled, run on its tests, compared. Null: to be handed back. */
+export async function judgeJob(
+  job: ExecutionJob,
+  judge: JudgeJob,
+  runtime: DiscoveredRuntime,
+  attempt: number,
+  { pool, image, compiler, runtimes, store, log }: ExecutorOptions,
+  control: JudgeControl,
+): Promise<End | null> {
+  const judging = new Judging(job, judge, {
+    pool,
+    image,
+    compiler,
+    runtimes,
+    told: async (result) => {
+      await store.append(job.id, attempt, [{ type: 'test', data: result }]);
+    },
+  });
+  control.begin(judging);
+  const startedAt = performance.now();
+  try {
+    const judged = await judging.run(runtime);
+    if (judging.canceled && control.handedBack()) return null;
+    const memoryPeakBytes = judged.tests.reduce((most, test) => Math.max(most, test.memoryPeakBytes), 0);
+    const usage = { wallMs: performance.now() - startedAt, cpuMs: judging.cpuMs, memoryPeakBytes, syscalls: 0 };
+    const state = judging.canceled ? 'canceled' : judged.verdict === 'IE' ? 'error' : 'succeeded';
+    return { state, result: { usage, platform: pool.stats().platform, judged }, events: [] };
+  } catch (error) {
+    log.error({ execution: job.id, err: error }, 'judging failed');
+    return { state: 'error', result: { detail: (error as Error).message }, events: [] };
+  }
+}

@@ -1,0 +1,245 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  IsObject,
+  IsOptional,
+  IsString,
+  Max,
+  MaxLength,
+  Min,
+  MinLength,
+  ValidateNested,
+} from 'class-validator';
+import { FileDto, LimitsDto } from './create-execution.dto.js';
+import { type ExecutionState, PRIORITIES, type Priority, STATES } from './execution.js';
+import type { ExecutionLimits } from './limits.js';
+import { REQUEST_LIMITS } from './limits.js';
+
+/**
+ * AC accepted, WA wrong answer, PE presentation (right but for white space), TLE time, MLE memory, OLE output, RE runtime error, CE did not
+ * compile, IE the judge's own failure, SK not run.
+ */
+export const VERDICTS = ['AC', 'WA', 'PE', 'TLE', 'MLE', 'OLE', 'RE', 'CE', 'IE', 'SK'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+export const CHECKERS = ['tokens', 'exact', 'lines', 'float', 'unordered-lines', 'custom'] as const;
+export type CheckerKind = (typeof CHECKERS)[number];
+
+export const SUBMISSION_LIMITS = { tests: 500, testBytes: 8 << 20, parallel: 4, points: 1_000_000 } as const;
+
+export class CheckerDto {
+  @ApiProperty({
+    enum: CHECKERS,
+    description:
+      'tokens: words, whatever is between them; exact: every byte; lines: white space at line ends does not count; float: tokens, numbers within a tolerance; unordered-lines: the same lines in any order; custom: a program of yours, called as testlib’s are (input, output and answer file; exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the checker; what it prints is the message)',
+  })
+  @IsIn(CHECKERS)
+  kind!: CheckerKind;
+
+  @ApiPropertyOptional({ minimum: 0, default: 1e-6, description: 'float: largest absolute difference' })
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  absolute?: number;
+
+  @ApiPropertyOptional({ minimum: 0, default: 1e-6, description: 'float: largest difference relative to the answer' })
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  relative?: number;
+
+  @ApiPropertyOptional({ description: 'custom: its runtime' })
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(64)
+  runtime?: string;
+
+  @ApiPropertyOptional({ description: 'custom: its source' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(REQUEST_LIMITS.sourceBytes)
+  source?: string;
+}
+
+export class TestDto {
+  @ApiPropertyOptional({ description: 'Standard input', example: '1 2\n' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(SUBMISSION_LIMITS.testBytes)
+  input?: string;
+
+  @ApiProperty({ description: 'The right answer', example: '3\n' })
+  @IsString()
+  @MaxLength(SUBMISSION_LIMITS.testBytes)
+  expected!: string;
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 0, maximum: SUBMISSION_LIMITS.points, default: 1 })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(SUBMISSION_LIMITS.points)
+  points?: number;
+
+  @ApiPropertyOptional({ description: 'Tests of one group count together: all of its points, or none' })
+  @IsOptional()
+  @IsString()
+  @MinLength(1)
+  @MaxLength(64)
+  group?: string;
+}
+
+/** A program to judge: compiled once, then run on each test in a sandbox of its own. */
+export class CreateSubmissionDto {
+  @ApiProperty({ description: 'A runtime of GET /v1/runtimes, by id or alias', example: 'cpp' })
+  @IsString()
+  @MinLength(1)
+  @MaxLength(64)
+  runtime!: string;
+
+  @ApiPropertyOptional({ description: 'Program text' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(REQUEST_LIMITS.sourceBytes)
+  source?: string;
+
+  @ApiPropertyOptional({ type: [FileDto] })
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(REQUEST_LIMITS.files)
+  @ValidateNested({ each: true })
+  @Type(() => FileDto)
+  files?: FileDto[];
+
+  @ApiProperty({ type: [TestDto], minItems: 1, maxItems: SUBMISSION_LIMITS.tests })
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(SUBMISSION_LIMITS.tests)
+  @ValidateNested({ each: true })
+  @Type(() => TestDto)
+  tests!: TestDto[];
+
+  @ApiPropertyOptional({ type: CheckerDto, description: 'tokens when absent' })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => CheckerDto)
+  checker?: CheckerDto;
+
+  @ApiPropertyOptional({ type: LimitsDto, description: 'Of each test' })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => LimitsDto)
+  limits?: LimitsDto;
+
+  @ApiPropertyOptional({ type: LimitsDto, description: 'Of the compiler' })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => LimitsDto)
+  compileLimits?: LimitsDto;
+
+  @ApiPropertyOptional({ default: false, description: 'Tests after the first that fails are not run' })
+  @IsOptional()
+  @IsBoolean()
+  stopAtFirstFailure?: boolean;
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: SUBMISSION_LIMITS.parallel, default: 1 })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(SUBMISSION_LIMITS.parallel)
+  parallel?: number;
+
+  @ApiPropertyOptional({ enum: PRIORITIES, default: 'interactive' })
+  @IsOptional()
+  @IsIn(PRIORITIES)
+  priority?: Priority;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
+  @IsOptional()
+  @IsObject()
+  labels?: Record<string, string>;
+}
+
+/** Where an output first departs from the answer; texts are cut to 100 characters. */
+export class DifferenceDto {
+  @ApiProperty({ type: 'integer', description: 'Line of the answer, from 1' }) line!: number;
+  @ApiProperty() expected!: string;
+  @ApiProperty() actual!: string;
+}
+
+export class TestResultDto {
+  @ApiProperty({ type: 'integer', description: 'Place among the tests, from 0' }) index!: number;
+  @ApiProperty({ enum: VERDICTS }) verdict!: Verdict;
+  @ApiProperty() cpuMs!: number;
+  @ApiProperty() wallMs!: number;
+  @ApiProperty() memoryPeakBytes!: number;
+  @ApiProperty({ type: 'integer', nullable: true }) exitCode!: number | null;
+  @ApiProperty({ type: String, nullable: true }) signal!: string | null;
+  @ApiProperty({ type: DifferenceDto, nullable: true }) difference!: DifferenceDto | null;
+  @ApiProperty({ type: String, nullable: true, description: 'What the checker or the judge says' }) message!:
+    | string
+    | null;
+}
+
+export class CompilationDto {
+  @ApiProperty() ok!: boolean;
+  @ApiProperty({ description: 'The result of an earlier, equal compilation was used' }) cached!: boolean;
+  @ApiProperty({ description: 'What the compiler said, cut to 64 KiB' }) output!: string;
+  @ApiProperty({ type: 'integer', nullable: true }) exitCode!: number | null;
+  @ApiProperty() cpuMs!: number;
+  @ApiProperty() wallMs!: number;
+}
+
+export class SubmissionDto {
+  @ApiProperty() id!: string;
+  @ApiProperty({ enum: STATES, description: 'succeeded: it was judged, whatever the verdict' }) state!: ExecutionState;
+  @ApiProperty({
+    enum: VERDICTS,
+    nullable: true,
+    description: 'That of the first test that was not accepted; AC when all were',
+  })
+  verdict!: Verdict | null;
+  @ApiProperty() score!: number;
+  @ApiProperty() maxScore!: number;
+  @ApiProperty({ type: CompilationDto, nullable: true }) compilation!: CompilationDto | null;
+  @ApiProperty({ type: [TestResultDto] }) tests!: TestResultDto[];
+  @ApiProperty({ type: String, nullable: true }) runtime!: string | null;
+  @ApiProperty({ type: String, nullable: true }) detail!: string | null;
+  @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } }) labels!: Record<string, string>;
+  @ApiProperty({ format: 'date-time' }) createdAt!: string;
+  @ApiProperty({ type: String, nullable: true }) startedAt!: string | null;
+  @ApiProperty({ type: String, nullable: true }) finishedAt!: string | null;
+}
+
+/** What a job of the queue carries beside an execution's own fields when it is to be judged. */
+export interface JudgeJob {
+  readonly tests: readonly {
+    readonly input: string;
+    readonly expected: string;
+    readonly points: number;
+    readonly group: string | null;
+  }[];
+  readonly checker: {
+    readonly kind: CheckerKind;
+    readonly absolute: number;
+    readonly relative: number;
+    readonly runtime: string | null;
+    readonly source: string | null;
+  };
+  readonly compileLimits: ExecutionLimits;
+  readonly stopAtFirstFailure: boolean;
+  readonly parallel: number;
+}
+
+/** What judging found: kept with the record's result. */
+export type JudgeOutcome = Pick<SubmissionDto, 'verdict' | 'score' | 'maxScore' | 'compilation' | 'tests'>;

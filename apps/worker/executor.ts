@@ -29,7 +29,9 @@ export interface ExecutorOptions {
 
 interface Running {
   /** Null before the pool has it. */
-  handle: Pick<RunHandle, 'cancel'> | null;
+  handle: RunHandle | null;
+  /** Of a submission: what ends it. */
+  judging: { cancel(): void } | null;
   /** A client asked for its end. */
   canceled: boolean;
 }
@@ -69,6 +71,7 @@ export class Executor {
     if (run) {
       run.canceled = true;
       run.handle?.cancel();
+      run.judging?.cancel();
     } else {
       this.remember(id);
     }
@@ -105,7 +108,10 @@ export class Executor {
   /** Ends everything that runs here and hands it back to the queue, for another worker. */
   handBackAll(): void {
     this.draining = true;
-    for (const { handle } of this.running.values()) handle?.cancel();
+    for (const { handle, judging } of this.running.values()) {
+      handle?.cancel();
+      judging?.cancel();
+    }
   }
 
   take(): Promise<Taken | null> {
@@ -118,7 +124,7 @@ export class Executor {
       await this.options.store.finish(id, 0, 'canceled', {});
       return this.take();
     }
-    const run: Running = { handle: null, canceled: this.canceled.has(id) };
+    const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id) };
     this.running.set(id, run);
     try {
       const end = await this.attempt(job, attempt, run);
@@ -167,7 +173,7 @@ export class Executor {
   private controlOf(run: Running): JudgeControl {
     return {
       begin: (judging) => {
-        run.handle = judging;
+        run.judging = judging;
         if (run.canceled || this.draining) judging.cancel();
       },
       handedBack: () => this.draining && !run.canceled,

@@ -2,14 +2,9 @@ import { type ExecutionJob, FIXED_LIMITS, WORK_DIRECTORY } from '@cordon/contrac
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { ImageSpec, RunSpec } from '@cordon/pool';
 
-<<<<<<< HEAD
 /** The ordinary user of every sandbox. */
 export const GUEST_UID = 1000;
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
-=======
-export const GUEST_UID = 1000;
-const ENVIRONMENT: Readonly<Record<string, string>> = {
->>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: WORK_DIRECTORY,
   LANG: 'C.UTF-8',
@@ -65,13 +60,8 @@ export function runSpec(job: ExecutionJob, runtime: DiscoveredRuntime | null, im
     auditLevel: job.auditLevel,
     network: job.network,
     cpus: 1,
-<<<<<<< HEAD
-    files,
-    stdin: job.stdin === '' && !job.interactive ? 'empty' : 'stream',
-=======
     files: filesOf(job, runtime),
-    stdin: job.stdin === '' ? 'empty' : 'stream',
->>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
+    stdin: job.stdin === '' && !job.interactive ? 'empty' : 'stream',
     terminal: false,
   };
 }

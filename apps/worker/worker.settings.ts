@@ -34,36 +34,27 @@ export class WorkerSettings {
     /** Ready Sentries kept. */
     readonly spares: number,
     readonly platform: PlatformChoice,
-<<<<<<< HEAD
     /** Sandboxes at once. */
     readonly sandboxes: number,
     /** Where the door to the sandboxes listens, and the host name under which APIs find it. */
     readonly link: { readonly host: string; readonly port: number; readonly name: string },
-=======
     /** Where compilations are kept; null: nowhere. */
     readonly cacheDirectory: string | null = null,
->>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
   ) {}
 
   static fromEnvironment(env: NodeJS.ProcessEnv): WorkerSettings {
     if (!env.REDIS_URL) throw new Error('REDIS_URL is not set: a worker needs the Redis of its API');
     const concurrency = count(env.CORDON_CONCURRENCY, Math.max(2, availableParallelism()), 'CORDON_CONCURRENCY');
     const spares = count(env.CORDON_SPARES, concurrency + 1, 'CORDON_SPARES');
-<<<<<<< HEAD
     const sandboxes = count(env.CORDON_SANDBOXES, 64, 'CORDON_SANDBOXES');
-=======
->>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
     return new WorkerSettings(
       env.REDIS_URL,
       concurrency,
       spares,
       platformOf(env.CORDON_PLATFORM),
-<<<<<<< HEAD
       sandboxes,
       linkOf(env),
-=======
       env.CORDON_CACHE_DIR || null,
->>>>>>> 857d62a (Submissions: compiled once, run on every test in a sandbox of its own, judged)
     );
   }
 }

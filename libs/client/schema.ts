@@ -90,6 +90,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/submissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Judge a program: compile it once, run it on every test in a sandbox of its own */
+        post: operations["createSubmission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/submissions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One submission */
+        get: operations["getSubmission"];
+        put?: never;
+        post?: never;
+        /** Cancel, queued or being judged */
+        delete: operations["cancelSubmission"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/submissions/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Server-sent events: status, one `test` for each test as it ends, result. Resumable. */
+        get: operations["eventsSubmission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sandboxes": {
         parameters: {
             query?: never;
@@ -732,6 +784,131 @@ export interface components {
             items: components["schemas"]["ExecutionDto"][];
             /** @description Pass as ?cursor= for the next page */
             nextCursor: string | null;
+        };
+        TestDto: {
+            /**
+             * @description Standard input
+             * @example 1 2
+             */
+            input?: string;
+            /**
+             * @description The right answer
+             * @example 3
+             */
+            expected: string;
+            /** @default 1 */
+            points?: number;
+            /** @description Tests of one group count together: all of its points, or none */
+            group?: string;
+        };
+        CheckerDto: {
+            /**
+             * @description tokens: words, whatever is between them; exact: every byte; lines: white space at line ends does not count; float: tokens, numbers within a tolerance; unordered-lines: the same lines in any order; custom: a program of yours, called as testlib’s are (input, output and answer file; exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the checker; what it prints is the message)
+             * @enum {string}
+             */
+            kind: "tokens" | "exact" | "lines" | "float" | "unordered-lines" | "custom";
+            /**
+             * @description float: largest absolute difference
+             * @default 0.000001
+             */
+            absolute?: number;
+            /**
+             * @description float: largest difference relative to the answer
+             * @default 0.000001
+             */
+            relative?: number;
+            /** @description custom: its runtime */
+            runtime?: string;
+            /** @description custom: its source */
+            source?: string;
+        };
+        CreateSubmissionDto: {
+            /**
+             * @description A runtime of GET /v1/runtimes, by id or alias
+             * @example cpp
+             */
+            runtime: string;
+            /** @description Program text */
+            source?: string;
+            files?: components["schemas"]["FileDto"][];
+            tests: components["schemas"]["TestDto"][];
+            /** @description tokens when absent */
+            checker?: components["schemas"]["CheckerDto"];
+            /** @description Of each test */
+            limits?: components["schemas"]["LimitsDto"];
+            /** @description Of the compiler */
+            compileLimits?: components["schemas"]["LimitsDto"];
+            /**
+             * @description Tests after the first that fails are not run
+             * @default false
+             */
+            stopAtFirstFailure?: boolean;
+            /** @default 1 */
+            parallel?: number;
+            /**
+             * @default interactive
+             * @enum {string}
+             */
+            priority?: "interactive" | "batch";
+            labels?: {
+                [key: string]: string;
+            };
+        };
+        CompilationDto: {
+            ok: boolean;
+            /** @description The result of an earlier, equal compilation was used */
+            cached: boolean;
+            /** @description What the compiler said, cut to 64 KiB */
+            output: string;
+            exitCode: number | null;
+            cpuMs: number;
+            wallMs: number;
+        };
+        DifferenceDto: {
+            /** @description Line of the answer, from 1 */
+            line: number;
+            expected: string;
+            actual: string;
+        };
+        TestResultDto: {
+            /** @description Place among the tests, from 0 */
+            index: number;
+            /** @enum {string} */
+            verdict: "AC" | "WA" | "PE" | "TLE" | "MLE" | "OLE" | "RE" | "CE" | "IE" | "SK";
+            cpuMs: number;
+            wallMs: number;
+            memoryPeakBytes: number;
+            exitCode: number | null;
+            signal: string | null;
+            difference: components["schemas"]["DifferenceDto"] | null;
+            /** @description What the checker or the judge says */
+            message: string | null;
+        };
+        SubmissionDto: {
+            id: string;
+            /**
+             * @description succeeded: it was judged, whatever the verdict
+             * @enum {string}
+             */
+            state: "queued" | "running" | "succeeded" | "failed" | "timed_out" | "cpu_exceeded" | "memory_exceeded" | "output_exceeded" | "canceled" | "error";
+            /**
+             * @description That of the first test that was not accepted; AC when all were
+             * @enum {string|null}
+             */
+            verdict: "AC" | "WA" | "PE" | "TLE" | "MLE" | "OLE" | "RE" | "CE" | "IE" | "SK" | null;
+            score: number;
+            maxScore: number;
+            compilation: components["schemas"]["CompilationDto"] | null;
+            tests: components["schemas"]["TestResultDto"][];
+            runtime: string | null;
+            detail: string | null;
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            createdAt: string;
+            startedAt: string | null;
+            finishedAt: string | null;
         };
         ExecResultDto: {
             /** @description Names the process in …/processes/{process} */
@@ -1738,6 +1915,406 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSubmission: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the verdict; 200 when it came, 202 otherwise */
+                wait?: number;
+            };
+            header?: {
+                /** @description The same key and body again give what the first request made */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateSubmissionDto"];
+            };
+        };
+        responses: {
+            /** @description It was judged */
+            200: {
+                headers: {
+                    /** @description Where it is */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubmissionDto"];
+                };
+            };
+            /** @description It waits or is being judged */
+            202: {
+                headers: {
+                    /** @description Where it is */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubmissionDto"];
+                };
+            };
+            /** @description `malformed-json`: The body is not valid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid; `unknown-runtime`: No such runtime */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `quota-exceeded`: The quota of this key is used up; `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue-full`: The queue is full; `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSubmission: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for its verdict */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubmissionDto"];
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelSubmission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubmissionDto"];
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    eventsSubmission: {
+        parameters: {
+            query?: never;
+            header: {
+                "last-event-id": string;
+                /** @description Only what came after that event */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */

@@ -199,6 +199,7 @@ export class LineDiscipline {
   private mapped(c: number): void {
     const { inputFlags, localFlags } = this.host.termios;
     this.restartAny();
+    const typed = c;
     if (c === RETURN) {
       if (inputFlags & IGNCR) return;
       if (inputFlags & ICRNL) c = NEWLINE;
@@ -206,7 +207,8 @@ export class LineDiscipline {
       c = RETURN;
     }
     if (localFlags & ICANON && this.edit(c)) return;
-    if (c === NEWLINE) {
+    if (c === NEWLINE && typed === RETURN) {
+      // Only a newline that was a return is echoed as such in raw mode; others are control characters like any.
       if (localFlags & ECHO) {
         this.finishErasing();
         this.output.echoRaw(NEWLINE, this.host.echoes);

@@ -19,6 +19,7 @@ Options of run and trace
   --net MODE         none or loopback (loopback)   --platform P    auto, systrap, ptrace (auto)
   --env NAME=VALUE   may repeat                    --cwd DIR       (/work)
   --file HOST[:PATH] puts a file into the sandbox, PATH relative to /work; may repeat
+  -t, --terminal     a terminal instead of pipes; the default of run when stdin and stdout are one (--no-terminal: never)
   --uid N            user in the sandbox (1000)    --json          prints the end report to stderr as JSON
 `;
 

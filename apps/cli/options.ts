@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { PlatformChoice } from '@cordon/pool/types';
 import { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
+import type { TerminalChoice } from './terminal.js';
 
 export interface RunOptions {
   readonly memoryBytes: number;
@@ -12,6 +13,7 @@ export interface RunOptions {
   readonly env: readonly string[];
   readonly cwd: string;
   readonly json: boolean;
+  readonly terminal: TerminalChoice;
   readonly uid: number;
   readonly files: readonly { readonly path: string; readonly source: string }[];
   /** Trace only: where the trace goes, which calls, whether with times. */
@@ -78,6 +80,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     env: values.env ?? [],
     cwd: values.cwd,
     json: values.json,
+    terminal: values.terminal ? 'yes' : values['no-terminal'] ? 'no' : 'auto',
     uid: Number(values.uid),
     files: (values.file ?? []).map(parseFile),
     output: values.output ?? null,
@@ -103,6 +106,8 @@ const OPTIONS = {
   uid: { type: 'string', default: '1000' },
   file: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
+  terminal: { type: 'boolean', short: 't', default: false },
+  'no-terminal': { type: 'boolean', default: false },
   output: { type: 'string', short: 'o' },
   filter: { type: 'string', short: 'e' },
 } as const;

@@ -5,6 +5,7 @@ import { createPool } from '@cordon/pool';
 import type { EndReport, RunHandlers, RunSpec, SandboxPool } from '@cordon/pool/types';
 import type { RunOptions } from './options.js';
 import { UsageError } from './options.js';
+import { HostTerminal, terminalFor } from './terminal.js';
 
 /** Exit statuses of the CLI itself, apart from the program's own: as timeout(1) and env(1) use them. */
 const EXIT_LIMIT = 124;
@@ -59,8 +60,7 @@ function toSpec(options: RunOptions, extras: RunExtras): RunSpec {
     cpus: 1,
     files: options.files.map(({ path, source }) => ({ path, mode: 0o755, content: readInput(source) })),
     stdin: 'stream',
-    // The kernel has no terminals yet: a program sees pipes, and Ctrl-C ends the run.
-    terminal: false,
+    terminal: terminalFor(options.terminal),
   };
 }
 
@@ -105,10 +105,14 @@ async function runInPool(pool: SandboxPool, spec: RunSpec, extras: RunExtras): P
   stdin.on('error', () => handle.endStdin());
   const stop = () => handle.cancel();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  const report = await handle.ended;
-  stdin.pause();
-  stdin.unref?.();
-  return report;
+  const terminal = spec.terminal ? new HostTerminal(({ rows, columns }) => handle.resize(rows, columns)) : null;
+  try {
+    return await handle.ended;
+  } finally {
+    terminal?.release();
+    stdin.pause();
+    stdin.unref?.();
+  }
 }
 
 /** Our own output is slow or gone: hold the guest back, and forget bytes nobody reads any more. */

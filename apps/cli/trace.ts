@@ -10,22 +10,27 @@ export async function traceProgram(options: RunOptions): Promise<number> {
   let pids = 0;
   const seen = new Set<number>();
   try {
-    return await runProgram(options, {
-      auditLevel: 'full',
-      audit: (records) => {
-        let text = '';
-        for (const record of records) {
-          if (!seen.has(record.tid)) {
-            seen.add(record.tid);
-            pids++;
+    // Trace and program would write over each other on one screen: a terminal only when the trace goes elsewhere, or asked for.
+    const terminal = out === 2 && options.terminal === 'auto' ? 'no' : options.terminal;
+    return await runProgram(
+      { ...options, terminal },
+      {
+        auditLevel: 'full',
+        audit: (records) => {
+          let text = '';
+          for (const record of records) {
+            if (!seen.has(record.tid)) {
+              seen.add(record.tid);
+              pids++;
+            }
+            if (wanted && !wanted.has(record.name)) continue;
+            const prefix = pids > 1 ? `[pid ${record.tid}] ` : '';
+            text += `${prefix}${renderStrace(record)}\n`;
           }
-          if (wanted && !wanted.has(record.name)) continue;
-          const prefix = pids > 1 ? `[pid ${record.tid}] ` : '';
-          text += `${prefix}${renderStrace(record)}\n`;
-        }
-        if (text) writeSync(out, text);
+          if (text) writeSync(out, text);
+        },
       },
-    });
+    );
   } finally {
     if (out !== 2) closeSync(out);
   }

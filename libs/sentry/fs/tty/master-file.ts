@@ -186,6 +186,8 @@ export class MasterFile extends BaseFileDescription implements TerminalPeer {
     this.waitQueue.wake(POLLOUT | POLLWRNORM);
   }
 
+  inputWanted(): void {}
+
   status(set: number, clear: number): void {
     if (!this.packets) return;
     this.packetStatus = (this.packetStatus & ~clear) | set;

@@ -27,7 +27,10 @@ export interface OutsideTerminal {
   readonly file: FileDescription;
   /** What somebody types. Never refused: what the guest has not read yet is kept. */
   input(bytes: Uint8Array): void;
-  /** Nobody types any more: the end-of-file character, as script(1) does. */
+  /**
+   * Nobody types any more: whenever a program asks for input from now on, it gets the end-of-file character (as script(1)
+   * does once). One that goes on asking is hung up on.
+   */
   endInput(): void;
   resize(rows: number, columns: number): void;
   /** A signal to the foreground process group. False when there is none. */
@@ -38,12 +41,20 @@ export interface OutsideTerminal {
   hangUp(): void;
 }
 
+/** End-of-file characters that a program may ignore. */
+const ENDS_MAX = 32;
+const CTRL_D = 4;
+
 class Outside implements OutsideTerminal, TerminalPeer {
   readonly file: FileDescription;
   private readonly typed: Uint8Array[] = [];
   private typedHead = 0;
   private readonly entry: WaitEntry;
   private readonly pumpSoon: Timer;
+  private readonly now: () => number;
+  private readonly endSoon: Timer;
+  private ended = false;
+  private endsTyped = 0;
   private gone = false;
 
   constructor(
@@ -55,7 +66,9 @@ class Outside implements OutsideTerminal, TerminalPeer {
     terminal.peer = this;
     // Not from within the wake: taking output may wake the same queue again.
     this.pumpSoon = kernel.createTimer(() => this.pump());
-    this.entry = new WaitEntry({ onWake: () => this.pumpSoon.set(kernel.clock.monotonic()) });
+    this.endSoon = kernel.createTimer(() => this.typeEnd());
+    this.now = () => kernel.clock.monotonic();
+    this.entry = new WaitEntry({ onWake: () => this.pumpSoon.set(this.now()) });
     this.file = terminals.fileOf(terminal, O_RDWR);
   }
 
@@ -66,7 +79,20 @@ class Outside implements OutsideTerminal, TerminalPeer {
   }
 
   endInput(): void {
-    this.input(Uint8Array.of(this.terminal.termios.characters[VEOF]));
+    this.ended = true;
+    // Somebody may be asking already.
+    this.endSoon.set(this.now());
+  }
+
+  inputWanted(): void {
+    if (this.ended && !this.gone) this.endSoon.set(this.now());
+  }
+
+  private typeEnd(): void {
+    const { terminal } = this;
+    if (this.gone || this.typed.length > 0 || terminal.discipline.readable(1)) return;
+    if (++this.endsTyped > ENDS_MAX) this.hangUp();
+    else this.input(Uint8Array.of(terminal.termios.characters[VEOF] || CTRL_D));
   }
 
   /** Hands what was typed to the terminal, as far as it has room. */
@@ -105,6 +131,7 @@ class Outside implements OutsideTerminal, TerminalPeer {
     this.typed.length = 0;
     this.entry.queue?.remove(this.entry);
     this.pumpSoon.cancel();
+    this.endSoon.cancel();
     this.terminals.masterClosed(this.terminal);
   }
 

@@ -105,6 +105,7 @@ export class TerminalFile extends BaseFileDescription {
     const waiting = (task.state as ReadWait | null) ?? { began: now };
     task.setState(waiting);
     task.waitOn(this.waitQueue, POLLIN);
+    this.terminal.peer.inputWanted();
     const deadline = this.terminal.discipline.canonical ? Number.POSITIVE_INFINITY : this.readDeadline(now, waiting);
     return task.park(deadline, -ERESTARTSYS);
   }
@@ -126,6 +127,7 @@ export class TerminalFile extends BaseFileDescription {
     const { characters } = terminal.termios;
     const minimum = characters[VTIME] === 0 && characters[VMIN] > 0 ? characters[VMIN] : 1;
     const readable = terminal.discipline.readable(minimum) ? POLLIN | POLLRDNORM : 0;
+    if (!readable) terminal.peer.inputWanted();
     return readable | (terminal.writable ? POLLOUT | POLLWRNORM : 0);
   }
 

@@ -57,6 +57,8 @@ export interface TerminalPeer {
   outputReady(): void;
   /** There is room for typed bytes again. */
   inputRoom(): void;
+  /** A program asks for input, and there is none. */
+  inputWanted(): void;
   /** Packet mode (TIOCPKT): bits of the status byte to set, after clearing others. */
   status(set: number, clear: number): void;
   /** The first program has opened it, the last one has closed it. */

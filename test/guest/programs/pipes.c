@@ -139,6 +139,20 @@ int main(void) {
   printf("poll after the writer: %x %x\n", events(first, POLLIN), events(second, POLLIN));
   close(first);
   close(second);
+  // With no reader left the writer waits for ours: nobody can be late.
+  close(r);
+  if (fork() == 0) {
+    int f = open("fifo", O_WRONLY);
+    usleep(20000);
+    close(f);
+    _exit(0);
+  }
+  usleep(20000);
+  r = open("fifo", O_RDONLY);
+  struct pollfd end = {r, POLLIN, 0};
+  say("poll for the end", poll(&end, 1, 2000));
+  printf("events: %x\n", end.revents);
+  wait(&status);
   unlink("fifo");
   return 0;
 }

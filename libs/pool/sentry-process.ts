@@ -9,6 +9,8 @@ export type FrameListener = (type: number, payload: Buffer) => void | Promise<vo
 
 /** A Sentry's frames are cut to its output buffer, which is far smaller. */
 const PAYLOAD_MAX = 4 * 1024 * 1024;
+/** A fork is ready in milliseconds; one that is not by then, on the slowest machine, never will be. */
+const READY_TIMEOUT_MS = 20_000;
 /** How long a child's exit report may lag behind the end of its channel. */
 const EXIT_REPORT_TIMEOUT_MS = 2_000;
 
@@ -34,6 +36,7 @@ export class SentryProcess {
   private held = false;
   private malformed: string | null = null;
   private exitTimer: NodeJS.Timeout | null = null;
+  private readonly readyTimer: NodeJS.Timeout;
 
   /** `changed` is called when the Sentry became ready, and when it ended. */
   constructor(
@@ -59,6 +62,11 @@ export class SentryProcess {
       this.channelEnded = true;
       this.drain();
     });
+    this.readyTimer = setTimeout(() => {
+      this.malformed ??= 'the Sentry was not ready in time';
+      this.kill();
+    }, READY_TIMEOUT_MS);
+    this.readyTimer.unref();
     this.id = zygote.fork(theirs, cpu, {
       forked: () => {},
       exited: (exit) => {
@@ -118,6 +126,7 @@ export class SentryProcess {
       if (frame === null) break;
       if (frame.type === FrameType.Ready) {
         this.ready = true;
+        clearTimeout(this.readyTimer);
         this.changed(this);
         continue;
       }
@@ -147,6 +156,7 @@ export class SentryProcess {
       return;
     }
     if (this.exitTimer !== null) clearTimeout(this.exitTimer);
+    clearTimeout(this.readyTimer);
     this.ended = true;
     const { lost, exitCode, signal, words } = this.exit;
     this.lastDetail = [lost ?? (signal === null ? `exit code ${exitCode}` : `signal ${signal}`), words.trim()].join(

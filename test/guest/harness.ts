@@ -53,8 +53,11 @@ const ENV = {
   LC_ALL: 'C.UTF-8',
 } as const;
 
+/** Together below the test's own limit, so that a hang says in which of the worlds it was. */
+const NATIVE_LIMIT_MS = 12_000;
+
 const LIMITS: RunSpec['limits'] = {
-  wallTimeMs: 20_000,
+  wallTimeMs: 15_000,
   cpuTimeMs: 30_000,
   memoryBytes: 1024 ** 3,
   processes: 256,
@@ -171,14 +174,21 @@ function spawnNative(program: Program, directory: string): Promise<Outcome> {
     child.on('error', reject);
     child.stdin.on('error', () => undefined);
     child.stdin.end(program.stdin ?? '');
-    child.on('close', (exitCode, signal) =>
-      resolve({
-        exitCode,
-        signal,
-        stdout: Buffer.concat(stdout).toString('utf8'),
-        stderr: Buffer.concat(stderr).toString('utf8'),
-      }),
+    const texts = () => ({
+      stdout: Buffer.concat(stdout).toString('utf8'),
+      stderr: Buffer.concat(stderr).toString('utf8'),
+    });
+    const late = setTimeout(
+      () => {
+        child.kill('SIGKILL');
+        reject(new Error(`natively the program did not end either: ${JSON.stringify(texts())}`));
+      },
+      Math.max(NATIVE_LIMIT_MS, program.limits?.wallTimeMs ?? 0),
     );
+    child.on('close', (exitCode, signal) => {
+      clearTimeout(late);
+      resolve({ exitCode, signal, ...texts() });
+    });
   });
 }
 

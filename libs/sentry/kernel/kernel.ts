@@ -376,10 +376,13 @@ export class Kernel implements KernelView {
   private shortenCall(task: Task, number: number): void {
     const { memory, context } = task;
     const after = context.registersHigh[2 * Reg.RIP + 1] * TWO_32 + context.registersLow[2 * Reg.RIP];
-    if (!memory.callSites.count(after)) return;
-    // Not under the feet of another thread.
+    if (!memory.callSites.count(after, number)) return;
     for (const other of this.tasks.values()) {
-      if (other !== task && other.memory === memory && other.runState === RunState.Running) return;
+      // Not under the feet of another thread.
+      if (other !== task && other.memory === memory && other.runState === RunState.Running) {
+        memory.callSites.postpone(after);
+        return;
+      }
     }
     memory.callSites.patch(after, number, this.platform.shortCall());
   }

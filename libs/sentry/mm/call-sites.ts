@@ -47,8 +47,8 @@ export class CallSites {
     return copy;
   }
 
-  /** A call came from the site that ends at `after`. True if it has been called often enough to patch it now. */
-  count(after: GuestAddress): boolean {
+  /** Call `number` came from the site that ends at `after`. True if it came often enough, and can be patched, now. */
+  count(after: GuestAddress, number: number): boolean {
     if (this.disabled) return false;
     const count = this.counts.get(after) ?? 0;
     if (count === DONE) return false;
@@ -56,21 +56,23 @@ export class CallSites {
       if (this.counts.size < MOST || count > 0) this.counts.set(after, count + 1);
       return false;
     }
-    return true;
+    if (this.homeOf(after, number) !== null) return true;
+    this.counts.set(after, DONE);
+    return false;
   }
 
-  /** Patches the site if it is of the known form (`Platform.shortCall`). Precondition: no thread of this address space runs. */
+  /** Not now: asks again after as many traps as at first. */
+  postpone(after: GuestAddress): void {
+    this.counts.set(after, 0);
+  }
+
+  /** Patches a site that `count` named, if `Platform.shortCall` has it. Precondition: no thread of this address space runs. */
   patch(after: GuestAddress, number: number, shortCall: number): void {
     this.counts.set(after, DONE);
-    if (shortCall === 0) return;
+    const vma = this.homeOf(after, number);
+    if (shortCall === 0 || vma === null) return;
     const site = after - SITE_LENGTH;
     const page = site - (site % PAGE_SIZE);
-    const vma = this.memory.vmas.find(site);
-    if (after > page + PAGE_SIZE || vma === null || vma.shared) return;
-    if ((vma.protection & (PROT_EXEC | PROT_WRITE)) !== PROT_EXEC) return;
-    const view = this.codeAt(site);
-    if (view === null || view.getUint8(0) !== MOV_EAX || view.getUint32(1, true) !== number) return;
-    if (view.getUint16(5, true) !== 0x050f) return;
     const target = this.trampoline(vma, after, number, shortCall);
     if (target === 0) return;
     const frame = this.memory.privatePage(vma, page);
@@ -88,6 +90,17 @@ export class CallSites {
       view.setUint8(0, MOV_EAX);
       view.setUint32(1, number, true);
     }
+  }
+
+  /** The mapping of a site that is of the known form, on one page, in code that nobody writes; otherwise null. */
+  private homeOf(after: GuestAddress, number: number): Vma | null {
+    const site = after - SITE_LENGTH;
+    if (after > site - (site % PAGE_SIZE) + PAGE_SIZE) return null;
+    const vma = this.memory.vmas.find(site);
+    if (vma === null || vma.shared || (vma.protection & (PROT_EXEC | PROT_WRITE)) !== PROT_EXEC) return null;
+    const view = this.codeAt(site);
+    if (view === null || view.getUint8(0) !== MOV_EAX || view.getUint32(1, true) !== number) return null;
+    return view.getUint16(5, true) === 0x050f ? vma : null;
   }
 
   /** The memory behind a site. Null if it cannot be read. */

@@ -150,7 +150,8 @@ export interface GuestMemory {
 
 /** Call sites of an address space that jump instead of trapping. `after`: the address behind the site. */
 export interface CallSitePatcher {
-  count(after: GuestAddress): boolean;
+  count(after: GuestAddress, number: number): boolean;
+  postpone(after: GuestAddress): void;
   patch(after: GuestAddress, number: number, shortCall: number): void;
   disable(): void;
 }

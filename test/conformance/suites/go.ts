@@ -61,11 +61,11 @@ function caseOf(name: string): Case | null {
       '-test.short',
       '-test.v',
       '-test.timeout',
-      '100s',
+      '240s',
     ],
     env: { PATH: `/usr/lib/go-1.19/bin:${PATH}`, GOROOT, GOCACHE: '$SCRATCH/cache', GOFLAGS: '-mod=mod' },
     files: { 'go.test': binary },
-    timeoutMs: 100_000,
+    timeoutMs: 240_000,
     verdicts: (outcome) => verdictsOf(name, outcome),
     excerpt,
   };

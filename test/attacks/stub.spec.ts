@@ -27,8 +27,11 @@ describe('what the platform keeps in a guest’s address space', () => {
   );
 
   it('cannot be unmapped, replaced or protected by system calls', async () => {
-    const { stdout } = await attack('unmap');
-    expect(stdout).toBe('munmap -1\nmmap 1\nmprotect -1\nwhole\nalive\n');
+    const { stdout, report } = await attack('unmap');
+    // The ptrace platform keeps nothing where these calls aim: there it is the guest's own to map.
+    const answers =
+      report.platform === 'systrap' ? 'munmap -1\nmmap 1\nmprotect -1\n' : 'munmap -1\nmmap 0\nmprotect 0\n';
+    expect(stdout).toBe(`${answers}whole\nalive\n`);
   });
 
   it.each(['ones', 'jump', 'deaf-calls'])('%s: other processes of the sandbox go on', async (mode) => {

@@ -25,44 +25,17 @@
 #include "host-vdso.h"
 #include "napi-arguments.h"
 #include "ptrace-stub.h"
+#include "stub-contexts.h"
 #include "watch.h"
 
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU 31
 #endif
 
-#define MAX_CONTEXTS 8192
-#define MAX_SPACES 8192
 #define MAX_THREADS 16384
 #define TID_BUCKETS 32768 /* power of two, twice MAX_THREADS */
 
-/* Stops a guest thread for the Sentry; the guest's own signals never reach the stub. */
-#define KICK SIGURG
 
-enum trap { TRAP_SYSCALL = 1, TRAP_FAULT, TRAP_EXCEPTION, TRAP_INTERRUPTED, TRAP_LEGACY, TRAP_DIED };
-
-/* Shared with JavaScript: 32 u64 a context. */
-struct context {
-  struct user_regs_struct regs; /* 27 words */
-  uint64_t trap;
-  uint64_t fault_address;
-  uint64_t signal;
-  int64_t signal_code;
-  uint64_t spare;
-};
-_Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with context.ts");
-
-/* Not shared: per context. */
-struct binding {
-  int thread;      /* index, or -1 */
-  int next_free;
-  uint8_t used;
-  uint8_t pending; /* a trap was taken while the thread was borrowed; in the ready queue */
-  uint8_t load_xsave; /* xsave below is newer than the thread's */
-  uint8_t *xsave;
-  double started;  /* of the present run, ns */
-  double spent;    /* in guest code, ns */
-};
 
 struct thread {
   pid_t tid;
@@ -81,27 +54,17 @@ struct space {
   uint8_t used;
 };
 
-static struct context *contexts; /* slab, survives the fork with its JavaScript views */
-static struct binding bindings[MAX_CONTEXTS];
 static struct thread threads[MAX_THREADS];
 static struct space spaces[MAX_SPACES];
 static int tid_bucket[TID_BUCKETS]; /* thread index + 1 */
-static int free_context, free_thread, free_space;
-static int context_top, thread_top, space_top;
+static int free_thread, free_space;
+static int thread_top, space_top;
 static int running; /* threads in guest code */
-static int ready[MAX_CONTEXTS], ready_head, ready_tail; /* contexts whose traps wait to be told */
+static struct stub_platform platform; /* at the end */
 static pid_t template_pid;
-static uint8_t pristine_xsave[XSAVE_MAX];
-static size_t xsave_size;
 static double cpu_of_dead; /* ns, of released spaces */
 
 #define now_ns cordon_now
-
-static double process_cpu(pid_t pid) {
-  struct timespec t;
-  clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2u);
-  return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0;
-}
 
 /* ---- tables ---- */
 
@@ -165,13 +128,6 @@ static void drop_thread(int index) {
   if (threads[index].context >= 0) bindings[threads[index].context].thread = -1;
   threads[index] = (struct thread){.tid = 0, .space = -1, .context = -1, .next = free_thread};
   free_thread = index;
-}
-
-static void push_ready(int context) {
-  if (bindings[context].pending) return;
-  bindings[context].pending = 1;
-  ready[ready_tail] = context;
-  ready_tail = (ready_tail + 1) % MAX_CONTEXTS;
 }
 
 /* ---- traps ---- */
@@ -328,25 +284,16 @@ static int load_context(int index) {
   return 0;
 }
 
-static uint8_t *xsave_area(int context) {
-  struct binding *binding = &bindings[context];
-  if (!binding->xsave) binding->xsave = aligned_alloc(64, XSAVE_MAX);
-  return binding->xsave;
+/* Brings the context's own copy of the vector registers up to date. */
+static int save_xsave(int context, uint8_t *area) {
+  struct iovec vector = {area, XSAVE_MAX};
+  return ptrace(PTRACE_GETREGSET, threads[bindings[context].thread].tid, NT_X86_XSTATE, &vector) < 0 ? -errno : 0;
 }
 
-/* Brings the context's own copy of its xsave area up to date. */
-static int fetch_xsave(int context) {
-  struct binding *binding = &bindings[context];
-  uint8_t *area = xsave_area(context);
-  if (!area) return -ENOMEM;
-  if (binding->load_xsave) return 0;
-  if (binding->thread < 0) { /* never ran: the initial state */
-    memcpy(area, pristine_xsave, xsave_size);
-    binding->load_xsave = 1;
-    return 0;
-  }
-  struct iovec vector = {area, XSAVE_MAX};
-  return ptrace(PTRACE_GETREGSET, threads[binding->thread].tid, NT_X86_XSTATE, &vector) < 0 ? -errno : 0;
+/* The host judges at once, so that a malformed area is found here. */
+static int refuses_xsave(int context, const uint8_t *area) {
+  struct iovec vector = {(uint8_t *)area, xsave_size};
+  return ptrace(PTRACE_SETREGSET, threads[bindings[context].thread].tid, NT_X86_XSTATE, &vector) < 0;
 }
 
 static void unbind(int context) {
@@ -380,13 +327,7 @@ static int bind(int context, int space) {
   }
   threads[index].context = context;
   binding->thread = index;
-  if (!binding->load_xsave) {
-    uint8_t *area = xsave_area(context);
-    if (!area) return -ENOMEM;
-    memcpy(area, pristine_xsave, xsave_size);
-    binding->load_xsave = 1;
-  }
-  return 0;
+  return initial_xsave(context);
 }
 
 static int resume_context(int context, int space) {
@@ -444,17 +385,10 @@ static int prepare_waiting(void) {
   return 0;
 }
 
-enum { NEXT_NOTHING = -1, NEXT_WATCH = -2 };
-
 static int poll_watches(double deadline) { return cordon_poll_watches(deadline) ? NEXT_WATCH : NEXT_NOTHING; }
 
 static int next_event(double deadline) {
-  if (ready_head != ready_tail) {
-    int context = ready[ready_head];
-    ready_head = (ready_head + 1) % MAX_CONTEXTS;
-    bindings[context].pending = 0;
-    return context;
-  }
+  if (any_ready()) return pop_ready();
   if (running == 0) return poll_watches(deadline);
   if (deadline < 1e18 && (armed == 0 || deadline < armed)) arm(deadline);
   int options = __WALL | (deadline <= 0 ? WNOHANG : 0);
@@ -475,38 +409,21 @@ static int next_event(double deadline) {
     if (index < 0) continue;
     int context = handle_stop(index, status);
     if (context >= 0) return context;
-    if (ready_head != ready_tail) return next_event(deadline);
+    if (any_ready()) return next_event(deadline);
   }
-  return ready_head != ready_tail ? next_event(deadline) : NEXT_NOTHING;
+  return any_ready() ? next_event(deadline) : NEXT_NOTHING;
 }
 
 /* ---- JavaScript ---- */
 
-static napi_value number(napi_env env, double value) {
-  napi_value result;
-  napi_create_double(env, value, &result);
-  return result;
-}
-
-static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
-  (void)info;
-  cordon_find_host_vdso();
-  size_t size = sizeof(struct context) * MAX_CONTEXTS;
-  contexts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (contexts == MAP_FAILED) return number(env, -errno);
-  napi_value buffer;
-  napi_create_external_arraybuffer(env, contexts, size, NULL, NULL, &buffer);
-  return buffer;
-}
-
 static void forget_everything(void) {
-  memset(bindings, 0, sizeof(struct binding) * (size_t)context_top);
+  start_contexts(&platform);
   memset(threads, 0, sizeof(struct thread) * (size_t)thread_top);
   memset(spaces, 0, sizeof(struct space) * (size_t)space_top);
   memset(tid_bucket, 0, sizeof tid_bucket);
-  free_context = free_thread = free_space = -1;
-  context_top = thread_top = space_top = 0;
-  running = ready_head = ready_tail = 0;
+  free_thread = free_space = -1;
+  thread_top = space_top = 0;
+  running = 0;
   cordon_forget_watches();
   cordon_watch_added = look_again;
   woken = 0;
@@ -523,66 +440,6 @@ static napi_value start(napi_env env, napi_callback_info info) {
   pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &xsave_size);
   if (pid < 0) return number(env, pid);
   template_pid = pid;
-  return number(env, 0);
-}
-
-static napi_value xsave_bytes(napi_env env, napi_callback_info info) {
-  (void)info;
-  return number(env, (double)xsave_size);
-}
-
-static napi_value create_context(napi_env env, napi_callback_info info) {
-  (void)info;
-  int context;
-  if (free_context >= 0) {
-    context = free_context;
-    free_context = bindings[context].next_free;
-  } else {
-    if (context_top == MAX_CONTEXTS) return number(env, -EAGAIN);
-    context = context_top++;
-  }
-  uint8_t *area = bindings[context].xsave;
-  bindings[context] = (struct binding){.thread = -1, .used = 1, .xsave = area};
-  memset(&contexts[context], 0, sizeof contexts[context]);
-  contexts[context].regs.cs = 0x33;
-  contexts[context].regs.ss = 0x2b;
-  contexts[context].regs.eflags = 0x202;
-  return number(env, context);
-}
-
-static napi_value release_context(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  int context = (int)int_of(env, arguments[0]);
-  struct binding *binding = &bindings[context];
-  if (!binding->used) return number(env, 0);
-  int index = binding->thread;
-  if (index >= 0 && threads[index].running) {
-    /* Not to be reused: stop it for good by taking its turn away. */
-    struct thread *thread = &threads[index];
-    thread->kicked = 1;
-    thread->reported = 1;
-    syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
-    while (thread->running) {
-      int status = cordon_wait_stop(thread->tid);
-      if (status < 0) break;
-      handle_stop(index, status);
-      if (!WIFSTOPPED(status)) break;
-    }
-  }
-  if (binding->pending) { /* drop it from the ready queue */
-    int kept = ready_head;
-    for (int at = ready_head; at != ready_tail; at = (at + 1) % MAX_CONTEXTS)
-      if (ready[at] != context) {
-        ready[kept] = ready[at];
-        kept = (kept + 1) % MAX_CONTEXTS;
-      }
-    ready_tail = kept;
-  }
-  unbind(context);
-  binding->used = 0;
-  binding->pending = 0;
-  binding->next_free = free_context;
-  free_context = context;
   return number(env, 0);
 }
 
@@ -644,52 +501,20 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-/* map(space, address, length, fd (-1: memory file), offset, protection, populate) */
-static napi_value map(napi_env env, napi_callback_info info) {
-  ARGUMENTS(7);
-  int64_t fd = int_of(env, arguments[3]);
-  const uint64_t values[6] = {
-      (uint64_t)int_of(env, arguments[1]),
-      (uint64_t)int_of(env, arguments[2]),
-      (uint64_t)int_of(env, arguments[5]),
-      MAP_SHARED | MAP_FIXED | (int_of(env, arguments[6]) ? MAP_POPULATE : 0),
-      (uint64_t)(fd < 0 ? cordon_memory_fd() : fd),
-      (uint64_t)int_of(env, arguments[4]),
-  };
-  int64_t result = inject_in_space((int)int_of(env, arguments[0]), NR_MMAP, values);
-  return number(env, result < 0 ? (double)result : 0);
-}
+static int is_running(int index) { return threads[index].running; }
 
-static napi_value unmap(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2])};
-  return number(env, (double)inject_in_space((int)int_of(env, arguments[0]), NR_MUNMAP, values));
-}
-
-/* protect(space, address, length, protection): the range has no holes. */
-static napi_value protect(napi_env env, napi_callback_info info) {
-  ARGUMENTS(4);
-  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2]),
-                              (uint64_t)int_of(env, arguments[3])};
-  return number(env, (double)inject_in_space((int)int_of(env, arguments[0]), NR_MPROTECT, values));
-}
-
-static napi_value resume(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  return number(env, resume_context((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
-}
-
-/* next(context or -1, space, deadline): resumes the context, then waits. A context, -1 nothing, -2 watched descriptor, <= -1000: -(1000+errno) of resume. */
-static napi_value next(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  int context = (int)double_of(env, arguments[0]);
-  if (context >= 0) {
-    int failed = resume_context(context, (int)double_of(env, arguments[1]));
-    if (failed) return number(env, -1000 + failed);
+/* Not to be reused: its turn is taken away. */
+static void stop_thread(int index) {
+  struct thread *thread = &threads[index];
+  thread->kicked = 1;
+  thread->reported = 1;
+  syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
+  while (thread->running) {
+    int status = cordon_wait_stop(thread->tid);
+    if (status < 0) break;
+    handle_stop(index, status);
+    if (!WIFSTOPPED(status)) break;
   }
-  napi_value result;
-  napi_create_int32(env, next_event(double_of(env, arguments[2])), &result);
-  return result;
 }
 
 static napi_value interrupt(napi_env env, napi_callback_info info) {
@@ -703,68 +528,6 @@ static napi_value interrupt(napi_env env, napi_callback_info info) {
     syscall(SYS_tgkill, spaces[thread->space].pid, thread->tid, KICK);
   }
   return number(env, 0);
-}
-
-/* readXsave(context, bytes): bytes copied or -errno. */
-static napi_value read_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int context = (int)int_of(env, arguments[0]);
-  struct bytes out = bytes_of(env, arguments[1]);
-  int failed = fetch_xsave(context);
-  if (failed) return number(env, failed);
-  size_t size = out.length < xsave_size ? out.length : xsave_size;
-  memcpy(out.data, bindings[context].xsave, size);
-  return number(env, (double)size);
-}
-
-/* writeXsave(context, bytes or null for the initial state): 0, or -EINVAL when the host refuses it. */
-static napi_value write_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int context = (int)int_of(env, arguments[0]);
-  struct bytes in = bytes_of(env, arguments[1]);
-  uint8_t *area = xsave_area(context);
-  if (!area) return number(env, -ENOMEM);
-  if (!in.data) {
-    memcpy(area, pristine_xsave, xsave_size);
-  } else {
-    if (in.length < 576 || in.length > xsave_size) return number(env, -EINVAL);
-    memset(area, 0, xsave_size);
-    memcpy(area, in.data, in.length);
-    /* MXCSR: reserved bits would fault; XCOMP_BV and the rest of the header must be zero in the standard format. */
-    *(uint32_t *)(area + 24) &= 0xffffu;
-    for (int i = 520; i < 576; i++)
-      if (area[i]) return number(env, -EINVAL);
-  }
-  bindings[context].load_xsave = 1;
-  int index = bindings[context].thread;
-  if (index >= 0) { /* let the host judge at once, so that a malformed area is found here */
-    struct iovec vector = {area, xsave_size};
-    if (ptrace(PTRACE_SETREGSET, threads[index].tid, NT_X86_XSTATE, &vector) < 0) {
-      memcpy(area, pristine_xsave, xsave_size);
-      return number(env, -EINVAL);
-    }
-  }
-  return number(env, 0);
-}
-
-/* copyXsave(from, to) */
-static napi_value copy_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int from = (int)int_of(env, arguments[0]), to = (int)int_of(env, arguments[1]);
-  int failed = fetch_xsave(from);
-  uint8_t *area = xsave_area(to);
-  if (failed || !area) return number(env, failed ? failed : -ENOMEM);
-  memcpy(area, bindings[from].xsave, xsave_size);
-  bindings[to].load_xsave = 1;
-  return number(env, 0);
-}
-
-static napi_value context_time(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  struct binding *binding = &bindings[int_of(env, arguments[0])];
-  double spent = binding->spent;
-  if (binding->thread >= 0 && threads[binding->thread].running) spent += now_ns() - binding->started;
-  return number(env, spent);
 }
 
 static napi_value space_time(napi_env env, napi_callback_info info) {
@@ -815,23 +578,26 @@ static napi_value live_stub_filter(napi_env env, napi_callback_info info) {
   return number(env, (double)count);
 }
 
+static struct stub_platform platform = {
+    .call = inject_in_space,
+    .resume = resume_context,
+    .next = next_event,
+    .save_xsave = save_xsave,
+    .refuses_xsave = refuses_xsave,
+    .is_running = is_running,
+    .stop_thread = stop_thread,
+    .unbind = unbind,
+};
+
 void cordon_register_ptrace(napi_env env, napi_value exports) {
   const struct function functions[] = {
-      {"reserveContexts", reserve_contexts}, {"start", start},
-      {"xsaveBytes", xsave_bytes},           {"createContext", create_context},
-      {"releaseContext", release_context},   {"createSpace", create_space},
-      {"releaseSpace", release_space},       {"map", map},
-      {"unmap", unmap},                      {"protect", protect},
-      {"resume", resume},                    {"next", next},
-      {"interrupt", interrupt},              {"readXsave", read_xsave},
-      {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
-      {"contextTime", context_time},         {"spaceTime", space_time},
-      {"totalTime", total_time},             {"stubFilter", live_stub_filter},      {"watch", cordon_watch},
-      {"watched", cordon_watched},           {"hostVdso", cordon_host_vdso},
-               {"stop", stop},
+      {"start", start},          {"createSpace", create_space}, {"releaseSpace", release_space},
+      {"interrupt", interrupt},  {"spaceTime", space_time},     {"totalTime", total_time},
+      {"stubFilter", live_stub_filter}, {"stop", stop},
   };
   napi_value part;
   napi_create_object(env, &part);
+  register_contexts(env, part, &platform);
   register_functions(env, part, functions, sizeof functions / sizeof *functions);
   napi_set_named_property(env, exports, "ptrace", part);
 }

@@ -33,42 +33,14 @@
 #include "napi-arguments.h"
 #include "placement.h"
 #include "ptrace-stub.h"
+#include "stub-contexts.h"
 #include "systrap-stub.h"
 #include "watch.h"
 
-#define MAX_CONTEXTS 8192
-#define MAX_SPACES 8192
-#define KICK SIGURG
 #define KICK_AGAIN 1e6 /* ns: a kick that came while the thread was in the stub's page is lost */
 #define KICKS_MAX 3000 /* a guest that does not answer for so long has tampered with its stub */
 #define START_MAX 5e9  /* ns: a new thread reports within this, or something is wrong */
 
-enum trap { TRAP_SYSCALL = 1, TRAP_FAULT, TRAP_EXCEPTION, TRAP_INTERRUPTED, TRAP_LEGACY, TRAP_DIED };
-enum access { ACCESS_UNKNOWN, ACCESS_READ, ACCESS_WRITE, ACCESS_EXECUTE };
-
-/* Shared with JavaScript: 32 u64 a context, as in ptrace.c. */
-struct context {
-  struct user_regs_struct regs; /* 27 words */
-  uint64_t trap;
-  uint64_t fault_address;
-  uint64_t signal;
-  int64_t signal_code;
-  uint32_t access;
-  uint32_t patchable; /* a system call that came by a signal: its call site may be patched */
-};
-_Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with context.ts");
-
-struct binding {
-  int thread; /* index, or -1 */
-  int next_free;
-  uint8_t used;
-  uint8_t pending;    /* in the ready queue */
-  uint8_t load_xsave; /* xsave below is newer than the thread's */
-  uint8_t *xsave;
-  double started; /* of the present run, ns */
-  double spent;   /* in guest code, ns */
-  double trapped; /* the last trap, ns */
-};
 
 /* A guest thread of a stub; its index is that of its slot. */
 struct thread {
@@ -109,19 +81,15 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 304, "struct ucontext of the kernel");
 
-static struct context *contexts;
-static struct binding bindings[MAX_CONTEXTS];
 static struct thread threads[MAX_SLOTS];
 static struct space spaces[MAX_SPACES];
-static int free_context, free_thread, free_space;
-static int context_top, thread_top, space_top;
+static int free_thread, free_space;
+static int thread_top, space_top;
 static int active[MAX_SLOTS], active_count, turn; /* running threads */
 static int kicked;                                /* of them, those with an unanswered kick */
-static int ready[MAX_CONTEXTS], ready_head, ready_tail;
+static struct stub_platform platform; /* at the end */
 static pid_t template_pid;
 static struct user_regs_struct stub_regs; /* of the template: segment registers for every order */
-static uint8_t pristine_xsave[XSAVE_MAX];
-static size_t xsave_size;
 static double cpu_of_dead;
 static int slots_fd = -1;
 static uint8_t *slots; /* the slots' file, in the Sentry */
@@ -137,12 +105,6 @@ static uint32_t load32(const uint32_t *at) { return __atomic_load_n(at, __ATOMIC
 
 static long futex(uint32_t *word, int operation, uint32_t value, const struct timespec *limit) {
   return syscall(SYS_futex, word, operation, value, limit, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-static double process_cpu(pid_t pid) {
-  struct timespec t;
-  clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2u);
-  return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec * 1e9 + (double)t.tv_nsec : 0;
 }
 
 /* ---- orders to a stub's mapping thread ---- */
@@ -213,13 +175,6 @@ static void set_stopped(int index) {
   answer_kick(thread);
 }
 
-static void push_ready(int context) {
-  if (bindings[context].pending) return;
-  bindings[context].pending = 1;
-  ready[ready_tail] = context;
-  ready_tail = (ready_tail + 1) % MAX_CONTEXTS;
-}
-
 static void mark_died(int index) {
   int context = threads[index].context;
   if (!threads[index].running) return;
@@ -256,46 +211,18 @@ static void reap(void) {
 
 /* ---- traps ---- */
 
+/* What a frame and the registers as ptrace has them both hold, but for segments. */
+#define FRAME_REGISTERS(each)                                                                             \
+  each(r15) each(r14) each(r13) each(r12) each(rbp) each(rbx) each(r11) each(r10) each(r9) each(r8)       \
+  each(rax) each(rcx) each(rdx) each(rsi) each(rdi) each(rip) each(eflags) each(rsp)
+#define COPY_REGISTER(name) to->name = from->name;
+
 static void copy_frame(struct user_regs_struct *to, const struct frame_registers *from) {
-  to->r15 = from->r15;
-  to->r14 = from->r14;
-  to->r13 = from->r13;
-  to->r12 = from->r12;
-  to->rbp = from->rbp;
-  to->rbx = from->rbx;
-  to->r11 = from->r11;
-  to->r10 = from->r10;
-  to->r9 = from->r9;
-  to->r8 = from->r8;
-  to->rax = from->rax;
-  to->rcx = from->rcx;
-  to->rdx = from->rdx;
-  to->rsi = from->rsi;
-  to->rdi = from->rdi;
-  to->rip = from->rip;
-  to->eflags = from->eflags;
-  to->rsp = from->rsp;
+  FRAME_REGISTERS(COPY_REGISTER)
 }
 
 static void fill_frame(struct frame_registers *to, const struct user_regs_struct *from) {
-  to->r15 = from->r15;
-  to->r14 = from->r14;
-  to->r13 = from->r13;
-  to->r12 = from->r12;
-  to->rbp = from->rbp;
-  to->rbx = from->rbx;
-  to->r11 = from->r11;
-  to->r10 = from->r10;
-  to->r9 = from->r9;
-  to->r8 = from->r8;
-  to->rax = from->rax;
-  to->rcx = from->rcx;
-  to->rdx = from->rdx;
-  to->rsi = from->rsi;
-  to->rdi = from->rdi;
-  to->rip = from->rip;
-  to->eflags = from->eflags;
-  to->rsp = from->rsp;
+  FRAME_REGISTERS(COPY_REGISTER)
 }
 
 /* What the host says of the signal: the part of siginfo_t that differs by signal starts at 16. */
@@ -404,8 +331,6 @@ static int take(int index) {
 
 /* ---- waiting ---- */
 
-enum { NEXT_NOTHING = -1, NEXT_WATCH = -2 };
-
 static int reported(void) {
   for (int at = 0; at < active_count; at++)
     if (load32(&slot_of(active[at])->state)) return 1;
@@ -463,12 +388,7 @@ static void kick_again(void) {
 
 static int next_event(double deadline) {
   for (;;) {
-    if (ready_head != ready_tail) {
-      int context = ready[ready_head];
-      ready_head = (ready_head + 1) % MAX_CONTEXTS;
-      bindings[context].pending = 0;
-      return context;
-    }
+    if (any_ready()) return pop_ready();
     for (int count = active_count; count > 0; count--) {
       if (++turn >= active_count) turn = 0;
       int index = active[turn];
@@ -611,18 +531,12 @@ static int spawn_thread(int space) {
   return index;
 }
 
-static uint8_t *xsave_area(int context) {
-  struct binding *binding = &bindings[context];
-  if (!binding->xsave) binding->xsave = aligned_alloc(64, XSAVE_MAX);
-  return binding->xsave;
-}
-
 static uint8_t *thread_xsave(int index) {
   return slots + SLOT_OFFSET(index) + (threads[index].fast ? FRAME_OFFSET + 512 : fpstate_offset);
 }
 
 /* A thread stopped at a patched call site still has the guest's vector registers: it writes them down. */
-static int save_xsave(int index) {
+static int write_down_xsave(int index) {
   struct thread *thread = &threads[index];
   if (!thread->fast || thread->saved) return 0;
   slot_of(index)->command = COMMAND_SAVE;
@@ -632,21 +546,19 @@ static int save_xsave(int index) {
   return failed;
 }
 
-/* Brings the context's own copy of its xsave area up to date. */
-static int fetch_xsave(int context) {
-  struct binding *binding = &bindings[context];
-  uint8_t *area = xsave_area(context);
-  if (!area) return -ENOMEM;
-  if (binding->load_xsave) return 0;
-  if (binding->thread < 0) { /* never ran: the initial state */
-    memcpy(area, pristine_xsave, xsave_size);
-    binding->load_xsave = 1;
-    return 0;
-  }
-  int failed = save_xsave(binding->thread);
-  if (failed) return failed;
-  memcpy(area, thread_xsave(binding->thread), xsave_size);
-  return 0;
+static int save_xsave(int context, uint8_t *area) {
+  int index = bindings[context].thread;
+  int failed = write_down_xsave(index);
+  if (!failed) memcpy(area, thread_xsave(index), xsave_size);
+  return failed;
+}
+
+/* Components that the host does not have (its note in the software bytes of a frame it made): XRSTOR would fault. */
+static int refuses_xsave(int context, const uint8_t *area) {
+  uint64_t features, asked;
+  memcpy(&features, thread_xsave(bindings[context].thread) + 464 + 8, sizeof features);
+  memcpy(&asked, area + 512, sizeof asked);
+  return (asked & ~features) != 0;
 }
 
 static void unbind(int context) {
@@ -673,13 +585,7 @@ static int bind(int context, int space) {
   threads[index].context = context;
   binding->thread = index;
   threads[index].taken.rip = 0; /* whatever it had is somebody else's */
-  if (!binding->load_xsave) {
-    uint8_t *area = xsave_area(context);
-    if (!area) return -ENOMEM;
-    memcpy(area, pristine_xsave, xsave_size);
-    binding->load_xsave = 1;
-  }
-  return 0;
+  return initial_xsave(context);
 }
 
 /* Only what a system call may change: then a patched site returns by itself. */
@@ -714,7 +620,7 @@ static int prepare_return(int context, int index) {
   if (thread->fast && !binding->load_xsave && same_but_result(regs, &thread->taken)) {
     slot->rax = regs->rax;
   } else {
-    int failed = binding->load_xsave ? 0 : save_xsave(index);
+    int failed = binding->load_xsave ? 0 : write_down_xsave(index);
     if (failed) return failed;
     if (binding->load_xsave) load_xsave(context, index);
     struct frame *frame = thread->fast ? (struct frame *)(slots + SLOT_OFFSET(index) + FRAME_OFFSET) : frame_of(index);
@@ -763,30 +669,13 @@ static int resume_context(int context, int space) {
 
 /* ---- JavaScript ---- */
 
-static napi_value number(napi_env env, double value) {
-  napi_value result;
-  napi_create_double(env, value, &result);
-  return result;
-}
-
-static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
-  (void)info;
-  cordon_find_host_vdso();
-  size_t size = sizeof(struct context) * MAX_CONTEXTS;
-  contexts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (contexts == MAP_FAILED) return number(env, -errno);
-  napi_value buffer;
-  napi_create_external_arraybuffer(env, contexts, size, NULL, NULL, &buffer);
-  return buffer;
-}
-
 static void forget_everything(void) {
-  memset(bindings, 0, sizeof(struct binding) * (size_t)context_top);
+  start_contexts(&platform);
   memset(threads, 0, sizeof(struct thread) * (size_t)thread_top);
   memset(spaces, 0, sizeof(struct space) * (size_t)space_top);
-  free_context = free_thread = free_space = -1;
-  context_top = thread_top = space_top = 0;
-  active_count = turn = kicked = ready_head = ready_tail = 0;
+  free_thread = free_space = -1;
+  thread_top = space_top = 0;
+  active_count = turn = kicked = 0;
   woken = child_news = 0;
   cpu_of_dead = 0;
   template_pid = 0;
@@ -849,29 +738,7 @@ static napi_value start(napi_env env, napi_callback_info info) {
   return number(env, failed);
 }
 
-static napi_value xsave_bytes(napi_env env, napi_callback_info info) {
-  (void)info;
-  return number(env, (double)xsave_size);
-}
-
-static napi_value create_context(napi_env env, napi_callback_info info) {
-  (void)info;
-  int context;
-  if (free_context >= 0) {
-    context = free_context;
-    free_context = bindings[context].next_free;
-  } else {
-    if (context_top == MAX_CONTEXTS) return number(env, -EAGAIN);
-    context = context_top++;
-  }
-  uint8_t *area = bindings[context].xsave;
-  bindings[context] = (struct binding){.thread = -1, .used = 1, .xsave = area};
-  memset(&contexts[context], 0, sizeof contexts[context]);
-  contexts[context].regs.cs = 0x33;
-  contexts[context].regs.ss = 0x2b;
-  contexts[context].regs.eflags = 0x202;
-  return number(env, context);
-}
+static int is_running(int index) { return threads[index].running; }
 
 /* Takes a running thread's turn away for good: it stays stopped until another context needs one. */
 static void stop_thread(int index) {
@@ -898,30 +765,6 @@ static void stop_thread(int index) {
   thread->fast = slot_of(index)->kind == 0;
   thread->saved = 0;
   set_stopped(index);
-}
-
-static napi_value release_context(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  int context = (int)int_of(env, arguments[0]);
-  struct binding *binding = &bindings[context];
-  if (!binding->used) return number(env, 0);
-  int index = binding->thread;
-  if (index >= 0 && threads[index].running) stop_thread(index);
-  if (binding->pending) { /* drop it from the ready queue */
-    int kept = ready_head;
-    for (int at = ready_head; at != ready_tail; at = (at + 1) % MAX_CONTEXTS)
-      if (ready[at] != context) {
-        ready[kept] = ready[at];
-        kept = (kept + 1) % MAX_CONTEXTS;
-      }
-    ready_tail = kept;
-  }
-  unbind(context);
-  binding->used = 0;
-  binding->pending = 0;
-  binding->next_free = free_context;
-  free_context = context;
-  return number(env, 0);
 }
 
 /* createSpace(original): an empty one for -1, else one that has mapped what the original has. */
@@ -975,54 +818,6 @@ static napi_value release_space(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-/* map(space, address, length, fd (-1: memory file), offset, protection, populate) */
-static napi_value map(napi_env env, napi_callback_info info) {
-  ARGUMENTS(7);
-  int64_t fd = int_of(env, arguments[3]);
-  const uint64_t values[6] = {
-      (uint64_t)int_of(env, arguments[1]),
-      (uint64_t)int_of(env, arguments[2]),
-      (uint64_t)int_of(env, arguments[5]),
-      MAP_SHARED | MAP_FIXED | (int_of(env, arguments[6]) ? MAP_POPULATE : 0),
-      (uint64_t)(fd < 0 ? cordon_memory_fd() : fd),
-      (uint64_t)int_of(env, arguments[4]),
-  };
-  int64_t result = order((int)int_of(env, arguments[0]), NR_MMAP, values);
-  return number(env, result < 0 ? (double)result : 0);
-}
-
-static napi_value unmap(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2])};
-  return number(env, (double)order((int)int_of(env, arguments[0]), NR_MUNMAP, values));
-}
-
-/* protect(space, address, length, protection): the range has no holes. */
-static napi_value protect(napi_env env, napi_callback_info info) {
-  ARGUMENTS(4);
-  const uint64_t values[6] = {(uint64_t)int_of(env, arguments[1]), (uint64_t)int_of(env, arguments[2]),
-                              (uint64_t)int_of(env, arguments[3])};
-  return number(env, (double)order((int)int_of(env, arguments[0]), NR_MPROTECT, values));
-}
-
-static napi_value resume(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  return number(env, resume_context((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
-}
-
-/* next(context or -1, space, deadline): resumes the context, then waits. A context, -1 nothing, -2 watched descriptor, <= -1000: -(1000+errno) of resume. */
-static napi_value next(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  int context = (int)double_of(env, arguments[0]);
-  if (context >= 0) {
-    int failed = resume_context(context, (int)double_of(env, arguments[1]));
-    if (failed) return number(env, -1000 + failed);
-  }
-  napi_value result;
-  napi_create_int32(env, next_event(double_of(env, arguments[2])), &result);
-  return result;
-}
-
 static napi_value interrupt(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   int index = bindings[int_of(env, arguments[0])].thread;
@@ -1030,72 +825,6 @@ static napi_value interrupt(napi_env env, napi_callback_info info) {
   threads[index].wanted = 1;
   if (!threads[index].kicks) kick(index);
   return number(env, 0);
-}
-
-/* readXsave(context, bytes): bytes copied or -errno. */
-static napi_value read_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int context = (int)int_of(env, arguments[0]);
-  struct bytes out = bytes_of(env, arguments[1]);
-  int failed = fetch_xsave(context);
-  if (failed) return number(env, failed);
-  size_t size = out.length < xsave_size ? out.length : xsave_size;
-  memcpy(out.data, bindings[context].xsave, size);
-  return number(env, (double)size);
-}
-
-/* The components that the host has (its note in the software bytes of a frame it made). */
-static uint64_t host_features(int index) {
-  uint64_t features;
-  memcpy(&features, thread_xsave(index) + 464 + 8, sizeof features);
-  return features;
-}
-
-/* writeXsave(context, bytes or null for the initial state): 0, or -EINVAL for what XRSTOR would refuse. */
-static napi_value write_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int context = (int)int_of(env, arguments[0]);
-  struct bytes in = bytes_of(env, arguments[1]);
-  uint8_t *area = xsave_area(context);
-  if (!area) return number(env, -ENOMEM);
-  if (!in.data) {
-    memcpy(area, pristine_xsave, xsave_size);
-  } else {
-    if (in.length < 576 || in.length > xsave_size) return number(env, -EINVAL);
-    memset(area, 0, xsave_size);
-    memcpy(area, in.data, in.length);
-    /* MXCSR: reserved bits would fault; XCOMP_BV and the rest of the header must be zero in the standard format. */
-    *(uint32_t *)(area + 24) &= 0xffffu;
-    for (int i = 520; i < 576; i++)
-      if (area[i]) return number(env, -EINVAL);
-    int index = bindings[context].thread;
-    if (index >= 0 && *(uint64_t *)(area + 512) & ~host_features(index)) {
-      memcpy(area, pristine_xsave, xsave_size);
-      return number(env, -EINVAL);
-    }
-  }
-  bindings[context].load_xsave = 1;
-  return number(env, 0);
-}
-
-/* copyXsave(from, to) */
-static napi_value copy_xsave(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  int from = (int)int_of(env, arguments[0]), to = (int)int_of(env, arguments[1]);
-  int failed = fetch_xsave(from);
-  uint8_t *area = xsave_area(to);
-  if (failed || !area) return number(env, failed ? failed : -ENOMEM);
-  memcpy(area, bindings[from].xsave, xsave_size);
-  bindings[to].load_xsave = 1;
-  return number(env, 0);
-}
-
-static napi_value context_time(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  struct binding *binding = &bindings[int_of(env, arguments[0])];
-  double spent = binding->spent;
-  if (binding->thread >= 0 && threads[binding->thread].running) spent += cordon_now() - binding->started;
-  return number(env, spent);
 }
 
 static napi_value space_time(napi_env env, napi_callback_info info) {
@@ -1139,24 +868,26 @@ static napi_value stop(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
+static struct stub_platform platform = {
+    .call = order,
+    .resume = resume_context,
+    .next = next_event,
+    .save_xsave = save_xsave,
+    .refuses_xsave = refuses_xsave,
+    .is_running = is_running,
+    .stop_thread = stop_thread,
+    .unbind = unbind,
+};
+
 void cordon_register_systrap(napi_env env, napi_value exports) {
   const struct function functions[] = {
-      {"reserveContexts", reserve_contexts}, {"start", start},
-      {"xsaveBytes", xsave_bytes},           {"createContext", create_context},
-      {"releaseContext", release_context},   {"createSpace", create_space},
-      {"releaseSpace", release_space},       {"map", map},
-      {"unmap", unmap},                      {"protect", protect},
-      {"resume", resume},                    {"next", next},
-      {"interrupt", interrupt},              {"readXsave", read_xsave},
-      {"writeXsave", write_xsave},           {"copyXsave", copy_xsave},
-      {"contextTime", context_time},         {"spaceTime", space_time},
-      {"totalTime", total_time},             {"watch", cordon_watch},
-      {"watched", cordon_watched},           {"hostVdso", cordon_host_vdso},
-               {"stop", stop},
-      {"shortCall", short_call},
+      {"start", start},         {"createSpace", create_space}, {"releaseSpace", release_space},
+      {"interrupt", interrupt}, {"spaceTime", space_time},     {"totalTime", total_time},
+      {"shortCall", short_call}, {"stop", stop},
   };
   napi_value part;
   napi_create_object(env, &part);
+  register_contexts(env, part, &platform);
   register_functions(env, part, functions, sizeof functions / sizeof *functions);
   napi_set_named_property(env, exports, "systrap", part);
 }

@@ -8,12 +8,16 @@ const WORTH_IT = 24;
 const DONE = -1;
 /** Sites remembered per address space: more are hardly ever hot. */
 const MOST = 4096;
-/** `mov $number, %eax; syscall`: b8, four bytes, 0f 05. */
+/** An instruction of five bytes, and `syscall`: 0f 05. */
 const SITE_LENGTH = 7;
+/** `mov $number, %eax`: how compilers and the C library make a call they know. */
 const MOV_EAX = 0xb8;
+/** `mov 8(%rsp), %r9`: the last before the call in the C library's syscall(2). */
+const LOAD_R9 = [0x4c, 0x8b, 0x4c, 0x24, 0x08];
 const JMP = 0xe9;
 
-/** mov $number, %eax; lea after(%rip), %rcx; jmp *%gs:offset */
+/** The instruction of the site; lea after(%rip), %rcx; jmp *%gs:offset */
+const JUMP_LENGTH = 5;
 const TRAMPOLINE_SIZE = 32;
 const TRAMPOLINE_LEA = 5;
 const TRAMPOLINE_JUMP = 12;
@@ -23,14 +27,14 @@ const REACH = 0x7ffff000;
 const GAP: Bytes = 64 << 10;
 
 /**
- * Call sites of one address space that are made to jump instead of trapping. Only `mov $n, %eax; syscall`: the jump takes the place of
- * the mov, and the syscall instruction stays, for who comes to it another way and for restarts. The page becomes a private
- * copy, as if a debugger had written to it; a guest that reads its own code sees the jump.
+ * Call sites of one address space that are made to jump instead of trapping. Only those where one of two instructions of five bytes
+ * comes before: the jump takes its place, and the syscall instruction stays, for who comes to it another way and for restarts. The
+ * page becomes a private copy, as if a debugger had written to it; a guest that reads its own code sees the jump.
  */
 export class CallSites {
   /** By the address after the site: how often it trapped, or DONE. */
   private readonly counts = new Map<GuestAddress, number>();
-  private readonly patched: { after: GuestAddress; number: number }[] = [];
+  private readonly patched: { after: GuestAddress; replaced: Uint8Array }[] = [];
   private disabled = false;
   /** Pages of trampolines, ordinary mappings of the guest: where, and bytes used. */
   private readonly pages: { at: GuestAddress; used: Bytes }[] = [];
@@ -73,22 +77,22 @@ export class CallSites {
     if (shortCall === 0 || vma === null) return;
     const site = after - SITE_LENGTH;
     const page = site - (site % PAGE_SIZE);
-    const target = this.trampoline(vma, after, number, shortCall);
+    const replaced = this.codeAt(site)?.slice(0, JUMP_LENGTH);
+    if (replaced === undefined) return;
+    const target = this.trampoline(vma, after, replaced, shortCall);
     if (target === 0) return;
     const frame = this.memory.privatePage(vma, page);
     if (frame < 0) return;
-    this.writeJump(frame * PAGE_SIZE + (site - page), target - (site + 5));
-    this.patched.push({ after, number });
+    this.writeJump(frame * PAGE_SIZE + (site - page), target - (site + JUMP_LENGTH));
+    this.patched.push({ after, replaced });
   }
 
   /** Undoes all and patches no more: for a guest that wants the GS register for itself. Precondition: as for `patch`. */
   disable(): void {
     this.disabled = true;
-    for (const { after, number } of this.patched.splice(0)) {
-      const view = this.codeAt(after - SITE_LENGTH);
-      if (view === null || view.getUint8(0) !== JMP || view.getUint16(5, true) !== 0x050f) continue;
-      view.setUint8(0, MOV_EAX);
-      view.setUint32(1, number, true);
+    for (const { after, replaced } of this.patched.splice(0)) {
+      const code = this.codeAt(after - SITE_LENGTH);
+      if (code !== null && code[0] === JMP && endsInSyscall(code)) code.set(replaced);
     }
   }
 
@@ -98,23 +102,24 @@ export class CallSites {
     if (after > site - (site % PAGE_SIZE) + PAGE_SIZE) return null;
     const vma = this.memory.vmas.find(site);
     if (vma === null || vma.shared || (vma.protection & (PROT_EXEC | PROT_WRITE)) !== PROT_EXEC) return null;
-    const view = this.codeAt(site);
-    if (view === null || view.getUint8(0) !== MOV_EAX || view.getUint32(1, true) !== number) return null;
-    return view.getUint16(5, true) === 0x050f ? vma : null;
+    const code = this.codeAt(site);
+    if (code === null || !endsInSyscall(code)) return null;
+    const known = code[0] === MOV_EAX ? immediate(code) === number : LOAD_R9.every((byte, at) => code[at] === byte);
+    return known ? vma : null;
   }
 
   /** The memory behind a site. Null if it cannot be read. */
-  private codeAt(site: GuestAddress): DataView | null {
+  private codeAt(site: GuestAddress): Uint8Array | null {
     const page = site - (site % PAGE_SIZE);
     const vma = this.memory.vmas.find(site);
     const frame = vma === null ? -1 : this.memory.readablePage(vma, page);
     if (frame < 0) return null;
-    const { buffer } = this.memory.frames.bytes;
-    return new DataView(buffer, frame * PAGE_SIZE + (site - page), SITE_LENGTH);
+    const start = frame * PAGE_SIZE + (site - page);
+    return this.memory.frames.bytes.subarray(start, start + SITE_LENGTH);
   }
 
   /** Writes one within reach of the site. Its address, or 0 where there is no room. */
-  private trampoline(vma: Vma, after: GuestAddress, number: number, shortCall: number): GuestAddress {
+  private trampoline(vma: Vma, after: GuestAddress, replaced: Uint8Array, shortCall: number): GuestAddress {
     const page =
       this.pages.find(({ at, used }) => Math.abs(at - after) < REACH && used + TRAMPOLINE_SIZE <= PAGE_SIZE) ??
       this.newPage(vma, after);
@@ -123,10 +128,11 @@ export class CallSites {
     const frame = home === null || home.shared ? -1 : this.memory.privatePage(home, page.at);
     if (frame < 0) return 0;
     const at = page.at + page.used;
-    const view = new DataView(this.memory.frames.bytes.buffer, frame * PAGE_SIZE + page.used, TRAMPOLINE_SIZE);
+    const { bytes } = this.memory.frames;
+    const start = frame * PAGE_SIZE + page.used;
+    bytes.set(replaced, start);
+    const view = new DataView(bytes.buffer, bytes.byteOffset + start, TRAMPOLINE_SIZE);
     page.used += TRAMPOLINE_SIZE;
-    view.setUint8(0, MOV_EAX);
-    view.setUint32(1, number, true);
     view.setUint32(TRAMPOLINE_LEA, 0x0d8d48, true);
     view.setInt32(TRAMPOLINE_LEA + 3, after - (at + TRAMPOLINE_JUMP), true);
     view.setUint32(TRAMPOLINE_JUMP, 0x2524ff65, true);
@@ -161,4 +167,13 @@ export class CallSites {
     view.setUint8(0, JMP);
     view.setInt32(1, distance, true);
   }
+}
+
+function endsInSyscall(code: Uint8Array): boolean {
+  return code[5] === 0x0f && code[6] === 0x05;
+}
+
+/** The number in `mov $number, %eax`. */
+function immediate(code: Uint8Array): number {
+  return code[1] | (code[2] << 8) | (code[3] << 16) | (code[4] << 24);
 }

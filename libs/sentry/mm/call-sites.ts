@@ -1,5 +1,6 @@
 import { MAP_ANONYMOUS, MAP_PRIVATE } from '../abi/mman.js';
 import { type Bytes, type GuestAddress, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../platform/platform.js';
+import { JUMP_LENGTH, SITE_FORMS, type SiteForm, signed32 } from './call-site-forms.js';
 import type { MemoryManager } from './memory-manager.js';
 import type { Vma } from './vma.js';
 
@@ -8,33 +9,26 @@ const WORTH_IT = 24;
 const DONE = -1;
 /** Sites remembered per address space: more are hardly ever hot. */
 const MOST = 4096;
-/** An instruction of five bytes, and `syscall`: 0f 05. */
-const SITE_LENGTH = 7;
-/** `mov $number, %eax`: how compilers and the C library make a call they know. */
-const MOV_EAX = 0xb8;
-/** `mov 8(%rsp), %r9`: the last before the call in the C library's syscall(2). */
-const LOAD_R9 = [0x4c, 0x8b, 0x4c, 0x24, 0x08];
 const JMP = 0xe9;
 
-/** The instruction of the site; lea after(%rip), %rcx; jmp *%gs:offset */
-const JUMP_LENGTH = 5;
+/** What the site had before the call; lea after(%rip), %rcx; jmp *%gs:offset */
 const TRAMPOLINE_SIZE = 32;
-const TRAMPOLINE_LEA = 5;
-const TRAMPOLINE_JUMP = 12;
+const LEA_LENGTH = 7;
 /** What a 32-bit jump reaches, less a page. */
 const REACH = 0x7ffff000;
 /** A page of trampolines goes this far below the module whose sites it serves, if it can. */
 const GAP: Bytes = 64 << 10;
 
 /**
- * Call sites of one address space that are made to jump instead of trapping. Only those where one of two instructions of five bytes
- * comes before: the jump takes its place, and the syscall instruction stays, for who comes to it another way and for restarts. The
- * page becomes a private copy, as if a debugger had written to it; a guest that reads its own code sees the jump.
+ * Call sites of one address space that are made to jump instead of trapping, if they are of a known form (call-site-forms.ts): the
+ * jump takes the place of what comes before the call, and the syscall instruction stays, for who comes to it another way and
+ * for restarts. The page becomes a private copy, as if a debugger had written to it; a guest that reads its own code sees
+ * the jump.
  */
 export class CallSites {
   /** By the address after the site: how often it trapped, or DONE. */
   private readonly counts = new Map<GuestAddress, number>();
-  private readonly patched: { after: GuestAddress; replaced: Uint8Array }[] = [];
+  private readonly patched: { site: GuestAddress; replaced: Uint8Array; distance: number }[] = [];
   private disabled = false;
   /** Pages of trampolines, ordinary mappings of the guest: where, and bytes used. */
   private readonly pages: { at: GuestAddress; used: Bytes }[] = [];
@@ -60,7 +54,7 @@ export class CallSites {
       if (this.counts.size < MOST || count > 0) this.counts.set(after, count + 1);
       return false;
     }
-    if (this.homeOf(after, number) !== null) return true;
+    if (this.formOf(after, number) !== null) return true;
     this.counts.set(after, DONE);
     return false;
   }
@@ -73,53 +67,56 @@ export class CallSites {
   /** Patches a site that `count` named, if `Platform.shortCall` has it. Precondition: no thread of this address space runs. */
   patch(after: GuestAddress, number: number, shortCall: number): void {
     this.counts.set(after, DONE);
-    const vma = this.homeOf(after, number);
-    if (shortCall === 0 || vma === null) return;
-    const site = after - SITE_LENGTH;
-    const page = site - (site % PAGE_SIZE);
-    const replaced = this.codeAt(site)?.slice(0, JUMP_LENGTH);
-    if (replaced === undefined) return;
-    const target = this.trampoline(vma, after, replaced, shortCall);
+    const form = this.formOf(after, number);
+    if (shortCall === 0 || form === null) return;
+    const site = after - form.length;
+    const vma = this.memory.vmas.find(site);
+    const code = this.codeAt(site, form.length)?.slice();
+    if (vma === null || code === undefined) return;
+    const target = this.trampoline(vma, after, form, code, shortCall);
     if (target === 0) return;
+    const page = site - (site % PAGE_SIZE);
     const frame = this.memory.privatePage(vma, page);
     if (frame < 0) return;
-    this.writeJump(frame * PAGE_SIZE + (site - page), target - (site + JUMP_LENGTH));
-    this.patched.push({ after, replaced });
+    const distance = target - (site + JUMP_LENGTH);
+    this.patched.push({ site, replaced: code.subarray(0, JUMP_LENGTH), distance });
+    this.writeJump(frame * PAGE_SIZE + (site - page), distance);
   }
 
   /** Undoes all and patches no more: for a guest that wants the GS register for itself. Precondition: as for `patch`. */
   disable(): void {
     this.disabled = true;
-    for (const { after, replaced } of this.patched.splice(0)) {
-      const code = this.codeAt(after - SITE_LENGTH);
-      if (code !== null && code[0] === JMP && endsInSyscall(code)) code.set(replaced);
+    for (const { site, replaced, distance } of this.patched.splice(0)) {
+      const code = this.codeAt(site, JUMP_LENGTH);
+      // Not what the guest has mapped there since.
+      if (code !== null && code[0] === JMP && signed32(code, 1) === distance) code.set(replaced);
     }
   }
 
-  /** The mapping of a site that is of the known form, on one page, in code that nobody writes; otherwise null. */
-  private homeOf(after: GuestAddress, number: number): Vma | null {
-    const site = after - SITE_LENGTH;
-    if (after > site - (site % PAGE_SIZE) + PAGE_SIZE) return null;
-    const vma = this.memory.vmas.find(site);
+  /** The form of a site that is on one page, in private code that nobody writes; otherwise null. */
+  private formOf(after: GuestAddress, number: number): SiteForm | null {
+    const vma = this.memory.vmas.find(after - 1);
     if (vma === null || vma.shared || (vma.protection & (PROT_EXEC | PROT_WRITE)) !== PROT_EXEC) return null;
-    const code = this.codeAt(site);
-    if (code === null || !endsInSyscall(code)) return null;
-    const known = code[0] === MOV_EAX ? immediate(code) === number : LOAD_R9.every((byte, at) => code[at] === byte);
-    return known ? vma : null;
+    for (const form of SITE_FORMS) {
+      const code = this.codeAt(after - form.length, form.length);
+      if (code !== null && form.fits(code, number)) return form;
+    }
+    return null;
   }
 
-  /** The memory behind a site. Null if it cannot be read. */
-  private codeAt(site: GuestAddress): Uint8Array | null {
-    const page = site - (site % PAGE_SIZE);
-    const vma = this.memory.vmas.find(site);
-    const frame = vma === null ? -1 : this.memory.readablePage(vma, page);
+  /** Bytes of code in memory. Null if they cannot be read, or are not on one page. */
+  private codeAt(address: GuestAddress, length: Bytes): Uint8Array | null {
+    const inPage = address % PAGE_SIZE;
+    if (inPage + length > PAGE_SIZE) return null;
+    const vma = this.memory.vmas.find(address);
+    const frame = vma === null ? -1 : this.memory.readablePage(vma, address - inPage);
     if (frame < 0) return null;
-    const start = frame * PAGE_SIZE + (site - page);
-    return this.memory.frames.bytes.subarray(start, start + SITE_LENGTH);
+    const start = frame * PAGE_SIZE + inPage;
+    return this.memory.frames.bytes.subarray(start, start + length);
   }
 
   /** Writes one within reach of the site. Its address, or 0 where there is no room. */
-  private trampoline(vma: Vma, after: GuestAddress, replaced: Uint8Array, shortCall: number): GuestAddress {
+  private trampoline(vma: Vma, after: GuestAddress, form: SiteForm, code: Uint8Array, shortCall: number): GuestAddress {
     const page =
       this.pages.find(({ at, used }) => Math.abs(at - after) < REACH && used + TRAMPOLINE_SIZE <= PAGE_SIZE) ??
       this.newPage(vma, after);
@@ -130,13 +127,14 @@ export class CallSites {
     const at = page.at + page.used;
     const { bytes } = this.memory.frames;
     const start = frame * PAGE_SIZE + page.used;
-    bytes.set(replaced, start);
-    const view = new DataView(bytes.buffer, bytes.byteOffset + start, TRAMPOLINE_SIZE);
+    const target = bytes.subarray(start, start + TRAMPOLINE_SIZE);
     page.used += TRAMPOLINE_SIZE;
-    view.setUint32(TRAMPOLINE_LEA, 0x0d8d48, true);
-    view.setInt32(TRAMPOLINE_LEA + 3, after - (at + TRAMPOLINE_JUMP), true);
-    view.setUint32(TRAMPOLINE_JUMP, 0x2524ff65, true);
-    view.setUint32(TRAMPOLINE_JUMP + 4, shortCall, true);
+    const lea = form.relocate(code, after - form.length, at, target);
+    const view = new DataView(bytes.buffer, bytes.byteOffset + start + lea, LEA_LENGTH + 8);
+    view.setUint32(0, 0x0d8d48, true);
+    view.setInt32(3, after - (at + lea + LEA_LENGTH), true);
+    view.setUint32(LEA_LENGTH, 0x2524ff65, true);
+    view.setUint32(LEA_LENGTH + 4, shortCall, true);
     return at;
   }
 
@@ -163,17 +161,8 @@ export class CallSites {
   }
 
   private writeJump(offset: number, distance: number): void {
-    const view = new DataView(this.memory.frames.bytes.buffer, offset, 5);
+    const view = new DataView(this.memory.frames.bytes.buffer, offset, JUMP_LENGTH);
     view.setUint8(0, JMP);
     view.setInt32(1, distance, true);
   }
-}
-
-function endsInSyscall(code: Uint8Array): boolean {
-  return code[5] === 0x0f && code[6] === 0x05;
-}
-
-/** The number in `mov $number, %eax`. */
-function immediate(code: Uint8Array): number {
-  return code[1] | (code[2] << 8) | (code[3] << 16) | (code[4] << 24);
 }

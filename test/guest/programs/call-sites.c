@@ -76,6 +76,9 @@ static int by_library(void) {
     char *at = (char *)syscall(SYS_mmap, NULL, 4096L, (long)PROT_READ, (long)MAP_PRIVATE, (long)file, i % 3 * 4096L);
     right += at != MAP_FAILED && *at == 'a' + i % 3 && syscall(SYS_munmap, at, 4096L) == 0;
     right += syscall(SYS_close, -1L) == -1 && errno == EBADF;
+    lseek(file, i * 41, SEEK_SET);
+    right += read(file, page, 1) == 1 && page[0] == 'a' + i * 41 / 4096;
+    right += read(-1, page, 1) == -1 && errno == EBADF;
   }
   close(file);
   return right;

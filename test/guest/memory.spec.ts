@@ -22,4 +22,13 @@ describe('memory as a C program sees it', () => {
     expect(native.stdout).not.toBe('');
     expect(visible(guest)).toEqual(visible(native));
   });
+
+  it('mremap, MAP_GROWSDOWN, reservations, /proc/self/smaps: as natively', async () => {
+    const { native, guest } = await runBoth({
+      argv: ['./program'],
+      files: { program: compile('remap.c', ['-O1', '-w']) },
+    });
+    expect(native.stdout).toContain('right of a hole');
+    expect(visible(guest)).toEqual(visible(native));
+  });
 });

@@ -81,7 +81,7 @@ class Outside implements OutsideTerminal, TerminalPeer {
   endInput(): void {
     this.ended = true;
     // Somebody may be asking already.
-    this.endSoon.set(this.now());
+    if (!this.terminal.queue.empty) this.endSoon.set(this.now());
   }
 
   inputWanted(): void {

@@ -2,14 +2,11 @@ import { type CompilationDto, type ExecutionLimits, FIXED_LIMITS, WORK_DIRECTORY
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { ImageSpec, SandboxPool, SessionHandle } from '@cordon/pool';
 import { environmentOf, GUEST_UID } from '../run-spec.js';
+import { collectArtifacts } from './artifacts.js';
 import { type Artifact, CompileCache } from './compile-cache.js';
 
 /** Of what a compiler prints. */
 const OUTPUT_SHOWN = 64 << 10;
-/** What a compilation may leave, in bytes and files. */
-const ARTIFACT_BYTES = 64 << 20;
-const ARTIFACT_FILES = 1000;
-const CHUNK = 64 << 10;
 
 export interface Source {
   readonly runtime: DiscoveredRuntime;
@@ -135,7 +132,7 @@ export class Compiler {
     const result = { ...done, output: timedOut ? `${text}\n(the compiler took too long)` : text };
     if (!result.ok) return { artifacts: null, compilation: result, failure: null };
     try {
-      return { artifacts: await collect(session), compilation: result, failure: null };
+      return { artifacts: await collectArtifacts(session), compilation: result, failure: null };
     } catch (error) {
       const compilation = { ...result, ok: false, output: `${text}\n(${(error as Error).message})` };
       return { artifacts: null, compilation, failure: null };
@@ -154,42 +151,4 @@ export class Compiler {
       failure: null,
     };
   }
-}
-
-/** All regular files below the work directory. Throws RangeError when they are too many or too big. */
-async function collect(session: SessionHandle): Promise<Artifact[]> {
-  const found: Artifact[] = [];
-  let total = 0;
-  const visit = async (directory: string): Promise<void> => {
-    for (let offset: number | null = 0; offset !== null; ) {
-      const { reply }: { reply: Awaited<ReturnType<SessionHandle['ask']>>['reply'] } = await session.ask({
-        op: 'list',
-        path: directory,
-        offset,
-      });
-      for (const { name, type, size, mode } of reply.entries ?? []) {
-        const path = `${directory}/${name}`;
-        if (type === 'directory') await visit(path);
-        if (type !== 'file') continue;
-        total += size;
-        if (total > ARTIFACT_BYTES || found.length >= ARTIFACT_FILES)
-          throw new RangeError('the compiler left too much');
-        found.push({ path, mode, content: await read(session, path, size) });
-      }
-      offset = reply.next ?? null;
-    }
-  };
-  await visit(WORK_DIRECTORY);
-  return found;
-}
-
-async function read(session: SessionHandle, path: string, size: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  for (let offset = 0; offset < size; ) {
-    const { bytes } = await session.ask({ op: 'read', path, offset, length: CHUNK });
-    if (bytes.length === 0) break;
-    chunks.push(Buffer.from(bytes));
-    offset += bytes.length;
-  }
-  return Buffer.concat(chunks);
 }

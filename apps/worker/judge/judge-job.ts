@@ -26,7 +26,9 @@ export async function judgeJob(
     compiler,
     runtimes,
     told: async (result) => {
-      await store.append(job.id, attempt, [{ type: 'test', data: result }]);
+      const ours = await store.append(job.id, attempt, [{ type: 'test', data: result }]);
+      // Another worker has it by now: what we find interests nobody.
+      if (!ours) judging.cancel();
     },
   });
   control.begin(judging);
@@ -39,6 +41,8 @@ export async function judgeJob(
     const state = judging.canceled ? 'canceled' : judged.verdict === 'IE' ? 'error' : 'succeeded';
     return { state, result: { usage, platform: pool.stats().platform, judged }, events: [] };
   } catch (error) {
+    // One of its lanes failed: the others must not run on.
+    judging.cancel();
     log.error({ execution: job.id, err: error }, 'judging failed');
     return { state: 'error', result: { detail: (error as Error).message }, events: [] };
   }

@@ -12,6 +12,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['executable mappings after many system calls', 'executable-mappings.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
   ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],
+  ['every futex command, futex_waitv, membarrier', 'futexes.c'],
   ['exec from threads beside spinning ones', 'exec-from-threads.c'],
   ['a named semaphore opened by unrelated processes, /proc/self/exe', 'named-semaphore.c'],
   ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],

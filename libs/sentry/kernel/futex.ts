@@ -1,3 +1,4 @@
+import { EINVAL } from '../abi/errno.js';
 import { FUTEX_BITSET_MATCH_ANY } from '../abi/futex.js';
 import type { FutexKey } from '../mm/types.js';
 import type { Task } from './task.js';
@@ -11,6 +12,8 @@ export class FutexWaiter {
   bitset = FUTEX_BITSET_MATCH_ANY;
   /** Waits for the ownership of a PI futex. */
   priorityInheritance = false;
+  /** Waits in FUTEX_WAIT_REQUEUE_PI: for the PI futex it is to be moved to. */
+  requeueTarget: FutexKey | null = null;
   queued = false;
   next: FutexWaiter | null = null;
   previous: FutexWaiter | null = null;
@@ -43,18 +46,18 @@ export class FutexTable {
     waiter.object = null;
   }
 
-  /** Wakes up to `count` waiters whose bitset matches; returns how many. */
+  /** Wakes up to `count` waiters whose bitset matches; how many, or -EINVAL at one that only a PI command may wake. */
   wake(key: FutexKey, count: number, bitset: number): number {
     let woken = 0;
     let waiter = this.heads[bucketOf(key.offset)];
     while (waiter && woken < count) {
       const next = waiter.next;
-      if (
-        waiter.object === key.object &&
-        waiter.offset === key.offset &&
-        (waiter.bitset & bitset) !== 0 &&
-        !waiter.priorityInheritance
-      ) {
+      if (waiter.object === key.object && waiter.offset === key.offset) {
+        if (waiter.priorityInheritance || waiter.requeueTarget !== null) return -EINVAL;
+        if ((waiter.bitset & bitset) === 0) {
+          waiter = next;
+          continue;
+        }
         this.dequeue(waiter);
         waiter.task.wake();
         woken++;
@@ -64,7 +67,7 @@ export class FutexTable {
     return woken;
   }
 
-  /** Moves up to `count` waiters to another futex; returns how many. */
+  /** Moves up to `count` waiters to another futex; how many, or -EINVAL at one that only a PI command may move. */
   requeue(key: FutexKey, target: FutexKey, count: number): number {
     let moved = 0;
     let waiter = this.heads[bucketOf(key.offset)];
@@ -73,7 +76,8 @@ export class FutexTable {
     while (waiter && moved < count) {
       const next = waiter.next;
       const isLast = waiter === last;
-      if (waiter.object === key.object && waiter.offset === key.offset && !waiter.priorityInheritance) {
+      if (waiter.object === key.object && waiter.offset === key.offset) {
+        if (waiter.priorityInheritance || waiter.requeueTarget !== null) return -EINVAL;
         this.unlink(waiter);
         waiter.object = target.object;
         waiter.offset = target.offset;
@@ -94,6 +98,15 @@ export class FutexTable {
       waiter = waiter.next;
     }
     return null;
+  }
+
+  /** The first `count` waiters of a futex. */
+  waitersOf(key: FutexKey, count: number): FutexWaiter[] {
+    const found: FutexWaiter[] = [];
+    for (let waiter = this.heads[bucketOf(key.offset)]; waiter && found.length < count; waiter = waiter.next) {
+      if (waiter.object === key.object && waiter.offset === key.offset) found.push(waiter);
+    }
+    return found;
   }
 
   private append(waiter: FutexWaiter, bucket: number): void {

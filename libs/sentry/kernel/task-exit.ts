@@ -14,6 +14,7 @@ export function exitTask(task: Task, status: number): void {
   const { kernel, group } = task;
   task.clearWaits();
   if (task.futexWaiter) kernel.futexes.dequeue(task.futexWaiter);
+  for (const waiter of task.futexVector ?? []) kernel.futexes.dequeue(waiter);
   leaveMemory(task);
   leaveUndoList(task);
   task.deadCpuTime = task.context.cpuTime();

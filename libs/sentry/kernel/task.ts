@@ -69,6 +69,8 @@ export class Task implements TaskView, Waiter {
   clearChildTid: GuestAddress = 0;
   robustList: GuestAddress = 0;
   futexWaiter: FutexWaiter | null = null;
+  /** Its places while it waits in futex_waitv. */
+  futexVector: readonly FutexWaiter[] | null = null;
   /** vfork: who waits until this task execs or exits. */
   vforkQueue: WaitQueue | null = null;
   /** Address space left behind by execve(2), released once the context runs in the new one. */

@@ -76,6 +76,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
   readonly layout: MemoryLayout = emptyLayout();
   readonly limits: { addressSpace: Bytes; data: Bytes; stack: Bytes };
   callSites = new CallSites(this);
+  barriers = 0;
   private references = 1;
   private brkEnd: GuestAddress = 0;
   /** Faults answered with "try again" since something was last mapped: the second time it is a real fault. */
@@ -513,6 +514,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     Object.assign(child.layout, this.layout);
     child.brkEnd = this.brkEnd;
     child.callSites = this.callSites.copyFor(child);
+    child.barriers = this.barriers;
     return child;
   }
 

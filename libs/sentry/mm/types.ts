@@ -161,6 +161,8 @@ export interface MemoryManager extends GuestMemory {
   readonly frames: FrameAllocator;
   /** System calls made without a trap where the platform can (call-sites.ts). */
   readonly callSites: CallSitePatcher;
+  /** What membarrier(2) has registered: its commands. */
+  barriers: number;
   /** mmap(2): address, or -ENOMEM -EINVAL -EEXIST (MAP_FIXED_NOREPLACE) … */
   mmap(request: MmapRequest): number;
   munmap(address: GuestAddress, length: Bytes): number;

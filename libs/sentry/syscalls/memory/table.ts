@@ -46,7 +46,7 @@ export const memoryRows: readonly SyscallRow[] = [
   full('munlock', 'addr:address length:size', munlock),
   partial('mlockall', 'flags:hex', mlockall, 'accounted only: guest memory is never paged out'),
   full('munlockall', '', munlockall),
-  partial('membarrier', 'cmd:int flags:hex cpu_id:int', membarrier, 'the query says that no command is supported'),
+  partial('membarrier', 'cmd:int flags:hex cpu_id:int', membarrier, 'without the commands for rseq'),
   full('process_vm_readv', 'pid:pid lvec:address liovcnt:size rvec:address riovcnt:size flags:hex', processVmReadv, {
     security: true,
   }),

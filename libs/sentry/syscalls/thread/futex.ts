@@ -1,68 +1,18 @@
-import {
-  EAGAIN,
-  EDEADLK,
-  EFAULT,
-  EINVAL,
-  ENOSYS,
-  EPERM,
-  ERESTART_RESTARTBLOCK,
-  ERESTARTNOINTR,
-  ERESTARTSYS,
-  ESRCH,
-  ETIMEDOUT,
-} from '../../abi/errno.js';
+import { EAGAIN, EFAULT, EINVAL, ENOSYS, ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../../abi/errno.js';
 import * as F from '../../abi/futex.js';
-import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../../abi/time.js';
-import { FutexWaiter } from '../../kernel/futex.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments, SyscallHandler } from '../../kernel/types.js';
-import type { FutexKey } from '../../mm/types.js';
-import { readDeadline, readTimespec } from '../time/support.js';
-
-/** Scratch keys: used up before a handler returns. */
-const key: FutexKey = { object: {}, offset: 0 };
-const targetKey: FutexKey = { object: {}, offset: 0 };
-
-function waiterOf(task: Task): FutexWaiter {
-  task.futexWaiter ??= new FutexWaiter(task);
-  return task.futexWaiter;
-}
-
-/** Fills `out`; 0, -EINVAL for a misaligned word, -EFAULT. */
-function findKey(task: Task, address: number, shared: boolean, out: FutexKey): number {
-  if (address % 4 !== 0) return -EINVAL;
-  return task.memory.futexKey(address, shared, out);
-}
-
-/** A deadline kept by a waiting call. An object, so that null stays "first time". */
-interface FutexWait {
-  readonly deadline: number;
-}
-
-/** One wait without a time-out, shared by all: most waits are such. */
-const NO_DEADLINE: FutexWait = { deadline: Number.POSITIVE_INFINITY };
-
-function keepWaiting(task: Task, wait: FutexWait, interrupted: number): number {
-  const waiter = waiterOf(task);
-  if (!waiter.queued) return 0;
-  const expired = wait !== NO_DEADLINE && task.kernel.clock.monotonic() >= wait.deadline;
-  if (expired || task.signalPending()) {
-    task.kernel.futexes.dequeue(waiter);
-    return expired ? -ETIMEDOUT : interrupted;
-  }
-  return task.park(wait.deadline, interrupted);
-}
-
-/** The time-out argument of a wait: relative for FUTEX_WAIT, absolute for the others. -EFAULT, -EINVAL. */
-function readWait(task: Task, address: number, absolute: boolean, realtime: boolean): FutexWait | number {
-  if (address === 0) return NO_DEADLINE;
-  if (absolute) {
-    const deadline = readDeadline(task, address, realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC);
-    return deadline < 0 ? deadline : { deadline };
-  }
-  const span = readTimespec(task, address);
-  return span < 0 ? span : { deadline: task.kernel.clock.monotonic() + span };
-}
+import { cmpRequeuePi, lockPi, tryLockPi, unlockPi, waitRequeuePi } from './futex-pi.js';
+import {
+  type FutexWait,
+  findKey,
+  keepWaiting,
+  key,
+  NO_DEADLINE,
+  readWait,
+  targetKey,
+  waiterOf,
+} from './futex-support.js';
 
 function wait(task: Task, args: SyscallArguments, shared: boolean, bitset: number, absolute: boolean): number {
   let state = task.state as FutexWait | null;
@@ -197,87 +147,13 @@ function wakeOp(task: Task, args: SyscallArguments, shared: boolean): number {
   return woken;
 }
 
-/** Takes a PI futex if it is free (or its owner died): 0, 1 when somebody holds it, or -errno. */
-function tryLock(task: Task, address: number, markWaiters: boolean): number {
-  let word = task.memory.readU32(address);
-  for (;;) {
-    if (Number.isNaN(word)) return -EFAULT;
-    const owner = word & F.FUTEX_TID_MASK;
-    if (owner === task.tid) return -EDEADLK;
-    let replacement: number;
-    if (owner === 0) {
-      const flags = word & (F.FUTEX_WAITERS | F.FUTEX_OWNER_DIED);
-      replacement = (flags | task.tid) >>> 0;
-    } else {
-      if (!markWaiters || word & F.FUTEX_WAITERS) return 1;
-      replacement = (word | F.FUTEX_WAITERS) >>> 0;
-    }
-    const seen = task.memory.compareExchangeU32(address, word, replacement);
-    if (seen === word) return owner === 0 ? 0 : 1;
-    word = seen;
-  }
-}
-
-/** FUTEX_LOCK_PI: no priorities are inherited (the host schedules), but the ownership protocol is the same. */
-function lockPi(task: Task, args: SyscallArguments, shared: boolean, realtime: boolean): number {
-  let state = task.state as FutexWait | null;
-  const waiter = waiterOf(task);
-  if (state !== null && !waiter.queued) {
-    // Woken by an unlock, which has written our tid already.
-    waiter.priorityInheritance = false;
-    return 0;
-  }
-  const found = findKey(task, args[0], shared, key);
-  if (found < 0) return leavePi(task, found);
-  const taken = tryLock(task, args[0], true);
-  if (taken <= 0) return leavePi(task, taken);
-  const owner = (task.memory.readU32(args[0]) & F.FUTEX_TID_MASK) >>> 0;
-  if (!task.kernel.tasks.has(owner)) return leavePi(task, -ESRCH);
-  if (state === null) {
-    const read = readWait(task, args[3], true, realtime);
-    if (typeof read === 'number') return read;
-    state = read;
-    task.setState(state);
-    waiter.priorityInheritance = true;
-    task.kernel.futexes.enqueue(waiter, key, F.FUTEX_BITSET_MATCH_ANY);
-  }
-  const result = keepWaiting(task, state, -ERESTARTNOINTR);
-  if (!waiter.queued) waiter.priorityInheritance = false;
-  return result;
-}
-
-function leavePi(task: Task, result: number): number {
-  const waiter = waiterOf(task);
-  task.kernel.futexes.dequeue(waiter);
-  waiter.priorityInheritance = false;
-  return result;
-}
-
-/** FUTEX_UNLOCK_PI: hands the futex to its first waiter. */
-function unlockPi(task: Task, args: SyscallArguments, shared: boolean): number {
-  const found = findKey(task, args[0], shared, key);
-  if (found < 0) return found;
-  let word = task.memory.readU32(args[0]);
-  for (;;) {
-    if (Number.isNaN(word)) return -EFAULT;
-    if ((word & F.FUTEX_TID_MASK) !== task.tid) return -EPERM;
-    const { futexes } = task.kernel;
-    const next = futexes.firstOwnershipWaiter(key);
-    let replacement = 0;
-    if (next) {
-      futexes.dequeue(next);
-      const more = futexes.firstOwnershipWaiter(key) !== null;
-      replacement = (next.task.tid | (more ? F.FUTEX_WAITERS : 0)) >>> 0;
-    }
-    const seen = task.memory.compareExchangeU32(args[0], word, replacement);
-    if (seen === word) {
-      next?.task.wake();
-      return 0;
-    }
-    if (next) futexes.enqueue(next, key, F.FUTEX_BITSET_MATCH_ANY);
-    word = seen;
-  }
-}
+/** Commands that know FUTEX_CLOCK_REALTIME; FUTEX_LOCK_PI has that clock anyway. */
+const TAKES_REALTIME: ReadonlySet<number> = new Set([
+  F.FUTEX_WAIT,
+  F.FUTEX_WAIT_BITSET,
+  F.FUTEX_WAIT_REQUEUE_PI,
+  F.FUTEX_LOCK_PI2,
+]);
 
 /** futex implements Linux syscall futex(2). */
 export function futex(task: Task, args: SyscallArguments): number {
@@ -285,6 +161,7 @@ export function futex(task: Task, args: SyscallArguments): number {
   const command = operation & F.FUTEX_CMD_MASK;
   const shared = (operation & F.FUTEX_PRIVATE_FLAG) === 0;
   const realtime = (operation & F.FUTEX_CLOCK_REALTIME) !== 0;
+  if (realtime && !TAKES_REALTIME.has(command)) return -ENOSYS;
   switch (command) {
     case F.FUTEX_WAIT:
       if (realtime && args[3] !== 0) return -ENOSYS;
@@ -305,14 +182,14 @@ export function futex(task: Task, args: SyscallArguments): number {
       return lockPi(task, args, shared, true);
     case F.FUTEX_LOCK_PI2:
       return lockPi(task, args, shared, realtime);
-    case F.FUTEX_TRYLOCK_PI: {
-      const found = findKey(task, args[0], shared, key);
-      if (found < 0) return found;
-      const taken = tryLock(task, args[0], false);
-      return taken === 1 ? -EAGAIN : taken;
-    }
+    case F.FUTEX_TRYLOCK_PI:
+      return tryLockPi(task, args, shared);
     case F.FUTEX_UNLOCK_PI:
       return unlockPi(task, args, shared);
+    case F.FUTEX_WAIT_REQUEUE_PI:
+      return waitRequeuePi(task, args, shared, realtime);
+    case F.FUTEX_CMP_REQUEUE_PI:
+      return cmpRequeuePi(task, args, shared);
     default:
       return -ENOSYS;
   }

@@ -98,7 +98,7 @@ export function schedGetscheduler(task: Task, args: SyscallArguments): number {
 
 /** sched_setparam implements Linux syscall sched_setparam(2). */
 export function schedSetparam(task: Task, args: SyscallArguments): number {
-  if (args[1] === 0) return -EINVAL;
+  if (args[1] === 0 || (args[0] | 0) < 0) return -EINVAL;
   const priority = task.memory.readI32(args[1]);
   if (Number.isNaN(priority)) return -EFAULT;
   const target = find(task, args[0] | 0);
@@ -107,7 +107,7 @@ export function schedSetparam(task: Task, args: SyscallArguments): number {
 
 /** sched_getparam implements Linux syscall sched_getparam(2). */
 export function schedGetparam(task: Task, args: SyscallArguments): number {
-  if (args[1] === 0) return -EINVAL;
+  if (args[1] === 0 || (args[0] | 0) < 0) return -EINVAL;
   const target = find(task, args[0] | 0);
   if (!target) return -ESRCH;
   return task.memory.writeU32(args[1], target.schedulingPriority) ? 0 : -EFAULT;
@@ -132,6 +132,7 @@ export function schedGetPriorityMin(_task: Task, args: SyscallArguments): number
 
 /** sched_rr_get_interval implements Linux syscall sched_rr_get_interval(2): the usual slice of ordinary threads. */
 export function schedRrGetInterval(task: Task, args: SyscallArguments): number {
+  if ((args[0] | 0) < 0) return -EINVAL;
   if (!find(task, args[0] | 0)) return -ESRCH;
   return writePair(task, args[1], 0, 4_000_000) ? 0 : -EFAULT;
 }

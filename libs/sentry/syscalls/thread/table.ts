@@ -2,6 +2,7 @@ import { ENOSYS } from '../../abi/errno.js';
 import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { futex } from './futex.js';
+import { futexWaitv } from './futex-waitv.js';
 import * as scheduling from './scheduling.js';
 import { getRobustList, setRobustList, setTidAddress } from './thread-state.js';
 
@@ -13,14 +14,9 @@ export const threadRows: readonly SyscallRow[] = [
     'futex',
     'uaddr:address op:futex-op val:uint timeout:address uaddr2:address val3:uint',
     own(futex),
-    'PI futexes hand ownership over without priorities; *_REQUEUE_PI and FUTEX_FD answer ENOSYS',
+    'PI futexes hand ownership over without priorities; FUTEX_FD answers ENOSYS',
   ),
-  refused(
-    'futex_waitv',
-    'waiters:address nr:uint flags:hex timeout:timespec clockid:clock',
-    ENOSYS,
-    'callers fall back',
-  ),
+  full('futex_waitv', 'waiters:address nr:uint flags:hex timeout:timespec clockid:clock', own(futexWaitv)),
   refused('futex_wake', 'uaddr:address mask:hex nr:int flags:hex', ENOSYS, 'callers fall back to futex'),
   refused(
     'futex_wait',

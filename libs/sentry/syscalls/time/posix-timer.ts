@@ -1,11 +1,11 @@
-import { EAGAIN, EFAULT, EINVAL } from '../../abi/errno.js';
+import { EAGAIN, EFAULT, EINVAL, EOPNOTSUPP } from '../../abi/errno.js';
 import { SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGRTMAX } from '../../abi/signal.js';
 import { TIMER_ABSTIME } from '../../abi/time.js';
 import type { IntervalValue } from '../../kernel/interval-timers.js';
 import { type PosixTimer, posixTimersOf, type TimerNotification } from '../../kernel/posix-timers.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
-import { cpuClock, isWaitable, readDeadline, readTimespec, writeTimespec } from './support.js';
+import { cpuClock, isReadOnly, isWaitable, readDeadline, readTimespec, writeTimespec } from './support.js';
 
 const SIGEVENT_BYTES = 64;
 const value: IntervalValue = { remaining: 0, interval: 0 };
@@ -37,7 +37,7 @@ function readNotification(task: Task, address: number): TimerNotification | numb
 export function timerCreate(task: Task, args: SyscallArguments): number {
   const clock = args[0] | 0;
   const cpuNow = isWaitable(clock) ? null : cpuClock(task, clock);
-  if (!isWaitable(clock) && cpuNow === null) return -EINVAL;
+  if (!isWaitable(clock) && cpuNow === null) return isReadOnly(clock) ? -EOPNOTSUPP : -EINVAL;
   let notification: TimerNotification | number = { notify: SIGEV_SIGNAL, signal: SIGALRM, value: 0, threadId: 0 };
   if (args[1] !== 0) notification = readNotification(task, args[1]);
   if (typeof notification === 'number') return notification;

@@ -1,8 +1,8 @@
 import { EFAULT, EINTR, EINVAL, EOPNOTSUPP, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from '../../abi/errno.js';
-import { CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME } from '../../abi/time.js';
+import { TIMER_ABSTIME } from '../../abi/time.js';
 import type { Task } from '../../kernel/task.js';
 import { BLOCKED, type SyscallArguments, type SyscallHandler } from '../../kernel/types.js';
-import { cpuClock, isWaitable, readDeadline, readTimespec, writeTimespec } from './support.js';
+import { cpuClock, isReadOnly, isWaitable, readDeadline, readTimespec, writeTimespec } from './support.js';
 
 /** A relative sleep under way: where it ends, and where the rest goes when a handler interrupts it. */
 interface Sleep {
@@ -46,8 +46,7 @@ export function clockNanosleep(task: Task, args: SyscallArguments): number {
   const clock = args[0] | 0;
   const flags = args[1] | 0;
   if (!isWaitable(clock)) {
-    if (clock === CLOCK_THREAD_CPUTIME_ID) return -EINVAL;
-    return cpuClock(task, clock) === null ? -EINVAL : -EOPNOTSUPP;
+    return isReadOnly(clock) || cpuClock(task, clock) !== null ? -EOPNOTSUPP : -EINVAL;
   }
   if (!(flags & TIMER_ABSTIME)) {
     if (task.state !== null) return sleepOn(task, task.state as Sleep);

@@ -50,6 +50,13 @@ export function isWaitable(clock: number): boolean {
   );
 }
 
+/** Clocks that can only be read. */
+export function isReadOnly(clock: number): boolean {
+  return (
+    clock === TIME.CLOCK_MONOTONIC_RAW || clock === TIME.CLOCK_REALTIME_COARSE || clock === TIME.CLOCK_MONOTONIC_COARSE
+  );
+}
+
 /** Monotonic deadline of the absolute time at `address` in `clock` (a waitable one); -EFAULT, -EINVAL. */
 export function readDeadline(task: Task, address: number, clock: number): Nanoseconds {
   if (!isRealtime(clock)) return readTimespec(task, address);

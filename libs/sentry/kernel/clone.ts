@@ -92,9 +92,9 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   const tid = kernel.pids.allocate();
   if (tid === 0) return -EAGAIN;
 
-  let memory = parent.memory;
+  const memory = flags & CLONE_VM ? parent.memory : parent.memory.fork();
+  if (memory === null) return -EAGAIN;
   if (flags & CLONE_VM) memory.retain();
-  else memory = memory.fork();
   let files = parent.files;
   if (flags & CLONE_FILES) files.references++;
   else files = files.copy();

@@ -34,6 +34,12 @@ function anonymous(memory: MemoryManager, address: number, pages: number, protec
   });
 }
 
+function forked(memory: MemoryManager): MemoryManager {
+  const child = memory.fork();
+  if (child === null) throw new Error('the model has room');
+  return child;
+}
+
 /** Does what a guest instruction would: uses the host's mapping if it permits, else faults. Returns the byte, 0 for writes, or -signal. */
 function guestAccess(
   environment: ModelEnvironment,
@@ -187,7 +193,7 @@ describe('memory manager', () => {
     const address = anonymous(parent, 0, 64);
     for (let page = 0; page < 64; page++) guestAccess(environment, parent, address + page * PAGE, page + 1);
     const before = environment.frames.committed;
-    const child = parent.fork();
+    const child = forked(parent);
     expect(environment.frames.committed).toBe(before);
     expect(guestAccess(environment, parent, address, 100)).toBe(0);
     expect(child.readU8(address)).toBe(1);
@@ -201,6 +207,26 @@ describe('memory manager', () => {
     expect(guestAccess(environment, parent, address + 3 * PAGE, 5)).toBe(0);
     expect(environment.frames.committed).toBe(committed);
     expect((parent.space as ModelSpace).calls).toBe(calls + 1);
+    parent.release();
+    expect(environment.frames.committed).toBe(0);
+  });
+
+  it('leaves the parent as it was when the host has no room for a child', () => {
+    const environment = modelEnvironment();
+    const parent = new MemoryManager(environment);
+    const address = anonymous(parent, 0, 64);
+    for (let page = 0; page < 64; page++) guestAccess(environment, parent, address + page * PAGE, page + 1);
+    const before = environment.frames.committed;
+    (parent.space as ModelSpace).full = true;
+    expect(parent.fork()).toBe(null);
+    expect(environment.frames.committed).toBe(before);
+    // A sole owner again: written in place, not copied.
+    for (let page = 0; page < 64; page++) expect(guestAccess(environment, parent, address + page * PAGE, 100)).toBe(0);
+    expect(environment.frames.committed).toBe(before);
+    (parent.space as ModelSpace).full = false;
+    const child = forked(parent);
+    expect(child.readU8(address)).toBe(100);
+    child.release();
     parent.release();
     expect(environment.frames.committed).toBe(0);
   });
@@ -382,7 +408,7 @@ describe.each([
           for (const [at, of] of model) {
             copy.set(at, { ...of, value: of.shared ? of.value : { byte: of.value.byte } });
           }
-          processes.push({ memory: memory.fork(), model: copy });
+          processes.push({ memory: forked(memory), model: copy });
           break;
         }
         case 10: {

@@ -40,6 +40,7 @@ import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from '
 import { GuestAccess, PROT_READABLE } from './guest-access.js';
 import { AddressLayout, emptyLayout, randomOffset } from './layout.js';
 import { mremap } from './mremap.js';
+import { NoSpace } from './no-space.js';
 import { PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
 import { SharedAnonymous } from './shared-anonymous.js';
 import type {
@@ -490,7 +491,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     return signal;
   }
 
-  fork(): MemoryManager {
+  fork(): MemoryManager | null {
     const { items } = this.vmas;
     const cloned = this.space.clone !== undefined;
     const table = new PageTable();
@@ -499,7 +500,13 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     for (const vma of items) {
       if ((vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) === 0) this.copyEntries(table, vma, cloned);
     }
-    const child = new MemoryManager(this.environment, this.addresses, this.limits, this.space.clone?.(), table);
+    const space = cloned ? this.space.clone?.() : undefined;
+    if (space === null) {
+      // The host has no room for another process: what was shared goes back to having one owner.
+      new MemoryManager(this.environment, this.addresses, this.limits, new NoSpace(this.space), table).release();
+      return null;
+    }
+    const child = new MemoryManager(this.environment, this.addresses, this.limits, space, table);
     if (cloned) child.inheritHostCalls(this);
     for (const vma of items) {
       if (cloned && (vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) !== 0) child.hostUnmap(vma.start, vma.end);

@@ -187,8 +187,8 @@ export interface MemoryManager extends GuestMemory {
    */
   fault(address: GuestAddress, access: AccessKind, hostCode: number): number;
   readonly faultCode: number;
-  /** A copy-on-write copy for fork(2). */
-  fork(): MemoryManager;
+  /** A copy-on-write copy for fork(2); null when the host has no room for another address space. */
+  fork(): MemoryManager | null;
   /** Shared by CLONE_VM tasks; the last release frees everything. */
   retain(): void;
   release(): void;

@@ -151,8 +151,11 @@ export interface PlatformAddressSpace {
   unmap(address: GuestAddress, length: Bytes): void;
   /** Changes the protection of the range. All of it must be mapped: mprotect(2) stops at the first hole. */
   protect(address: GuestAddress, length: Bytes, protection: Protection): void;
-  /** A new space with all that is mapped here now (fork), where that is cheaper than mapping it again. */
-  clone?(): PlatformAddressSpace;
+  /**
+   * A new space with all that is mapped here now (fork), where that is cheaper than mapping it again. Null when the host has no
+   * room for one more.
+   */
+  clone?(): PlatformAddressSpace | null;
   /** Total CPU time used by guest code in this address space, in nanoseconds (also of threads that have ended). */
   cpuTime(): Nanoseconds;
   /** Kills the stub and frees everything. Contexts in it must have been released or moved. */

@@ -39,11 +39,14 @@ export class ModelSpace implements PlatformAddressSpace {
   calls = 0;
   released = false;
   /** Only the one that maps files can clone, so that both ways of fork are tested. */
-  readonly clone: (() => ModelSpace) | undefined;
+  readonly clone: (() => ModelSpace | null) | undefined;
+  /** The host has no room for another process. */
+  full = false;
 
   constructor(readonly mapsFiles: boolean) {
     if (!mapsFiles) return;
     this.clone = () => {
+      if (this.full) return null;
       const copy = new ModelSpace(mapsFiles);
       for (const [address, page] of this.pages) copy.pages.set(address, { ...page });
       return copy;

@@ -1,3 +1,4 @@
+import { EAGAIN, ENOMEM } from '../../abi/errno.js';
 import { host } from '../host.js';
 import {
   type Bytes,
@@ -61,8 +62,10 @@ class StubAddressSpace implements PlatformAddressSpace {
     must(this.native.protect(this.index, address, length, protection), 'protecting guest memory');
   }
 
-  clone(): PlatformAddressSpace {
-    const index = must(this.native.createSpace(this.index), 'cloning an address space');
+  clone(): PlatformAddressSpace | null {
+    const index = this.native.createSpace(this.index);
+    if (index === -EAGAIN || index === -ENOMEM) return null;
+    must(index, 'cloning an address space');
     return new StubAddressSpace(this.native, index, this.maxAddress);
   }
 

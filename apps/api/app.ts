@@ -4,7 +4,10 @@ import { type DynamicModule, Module, UnsupportedMediaTypeException } from '@nest
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
+import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
+import { authenticatePiston, PISTON_PREFIX } from './compat/piston/piston.auth.js';
+import { PistonController } from './compat/piston/piston.controller.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
@@ -37,6 +40,7 @@ export class ApiModule {
         RuntimesController,
         KeysController,
         WebhooksController,
+        PistonController,
         HealthController,
       ],
       providers: [
@@ -62,12 +66,18 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  const parseJson: FastifyBodyParser<Buffer> = (_request, body, done) => {
     try {
-      done(null, parseBody(body as Buffer));
+      done(null, parseBody(body));
     } catch (error) {
       done(error as Error);
     }
+  };
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, parseJson);
+  // Some clients of Piston say that their JSON is text.
+  fastify.addContentTypeParser('text/plain', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (request.url.startsWith(PISTON_PREFIX)) parseJson(request, body, done);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
@@ -78,6 +88,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (request.url.startsWith(PISTON_PREFIX)) return authenticatePiston(request, reply, keys);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],

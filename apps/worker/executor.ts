@@ -1,13 +1,14 @@
-import type { AuditEntry, ExecutionJob, ExecutionResult, ExecutionState } from '@cordon/contracts';
+import type { AuditEntry, ExecutionJob, ExecutionLimits, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
 import type { ExecutionStore, InputMessage, Taken } from '@cordon/queue';
 import type { Logger } from 'pino';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
-import type { Compiler } from './judge/compiler.js';
+import type { Artifact } from './judge/compile-cache.js';
+import type { Compiled, Compiler } from './judge/compiler.js';
 import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
-import { runSpec } from './run-spec.js';
+import { filesOf, runSpec } from './run-spec.js';
 
 /** The state that an end reason becomes; an exit status other than 0, or a signal, is a failure of the program. */
 function stateOf(report: EndReport): ExecutionState {
@@ -154,20 +155,47 @@ export class Executor {
       return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` }, events: [] };
     }
     if (job.judge && runtime) return judgeJob(job, job.judge, runtime, attempt, this.options, this.controlOf(run));
+    const staged = job.compileLimits && runtime ? await this.compile(job, runtime, job.compileLimits, run) : null;
+    if (staged !== null && staged.artifacts === null) return this.notCompiled(staged, run);
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
     try {
-      const report = await this.run(job, runtime, relay, run);
+      const report = await this.run(job, runtime, relay, run, staged?.artifacts ?? null);
       const events = await relay.finish();
       if (report.reason === 'canceled' && this.draining && !run.canceled) {
         if (events.length > 0) await store.append(job.id, attempt, events);
         return null;
       }
       if (report.reason === 'error') log.error({ execution: job.id, detail: report.detail }, 'the Sentry failed');
-      return { state: stateOf(report), result: this.resultOf(report, relay), events };
+      const compilation = staged?.compilation ?? undefined;
+      return { state: stateOf(report), result: { ...this.resultOf(report, relay), compilation }, events };
     } catch (error) {
       log.error({ execution: job.id, err: error }, 'the execution failed');
       return { state: 'error', result: { detail: (error as Error).message }, events: [] };
     }
+  }
+
+  /** The stage before the run, in a sandbox of its own. */
+  private async compile(
+    job: ExecutionJob,
+    runtime: DiscoveredRuntime,
+    limits: ExecutionLimits,
+    run: Running,
+  ): Promise<Compiled> {
+    const gone = new AbortController();
+    run.judging = { cancel: () => gone.abort() };
+    if (run.canceled || this.draining) gone.abort();
+    const compiled = await this.options.compiler.compile(
+      { runtime, files: filesOf(job, runtime), limits },
+      gone.signal,
+    );
+    run.judging = null;
+    return compiled;
+  }
+
+  private notCompiled({ compilation, failure }: Compiled, run: Running): End | null {
+    if (this.draining && !run.canceled) return null;
+    const state = run.canceled ? 'canceled' : failure === null ? 'failed' : 'error';
+    return { state, result: { compilation: compilation ?? undefined, detail: failure }, events: [] };
   }
 
   private controlOf(run: Running): JudgeControl {
@@ -185,9 +213,12 @@ export class Executor {
     runtime: DiscoveredRuntime | null,
     relay: EventRelay,
     run: Running,
+    artifacts: readonly Artifact[] | null,
   ): Promise<EndReport> {
     const { pool, image, log } = this.options;
-    const handle = pool.run(runSpec(job, runtime, image), {
+    const whole = runSpec(job, runtime, image);
+    const spec = artifacts && runtime ? { ...whole, files: artifacts, argv: [...runtime.run, ...job.args] } : whole;
+    const handle = pool.run(spec, {
       stdout: (bytes) => relay.output('stdout', bytes),
       stderr: (bytes) => relay.output('stderr', bytes),
       audit: (records) => relay.records(records),

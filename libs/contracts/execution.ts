@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { ExecutionLimits } from './limits.js';
-import type { JudgeJob, JudgeOutcome } from './submission.js';
+import type { CompilationDto, JudgeJob, JudgeOutcome } from './submission.js';
 
 export const STATES = [
   'queued',
@@ -102,6 +102,8 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  /** Present: compiled in a sandbox of its own within these limits, and run in another. */
+  readonly compileLimits?: ExecutionLimits;
   /** Present: a submission, to be judged. */
   readonly judge?: JudgeJob;
 }
@@ -120,4 +122,10 @@ export type ExecutionResult = Pick<
   | 'detail'
   | 'usage'
   | 'platform'
-> & { readonly auditRecords: number; readonly auditTruncated: boolean; readonly judged?: JudgeOutcome };
+> & {
+  readonly auditRecords: number;
+  readonly auditTruncated: boolean;
+  readonly judged?: JudgeOutcome;
+  /** Of a job with `compileLimits`. */
+  readonly compilation?: CompilationDto;
+};

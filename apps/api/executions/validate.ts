@@ -28,7 +28,7 @@ function bytesOf(
 }
 
 /** Why a relative path may not be used; null when it may. */
-function pathFault(path: string): string | null {
+export function pathFault(path: string): string | null {
   if (path.includes('\0')) return 'contains NUL';
   if (path.startsWith('/')) return 'must be relative to the work directory';
   if (path.endsWith('/')) return 'must name a file';

@@ -6,7 +6,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
-import { authenticatePiston, PISTON_PREFIX } from './compat/piston/piston.auth.js';
+import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
@@ -76,7 +76,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, parseJson);
   // Some clients of Piston say that their JSON is text.
   fastify.addContentTypeParser('text/plain', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    if (request.url.startsWith(PISTON_PREFIX)) parseJson(request, body, done);
+    if (isPiston(request.url)) parseJson(request, body, done);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
@@ -88,7 +88,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
-    if (request.url.startsWith(PISTON_PREFIX)) return authenticatePiston(request, reply, keys);
+    if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],

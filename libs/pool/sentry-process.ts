@@ -10,7 +10,7 @@ export type FrameListener = (type: number, payload: Buffer) => void | Promise<vo
 /** A Sentry's frames are cut to its output buffer, which is far smaller. */
 const PAYLOAD_MAX = 4 * 1024 * 1024;
 /** A fork is ready in milliseconds; one that is not by then, on the slowest machine, never will be. */
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 10_000;
 /** How long a child's exit report may lag behind the end of its channel. */
 const EXIT_REPORT_TIMEOUT_MS = 2_000;
 

@@ -14,9 +14,9 @@ const python = (content: string, more: object = {}) =>
   execute({ language: 'python', version: '3.x', files: [{ content }], ...more });
 
 describe('Piston: POST /execute', () => {
-  it('answers as Piston does, under both paths', async () => {
+  it('answers as Piston does, under all its paths', async () => {
     const body = { language: 'py', version: '*', files: [{ name: 'my.py', content: 'print(input())' }], stdin: 'hi' };
-    for (const path of ['/api/v2/execute', '/api/v2/piston/execute']) {
+    for (const path of ['/compat/piston/api/v2/execute', '/api/v2/execute', '/api/v2/piston/execute']) {
       const answer = await execute(body, 200, path);
       expect(answer).toMatchObject({ language: 'python', version: expect.stringMatching(/^3\.\d+\.\d+$/) });
       expect(answer.run).toMatchObject({

@@ -3,7 +3,12 @@ import { authenticate, bearerOf } from '../../http/auth.guard.js';
 import { ProblemException } from '../../http/problem.js';
 import type { KeysService } from '../../keys/keys.service.js';
 
-export const PISTON_PREFIX = '/api/v2/';
+/** Where Piston's endpoints are: beside those of other services, as on a server of one's own, as on the public one. */
+export const PISTON_PATHS = ['compat/piston/api/v2', 'api/v2', 'api/v2/piston'];
+
+export function isPiston(url: string): boolean {
+  return url.startsWith('/compat/piston/') || url.startsWith('/api/v2/');
+}
 
 /** Before the body is read. Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
 export async function authenticatePiston(

@@ -6,6 +6,7 @@ import { ExecutionsService, newId } from '../../executions/executions.service.js
 import { AuthGuard, Scopes } from '../../http/auth.guard.js';
 import { goneSignal } from '../../http/gone.js';
 import { ProblemException } from '../../http/problem.js';
+import { PISTON_PATHS } from './piston.auth.js';
 import { PistonFilter } from './piston.filter.js';
 import { readRequest, versionOf } from './request.js';
 import { answerOf, type PistonAnswer, type StagedExecution, type Written } from './response.js';
@@ -21,7 +22,7 @@ const FIRST_EVENT = '0-0';
 @UseGuards(AuthGuard)
 @UseFilters(PistonFilter)
 @Scopes('run')
-@Controller(['api/v2', 'api/v2/piston'])
+@Controller(PISTON_PATHS)
 export class PistonController {
   constructor(private readonly executions: ExecutionsService) {}
 

@@ -69,7 +69,10 @@ type Step = string | { see: string } | { size: [number, number] } | { signal: nu
 function play(args: readonly string[], steps: readonly Step[]): Promise<Played> {
   const player = [join(directory, 'player.py'), JSON.stringify([CORDON, ...args]), JSON.stringify(steps)];
   return new Promise((resolve, reject) => {
-    execFile('/usr/bin/python3', player, (error, stdout) => (error ? reject(error) : resolve(JSON.parse(stdout))));
+    // What bash writes around a line depends on the terminal's abilities.
+    execFile('/usr/bin/python3', player, { env: { ...process.env, TERM: 'xterm' } }, (error, stdout) =>
+      error ? reject(error) : resolve(JSON.parse(stdout)),
+    );
   });
 }
 

@@ -293,11 +293,11 @@ describe('the end of a sandbox', () => {
   });
 
   it('comes with its time, which can be extended, and with idleness', async () => {
+    const longer = await create({ ttlSeconds: 2 });
+    expect((await cordon.postTo(at(longer, '/extend'), { ttlSeconds: 60 })).status).toBe(200);
     const short = await create({ ttlSeconds: 1 });
-    const longer = await create({ ttlSeconds: 1 });
     const idle = await create({ idleSeconds: 1 });
     const busy = await create({ idleSeconds: 1 });
-    expect((await cordon.postTo(at(longer, '/extend'), { ttlSeconds: 60 })).status).toBe(200);
     const waiting = exec(busy, { command: ['sleep', '2'] });
     await until(async () => (await cordon.get(at(short))).body.endReason === 'expired');
     await until(async () => (await cordon.get(at(idle))).body.endReason === 'idle');

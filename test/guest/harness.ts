@@ -17,7 +17,7 @@ import { hostImage } from '@cordon/images';
 import { createPool } from '@cordon/pool';
 import type { EndReport, PlatformChoice, RunSpec, SandboxPool } from '@cordon/pool/types';
 import type { AuditRecord } from '@cordon/sentry/audit/record';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 
 /** One program, run natively or in a Sentry. Files are relative to the work directory, which is the cwd in both. */
 export interface Program {
@@ -72,11 +72,18 @@ const TEST_PLATFORM = (process.env.CORDON_TEST_PLATFORM ?? 'auto') as PlatformCh
 
 let pool: SandboxPool | undefined;
 
+/** How the runs of the present test ended: shown when it fails, whatever it compared. */
+let ends: string[] = [];
+
 /** Gives the test file a pool of Sentries (call once, at top level). */
 export function useGuests(platform: PlatformChoice = TEST_PLATFORM): void {
   beforeAll(async () => {
     pool = await createPool({ image: hostImage(), platform, spares: 1, renewAfter: 1000 });
   }, 60_000);
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') process.stderr.write(`runs of "${task.name}":\n${ends.join('\n')}\n`);
+    ends = [];
+  });
   afterAll(async () => {
     await pool?.close();
     pool = undefined;
@@ -109,6 +116,7 @@ export async function runGuest(program: Program): Promise<GuestOutcome> {
   // Rare by nature, and comparisons leave it out: never let one pass without a trace.
   if (report.reason === 'error') process.stderr.write(`the Sentry failed: ${JSON.stringify({ report, log })}\n`);
   const bytes = Buffer.concat(stdout);
+  ends.push(JSON.stringify({ argv: program.argv, report, log, stderr: String(Buffer.concat(stderr)).slice(0, 500) }));
   return {
     exitCode: report.exitCode,
     signal: report.signal,

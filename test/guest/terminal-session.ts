@@ -10,7 +10,8 @@ export class TerminalSession {
   private readonly handle: RunHandle;
   private seen = 0;
   private look: () => void = () => {};
-  private over = false;
+  private report: EndReport | null = null;
+  private readonly log: string[] = [];
 
   constructor(program: Program) {
     const spec = specOf({ terminal: { rows: 24, columns: 80 }, ...program, env: { TERM: 'xterm', ...program.env } });
@@ -19,9 +20,10 @@ export class TerminalSession {
         this.screen += Buffer.from(bytes).toString('latin1');
         this.look();
       },
+      log: (line) => void this.log.push(line),
     });
-    this.handle.ended.then(() => {
-      this.over = true;
+    this.handle.ended.then((report) => {
+      this.report = report;
       this.look();
     });
   }
@@ -53,8 +55,10 @@ export class TerminalSession {
         this.seen += at + length;
         return rest.slice(0, at);
       }
-      if (this.over || Date.now() > deadline)
-        throw new Error(`${JSON.stringify(String(text))} did not appear; the screen: ${JSON.stringify(this.screen)}`);
+      if (this.report || Date.now() > deadline) {
+        const { screen, report, log } = this;
+        throw new Error(`${JSON.stringify(String(text))} did not appear; ${JSON.stringify({ screen, report, log })}`);
+      }
       await this.more(deadline - Date.now());
     }
   }

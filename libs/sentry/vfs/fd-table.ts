@@ -2,6 +2,10 @@ import { EBADF, EMFILE } from '../abi/errno.js';
 import { existingLocks } from './locks.js';
 import type { FdTable, FileDescription } from './types.js';
 
+/** Linux's table grows from 64 slots (NR_OPEN_DEFAULT) to powers of two of at least 128 (alloc_fdtable in fs/file.c), and never shrinks. */
+const SMALLEST_TABLE = 64;
+const GROWN_TABLE = 128;
+
 /** Descriptor table of a process (shared by CLONE_FILES). */
 export class DescriptorTable implements FdTable {
   references = 1;
@@ -9,6 +13,7 @@ export class DescriptorTable implements FdTable {
   private readonly marks: boolean[] = [];
   /** No descriptor below this is free. */
   private lowest = 0;
+  private slots = SMALLEST_TABLE;
 
   get(fd: number): FileDescription | null {
     return fd >= 0 && fd < this.files.length ? this.files[fd] : null;
@@ -50,7 +55,10 @@ export class DescriptorTable implements FdTable {
   copy(): DescriptorTable {
     const copy = new DescriptorTable();
     copy.lowest = this.lowest;
-    for (let fd = 0; fd < this.files.length; fd++) {
+    let length = this.files.length;
+    while (length > 0 && this.files[length - 1] === null) length--;
+    copy.reserve(length);
+    for (let fd = 0; fd < length; fd++) {
       const file = this.files[fd];
       file?.retain();
       copy.files.push(file);
@@ -69,13 +77,22 @@ export class DescriptorTable implements FdTable {
     this.files.length = 0;
   }
 
+  capacity(): number {
+    return this.slots;
+  }
+
   descriptors(): number[] {
     const numbers: number[] = [];
     for (let fd = 0; fd < this.files.length; fd++) if (this.files[fd]) numbers.push(fd);
     return numbers;
   }
 
+  private reserve(count: number): void {
+    if (count > this.slots) this.slots = Math.max(GROWN_TABLE, 2 ** Math.ceil(Math.log2(count)));
+  }
+
   private put(fd: number, description: FileDescription, closeOnExec: boolean): void {
+    this.reserve(fd + 1);
     while (this.files.length <= fd) {
       this.files.push(null);
       this.marks.push(false);

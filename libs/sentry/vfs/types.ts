@@ -263,6 +263,8 @@ export interface FdTable {
   closeMarked(): void;
   /** Drops a reference to the table; the last one closes everything. */
   release(): void;
+  /** Numbers from here on have never been in use; select(2) does not look at them. */
+  capacity(): number;
   /** Numbers in use, ascending. */
   descriptors(): number[];
 }

@@ -106,8 +106,23 @@ int main(void) {
   say("select", select(p[1] + 1, &r, &w, NULL, &tv));
   printf("r %d w %d left %d\n", FD_ISSET(p[0], &r), FD_ISSET(p[1], &w), tv.tv_sec == 0 || tv.tv_usec == 0);
   FD_ZERO(&r);
-  FD_SET(200, &r);
-  say("select bad fd", select(201, &r, NULL, NULL, NULL));
+  FD_SET(60, &r);
+  say("select bad fd", select(61, &r, NULL, NULL, NULL));
+  // The table of a new process is as long as what is open in it, 64 at least: what lies beyond is not looked at.
+  fflush(stdout);
+  if (fork() == 0) {
+    FD_SET(200, &r);
+    FD_CLR(60, &r);
+    tv.tv_sec = tv.tv_usec = 0;
+    say("select beyond the table", select(201, &r, NULL, NULL, &tv));
+    dup2(0, 100);
+    say("select bad fd in a longer table", select(101, &r, NULL, NULL, &tv));
+    FD_SET(110, &r);
+    say("select bad fd behind the last", select(111, &r, NULL, NULL, &tv));
+    fflush(stdout);
+    _exit(0);
+  }
+  wait(NULL);
   say("select negative", select(-1, NULL, NULL, NULL, NULL));
   tv.tv_sec = 0;
   tv.tv_usec = 10000;

@@ -22,9 +22,6 @@ const EVENTS = [
 ] as const;
 const EX_WAIT = POLLERR | POLLHUP;
 
-/** Descriptors beyond this cannot exist (fs.nr_open), so bits beyond are not looked at. */
-const MAX_FDS = 1 << 20;
-
 /** The three sets as asked and as answered, each `stride` bytes. Grow to the largest seen. */
 let stride = 128;
 let asked = new Uint8Array(3 * stride);
@@ -110,7 +107,8 @@ function selectUntil(
 ): number {
   let count = args[0] | 0;
   if (count < 0) return -EINVAL;
-  if (count > MAX_FDS) count = MAX_FDS;
+  // Bits beyond the table are not looked at, so they are not EBADF either (core_sys_select in fs/select.c).
+  count = Math.min(count, task.files.capacity());
   const expired = deadline !== Infinity && deadline <= task.kernel.clock.monotonic();
   let result = selectOnce(task, args, count, !expired);
   if (result === MUST_WAIT) {

@@ -138,6 +138,8 @@ let built: { library: Uint8Array; platform: string; image: Uint8Array | null } |
 
 /** The vdso to map into this sandbox's programs; null where there is none, or no memory for it. */
 export function createVdso(library: Uint8Array, platform: Platform, frames: FrameAllocator): Mappable | null {
+  // The image is one and the same, but a stub may have failed to take the host's code along.
+  if (platform.hostVdso === null) return null;
   if (built === null || built.library !== library || built.platform !== platform.name) {
     built = { library, platform: platform.name, image: buildVdso(library, platform) };
   }

@@ -36,17 +36,13 @@ void cordon_find_host_vdso(void) {
   if (!code || end - start > HOST_VDSO_ROOM) start = end = code = 0;
 }
 
-int cordon_move_host_vdso(void) {
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-  /* The stack may be where they should go (no address randomisation). */
-  if (!code || here > HOST_VDSO - (64ul << 20)) return -ENOENT;
-  /* Each mapping by itself: mremap takes one at a time, and they may be several. Page by page would split what must stay whole. */
-  uintptr_t at = start;
-  while (at < end) {
-    uintptr_t length = at < code ? code - at : end - at;
-    uintptr_t to = HOST_VDSO + (at - start);
-    /* [vvar] may be several mappings: EFAULT over their border; halve until one piece fits. */
-    while (mremap((void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to) == MAP_FAILED) {
+/* Each mapping by itself: mremap takes one at a time, and they may be several. Page by page would split what must stay whole. */
+static int move(uintptr_t from, uintptr_t to) {
+  uintptr_t size = end - start, data = code - start, at = 0;
+  while (at < size) {
+    uintptr_t length = at < data ? data - at : size - at;
+    /* [vvar] may be several mappings: EFAULT over their border; shorten until one piece fits. */
+    while (mremap((void *)(from + at), length, length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(to + at)) == MAP_FAILED) {
       if (errno != EFAULT || length <= 4096) return -errno;
       length -= 4096;
     }
@@ -54,6 +50,21 @@ int cordon_move_host_vdso(void) {
   }
   return 0;
 }
+
+int cordon_move_host_vdso(void) {
+  if (!code) return -ENOENT;
+  uintptr_t size = end - start, from = start;
+  if (from < HOST_VDSO + size && HOST_VDSO < from + size) { /* mremap refuses to move over itself */
+    void *aside = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (aside == MAP_FAILED) return -errno;
+    int failed = move(from, (uintptr_t)aside);
+    if (failed) return failed;
+    from = (uintptr_t)aside;
+  }
+  return move(from, HOST_VDSO);
+}
+
+void cordon_forget_host_vdso(void) { start = end = code = 0; }
 
 napi_value cordon_host_vdso(napi_env env, napi_callback_info info) {
   (void)info;

@@ -9,8 +9,10 @@
 
 /* Finds them in this process. Call before it closes itself in. */
 void cordon_find_host_vdso(void);
-/* In the child that becomes a stub: moves them to HOST_VDSO. 0, or -errno: it goes without. */
+/* In the child that becomes a stub, on a stack that does not lie there: moves them to HOST_VDSO. 0, or -errno: it goes without. */
 int cordon_move_host_vdso(void);
+/* The stub goes without: there is none to tell guests of. */
+void cordon_forget_host_vdso(void);
 
 /* hostVdso(): {address of the code in stubs, its bytes} or null. */
 napi_value cordon_host_vdso(napi_env env, napi_callback_info info);

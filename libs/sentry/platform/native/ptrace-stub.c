@@ -154,6 +154,20 @@ static _Noreturn void become_stub(enum stub_kind kind) {
   __builtin_unreachable();
 }
 
+#define BOOT_STACK (64ul << 10)
+
+/*
+ * What a stub has above guest memory is where the host puts the stack of one process in 256, and of each without address
+ * randomisation: the stub leaves it first.
+ */
+static _Noreturn void become_stub_elsewhere(enum stub_kind kind) {
+  uint8_t *stack = mmap(NULL, BOOT_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (stack == MAP_FAILED) _exit(106);
+  __asm__ volatile("mov %0, %%rsp\n xor %%ebp, %%ebp\n call *%1\n hlt\n"
+                   : : "r"(stack + BOOT_STACK), "r"(become_stub), "D"(kind) : "memory");
+  __builtin_unreachable();
+}
+
 /* Waits until a thread has stopped or is gone. Returns its wait status, or -errno. */
 int cordon_wait_stop(pid_t tid) {
   int status;
@@ -223,7 +237,7 @@ pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t
   keep_heap_from_stub();
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) return -errno;
-  if (pid == 0) become_stub(kind);
+  if (pid == 0) become_stub_elsewhere(kind);
   int status = cordon_wait_stop(pid);
   if (status < 0) return status;
   if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
@@ -231,6 +245,9 @@ pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t
     return WIFEXITED(status) ? -(1000 + WEXITSTATUS(status)) : -ECHILD;
   }
   if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) < 0) return -errno;
+  struct user_regs_struct booted;
+  if (ptrace(PTRACE_GETREGS, pid, 0, &booted) < 0) return -errno;
+  if (booted.r14 != HOST_VDSO) cordon_forget_host_vdso();
   struct iovec area = {pristine_xsave, XSAVE_MAX};
   if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &area) < 0) return -errno;
   *xsave_size = area.iov_len;

@@ -83,7 +83,8 @@ class StubAddressSpace implements PlatformAddressSpace {
  * their native halves. Constructed in the zygote; `start` in the process that uses it.
  */
 export class StubPlatform implements Platform {
-  readonly hostVdso: Platform['hostVdso'];
+  /** Known once it has started. */
+  hostVdso: Platform['hostVdso'] = null;
   private readonly slab: ArrayBuffer;
   private readonly contexts: StubContext[] = [];
   private readonly watchers = new Map<HostFd, HostWatcher>();
@@ -102,7 +103,6 @@ export class StubPlatform implements Platform {
     const slab = this.native.reserveContexts();
     if (typeof slab === 'number') throw new PlatformError(`context slab: errno ${-slab}`);
     this.slab = slab;
-    this.hostVdso = this.native.hostVdso();
   }
 
   /** Makes the template stub. Throws PlatformError where the host forbids it. */
@@ -111,6 +111,7 @@ export class StubPlatform implements Platform {
     this.watchers.clear();
     this.deferred = null;
     must(this.native.start(), 'starting the stub');
+    this.hostVdso = this.native.hostVdso();
   }
 
   createAddressSpace(): PlatformAddressSpace {

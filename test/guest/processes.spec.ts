@@ -15,6 +15,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['every futex command, futex_waitv, membarrier', 'futexes.c'],
   ['exec from threads beside spinning ones', 'exec-from-threads.c'],
   ['a named semaphore opened by unrelated processes, /proc/self/exe', 'named-semaphore.c'],
+  ['looking at others, settings, positions, exclusive wakes', 'inspection.c'],
   ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],
 ];
 

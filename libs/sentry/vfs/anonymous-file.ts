@@ -1,4 +1,4 @@
-import { EINVAL } from '../abi/errno.js';
+import { EINVAL, ESPIPE } from '../abi/errno.js';
 import { O_NONBLOCK } from '../abi/fcntl.js';
 import { BaseFileDescription } from './file-description.js';
 import { BaseInode } from './inode.js';
@@ -129,6 +129,11 @@ export abstract class AnonymousFile extends BaseFileDescription {
 
   get nonBlocking(): boolean {
     return (this.flags & O_NONBLOCK) !== 0;
+  }
+
+  /** noop_llseek for what shares the anonymous inode: a position that is always 0. */
+  override seek(_offset: number, _whence: number): number {
+    return this.inode === sharedAnonymousInode ? 0 : -ESPIPE;
   }
 
   abstract override get displayName(): string | null;

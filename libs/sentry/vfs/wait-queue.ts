@@ -13,14 +13,19 @@ export const POLLRDHUP = 0x2000;
 
 /** Whoever waits: a parked task, an epoll item. */
 export interface Waiter {
-  /** Called synchronously by `wake`. May remove entries (also its own) but must not wake the same queue again. */
-  onWake(entry: WaitEntry, events: number): void;
+  /**
+   * Called synchronously by `wake`. May remove entries (also its own) but must not wake the same queue again. True from an exclusive
+   * entry: somebody deals with it, no other exclusive one need hear of it.
+   */
+  onWake(entry: WaitEntry, events: number): unknown;
 }
 
 /** A place in a queue. Owned and reused by its waiter, so that waiting allocates nothing in steady state. */
 export class WaitEntry {
   queue: WaitQueue | null = null;
   events = 0;
+  /** EPOLLEXCLUSIVE. */
+  exclusive = false;
   next: WaitEntry | null = null;
   previous: WaitEntry | null = null;
 
@@ -64,17 +69,22 @@ export class WaitQueue {
     entry.previous = null;
   }
 
-  /** Wakes, in order, those whose events intersect (error and hang-up reach everybody). Returns how many. */
+  /**
+   * Wakes, in order, those whose events intersect (error and hang-up reach everybody), of the exclusive ones no more after the
+   * first that deals with it. Returns how many.
+   */
   wake(events: number): number {
     let woken = 0;
+    const all = (events & (POLLERR | POLLHUP)) !== 0;
+    let dealtWith = false;
     const last = this.tail;
     let entry = this.head;
     while (entry) {
       this.cursor = entry.next;
       const isLast = entry === last;
-      if (entry.events & events || events & (POLLERR | POLLHUP)) {
+      if (all || (entry.events & events && !(dealtWith && entry.exclusive))) {
         woken++;
-        entry.waiter.onWake(entry, events);
+        if (entry.waiter.onWake(entry, events) === true && entry.exclusive) dealtWith = true;
       }
       if (isLast) break;
       entry = this.cursor;

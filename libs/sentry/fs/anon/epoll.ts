@@ -37,9 +37,8 @@ class EpollItem implements Waiter, CloseListener {
     readonly description: FileDescription,
   ) {}
 
-  onWake(_entry: WaitEntry, events: number): void {
-    if ((this.wanted & events) === 0) return;
-    this.epoll.itemReady(this);
+  onWake(_entry: WaitEntry, events: number): boolean {
+    return (this.wanted & events) !== 0 && this.epoll.itemReady(this);
   }
 
   onClose(): void {
@@ -53,6 +52,7 @@ class EpollItem implements Waiter, CloseListener {
     this.dataLow = dataLow;
     this.dataHigh = dataHigh;
     this.entry.events = this.wanted;
+    this.entry.exclusive = (events & EPOLLEXCLUSIVE) !== 0;
   }
 }
 
@@ -162,9 +162,10 @@ export class EpollFile extends AnonymousFile {
     return 0;
   }
 
-  itemReady(item: EpollItem): void {
+  /** Whether anybody waited here. */
+  itemReady(item: EpollItem): boolean {
     if (!item.ready) this.enqueue(item);
-    this.waitQueue.wake(POLLIN | POLLRDNORM);
+    return this.waitQueue.wake(POLLIN | POLLRDNORM) > 0;
   }
 
   /** The description of an item is gone for good (it has taken the item off its list already). */

@@ -1,3 +1,4 @@
+import { EINVAL, ESPIPE } from '../../abi/errno.js';
 import { O_RDWR } from '../../abi/fcntl.js';
 import type { ThreadGroup } from '../../kernel/types.js';
 import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
@@ -17,6 +18,14 @@ export class PidFile extends AnonymousFile {
   poll(): number {
     const state = this.group?.state;
     return state === 'zombie' || state === 'dead' ? POLLIN | POLLRDNORM : 0;
+  }
+
+  override seek(): number {
+    return -ESPIPE;
+  }
+
+  override pread(): number {
+    return -EINVAL;
   }
 
   protected override close(): void {

@@ -1,9 +1,9 @@
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../../abi/errno.js';
+import { mayInspect } from '../../kernel/access.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { Direction, releaseIo, vectorIo } from '../../mm/io.js';
 import type { IoBuffer } from '../../mm/types.js';
 
-const CAP_SYS_PTRACE = 19;
 const bounce = new Uint8Array(64 * 1024);
 
 /** process_vm_readv implements Linux syscall process_vm_readv(2). */
@@ -23,7 +23,7 @@ function transfer(task: Task, args: SyscallArguments, toRemote: boolean): number
   if (typeof local === 'number') return local;
   const target = task.kernel.findTask(pid | 0);
   if (target === undefined || target.stateLetter() === 'Z') return -ESRCH;
-  if (!mayAccess(task, target)) return -EPERM;
+  if (!mayInspect(task, target)) return -EPERM;
   const remote = vectorIo(
     task.memory,
     remoteAddress,
@@ -36,15 +36,6 @@ function transfer(task: Task, args: SyscallArguments, toRemote: boolean): number
   releaseIo(local);
   releaseIo(remote);
   return result;
-}
-
-/** PTRACE_MODE_ATTACH_REALCREDS: same ids all over, and the target dumpable. */
-function mayAccess(task: Task, target: Task): boolean {
-  if (target.group === task.group || task.capable(CAP_SYS_PTRACE)) return true;
-  const { uid, gid } = task.credentials;
-  const other = target.credentials;
-  const same = other.uid === uid && other.euid === uid && other.suid === uid && other.gid === gid;
-  return same && other.egid === gid && other.sgid === gid && target.group.dumpable === 1;
 }
 
 /** Moves bytes until either side is used up or faults. Bytes moved, or -EFAULT if none could be. */

@@ -8,6 +8,7 @@ import { mmap } from './mmap.js';
 import { mprotect, pkeyMprotect } from './mprotect.js';
 import { mremap } from './mremap.js';
 import { munmap } from './munmap.js';
+import { processMadvise } from './process-madvise.js';
 import { processVmReadv, processVmWritev } from './process-vm.js';
 
 const NUMA = 'ENOSYS: as on a kernel without NUMA';
@@ -53,6 +54,7 @@ export const memoryRows: readonly SyscallRow[] = [
   full('process_vm_writev', 'pid:pid lvec:address liovcnt:size rvec:address riovcnt:size flags:hex', processVmWritev, {
     security: true,
   }),
+  full('process_madvise', 'pidfd:fd vec:address vlen:size advice:madvise flags:hex', processMadvise),
   refused('remap_file_pages', 'addr:address size:size prot:hex pgoff:size flags:hex', EINVAL, 'EINVAL: deprecated'),
   refused('mbind', 'addr:address length:size mode:int nodemask:address maxnode:size flags:hex', ENOSYS, NUMA),
   refused('set_mempolicy', 'mode:int nodemask:address maxnode:size', ENOSYS, NUMA),

@@ -5,6 +5,7 @@ import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { SI_TKILL, SI_USER, SIGRTMAX } from '../../abi/signal.js';
 import { PidFile } from '../../fs/anon/pidfd.js';
 import { TaskDirectory } from '../../fs/proc/task-directory.js';
+import { mayInspect } from '../../kernel/access.js';
 import { mayKill } from '../../kernel/credentials.js';
 import { signalInfo } from '../../kernel/signals/pending.js';
 import { sendToGroup } from '../../kernel/signals/send.js';
@@ -55,4 +56,20 @@ export function pidfdSendSignal(task: Task, args: SyscallArguments): number {
   }
   if (!mayKill(task.credentials, group.leader.credentials) && !task.capable(CAP_KILL)) return -EPERM;
   return signal === 0 ? 0 : sendToGroup(group, info);
+}
+
+/** pidfd_getfd implements Linux syscall pidfd_getfd(2): a copy of another process's descriptor, close-on-exec. */
+export function pidfdGetfd(task: Task, args: SyscallArguments): number {
+  if (args[2] !== 0) return -EINVAL;
+  const file = task.files.get(args[0] | 0);
+  if (!(file instanceof PidFile)) return -EBADF;
+  const group = file.group as ThreadGroup | null;
+  if (group === null || group.state === 'zombie' || group.state === 'dead') return -ESRCH;
+  if (!mayInspect(task, group.leader)) return -EPERM;
+  const wanted = group.leader.files.get(args[1] | 0);
+  if (!wanted) return -EBADF;
+  wanted.retain();
+  const fd = task.files.install(wanted, true, 0, task.rlimit(RLIMIT_NOFILE));
+  if (fd < 0) wanted.release();
+  return fd;
 }

@@ -1,11 +1,16 @@
 import { CAP_LAST_CAP, CAP_SETPCAP } from '../../abi/capability.js';
-import { EFAULT, EINVAL, EPERM } from '../../abi/errno.js';
+import { EFAULT, EINVAL, ENODEV, EPERM } from '../../abi/errno.js';
 import * as PR from '../../abi/prctl.js';
 import { SIGRTMAX } from '../../abi/signal.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 
 const DEFAULT_TIMER_SLACK = 50_000;
+const PR_TSC_ENABLE = 1;
+const PR_MCE_KILL_DEFAULT = 2;
+/** PR_SPEC_L1D_FLUSH. What speculation may do is the host's business: as a processor that is not affected. */
+const PR_SPEC_LAST = 2;
+const PR_SPEC_NOT_AFFECTED = 0;
 
 type Option = (task: Task, args: SyscallArguments) => number;
 
@@ -128,6 +133,15 @@ const OPTIONS: Readonly<Record<number, Option>> = {
   },
   [PR.PR_CAPBSET_DROP]: dropBounding,
   [PR.PR_GET_SECUREBITS]: () => 0,
+  [PR.PR_GET_TSC]: (task, args) => writeInt(task, args[1], PR_TSC_ENABLE),
+  // Counters of its own nobody has.
+  [PR.PR_TASK_PERF_EVENTS_DISABLE]: () => 0,
+  [PR.PR_TASK_PERF_EVENTS_ENABLE]: () => 0,
+  [PR.PR_MCE_KILL_GET]: (_task, args) => (restIsZero(args, 1) ? PR_MCE_KILL_DEFAULT : -EINVAL),
+  [PR.PR_GET_SPECULATION_CTRL]: (_task, args) => {
+    if (!restIsZero(args, 2)) return -EINVAL;
+    return args[1] >= 0 && args[1] <= PR_SPEC_LAST ? PR_SPEC_NOT_AFFECTED : -ENODEV;
+  },
   [PR.PR_SET_SECUREBITS]: () => -EPERM,
   [PR.PR_SET_TIMERSLACK]: (task, args) => {
     task.timerSlack = args[1] <= 0 ? DEFAULT_TIMER_SLACK : args[1];

@@ -7,8 +7,9 @@ import { clone, clone3, fork, vfork } from './clone.js';
 import { execve, execveat } from './execve.js';
 import { exit, exitGroup } from './exit.js';
 import { getpgid, getpgrp, getpid, getppid, getsid, gettid, setpgid, setsid } from './ids.js';
+import { kcmp } from './kcmp.js';
 import { personality, unshare } from './namespaces.js';
-import { pidfdOpen, pidfdSendSignal } from './pidfd.js';
+import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { prctl } from './prctl.js';
 import { getpriority, ioprioGet, ioprioSet, setpriority } from './priority.js';
 import { getrlimit, prlimit64, setrlimit } from './rlimit.js';
@@ -111,7 +112,8 @@ export const processRows: readonly SyscallRow[] = [
     result: 'fd',
   }),
   full('pidfd_send_signal', 'pidfd:fd sig:signal info:address flags:hex', own(pidfdSendSignal), SECURITY),
-  refused('pidfd_getfd', 'pidfd:fd targetfd:fd flags:hex', EPERM, 'descriptors are passed by SCM_RIGHTS only'),
+  full('pidfd_getfd', 'pidfd:fd targetfd:fd flags:hex', own(pidfdGetfd), { ...SECURITY, result: 'fd' }),
+  partial('kcmp', 'pid1:pid pid2:pid type:int idx1:hex idx2:hex', own(kcmp), 'KCMP_EPOLL_TFD answers EOPNOTSUPP'),
   partial('unshare', 'flags:clone-flags', own(unshare), 'CLONE_FS and CLONE_FILES; namespaces EPERM'),
   refused('setns', 'fd:fd nstype:hex', EPERM, 'there are no namespaces in the sandbox'),
   partial('personality', 'persona:hex', own(personality), 'stored only; PER_LINUX is the only domain'),

@@ -1,6 +1,7 @@
 import { CAP_SYS_NICE } from '../../abi/capability.js';
 import { E2BIG, EFAULT, EINVAL, EPERM, ESRCH } from '../../abi/errno.js';
 import {
+  RLIMIT_NICE,
   SCHED_BATCH,
   SCHED_DEADLINE,
   SCHED_FIFO,
@@ -69,13 +70,21 @@ function isRealtimePolicy(policy: number): boolean {
   return policy === SCHED_FIFO || policy === SCHED_RR;
 }
 
+/** RLIMIT_NICE n allows down to 20 - n. */
+function mayHaveNice(task: Task, target: Task, nice: number): boolean {
+  return nice >= 20 - target.rlimit(RLIMIT_NICE) || task.capable(CAP_SYS_NICE);
+}
+
 /** Checks and stores a policy: only the ordinary ones, whatever the caller's rights, since nothing would honour others. */
-function setPolicy(target: Task, policy: number, priority: number): number {
+function setPolicy(task: Task, target: Task, policy: number, priority: number): number {
   const plain = policy & ~SCHED_RESET_ON_FORK;
   if (isRealtimePolicy(plain)) return priority < 1 || priority > 99 ? -EINVAL : -EPERM;
   if (plain === SCHED_DEADLINE) return -EPERM;
   if (plain !== SCHED_OTHER && plain !== SCHED_BATCH && plain !== SCHED_IDLE) return -EINVAL;
   if (priority !== 0) return -EINVAL;
+  // SCHED_IDLE counts as the lowest priority: to leave it is to raise it (user_check_sched_setscheduler).
+  const leavesIdle = target.schedulingPolicy === SCHED_IDLE && plain !== SCHED_IDLE;
+  if (leavesIdle && !mayHaveNice(task, target, target.nice)) return -EPERM;
   target.schedulingPolicy = plain;
   return 0;
 }
@@ -87,7 +96,7 @@ export function schedSetscheduler(task: Task, args: SyscallArguments): number {
   const priority = task.memory.readI32(args[2]);
   if (Number.isNaN(priority)) return -EFAULT;
   const target = find(task, args[0] | 0);
-  return target ? setPolicy(target, policy, priority) : -ESRCH;
+  return target ? setPolicy(task, target, policy, priority) : -ESRCH;
 }
 
 /** sched_getscheduler implements Linux syscall sched_getscheduler(2). */
@@ -102,7 +111,7 @@ export function schedSetparam(task: Task, args: SyscallArguments): number {
   const priority = task.memory.readI32(args[1]);
   if (Number.isNaN(priority)) return -EFAULT;
   const target = find(task, args[0] | 0);
-  return target ? setPolicy(target, target.schedulingPolicy, priority) : -ESRCH;
+  return target ? setPolicy(task, target, target.schedulingPolicy, priority) : -ESRCH;
 }
 
 /** sched_getparam implements Linux syscall sched_getparam(2). */
@@ -150,19 +159,36 @@ export function schedGetattr(task: Task, args: SyscallArguments): number {
   return task.memory.writeStruct(args[1], SCHED_ATTR_BYTES) ? 0 : -EFAULT;
 }
 
+/** The size of the structure as it is given: 0 is that of the first version; -E2BIG for less, more than a page, or what we do not know. */
+function attributeSize(task: Task, address: number): number {
+  const size = task.memory.readU32(address);
+  if (Number.isNaN(size)) return -EFAULT;
+  if (size === 0) return SCHED_ATTR_BYTES;
+  let known = size >= SCHED_ATTR_BYTES && size <= 4096;
+  for (let at = SCHED_ATTR_BYTES; known && at < size; at++) {
+    const byte = task.memory.readU8(address + at);
+    if (Number.isNaN(byte)) return -EFAULT;
+    // The two clamps of version 1 are no wish that could fail.
+    if (byte !== 0 && at >= SCHED_ATTR_BYTES + 8) known = false;
+  }
+  if (known) return size;
+  return task.memory.writeU32(address, SCHED_ATTR_BYTES) ? -E2BIG : -EFAULT;
+}
+
 /** sched_setattr implements Linux syscall sched_setattr(2): policy and nice value. */
 export function schedSetattr(task: Task, args: SyscallArguments): number {
   if (args[1] === 0 || args[2] !== 0) return -EINVAL;
-  const size = task.memory.readU32(args[1]);
-  if (Number.isNaN(size)) return -EFAULT;
-  if (size > 4096) return -E2BIG;
+  const size = attributeSize(task, args[1]);
+  if (size < 0) return size;
   const view = task.memory.readStruct(args[1], SCHED_ATTR_BYTES);
   if (view === null) return -EFAULT;
   const target = find(task, args[0] | 0);
   if (!target) return -ESRCH;
+  const policy = view.getInt32(4, true);
   const nice = Math.max(-20, Math.min(19, view.getInt32(16, true)));
-  if (nice < target.nice && !task.capable(CAP_SYS_NICE)) return -EPERM;
-  const result = setPolicy(target, view.getInt32(4, true), view.getInt32(20, true));
-  if (result === 0) target.nice = nice;
+  const fair = policy === SCHED_OTHER || policy === SCHED_BATCH;
+  if (fair && nice < target.nice && !mayHaveNice(task, target, nice)) return -EPERM;
+  const result = setPolicy(task, target, policy, view.getInt32(20, true));
+  if (result === 0 && fair) target.nice = nice;
   return result;
 }

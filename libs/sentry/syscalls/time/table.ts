@@ -1,11 +1,13 @@
 import { EPERM } from '../../abi/errno.js';
 import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
+import { adjtimex, clockAdjtime } from './adjust.js';
 import { clockGetres, clockGettime, clockSettime, gettimeofday, time } from './clock.js';
 import { alarm, getitimer, setitimer } from './interval.js';
 import { timerCreate, timerDelete, timerGetoverrun, timerGettime, timerSettime } from './posix-timer.js';
 import { clockNanosleep, nanosleep, restartSyscall } from './sleep.js';
 
+const READ_ONLY = 'reads an undisciplined clock; nobody sets a sandbox’s';
 const CPU_TIMERS = 'CPU time is looked at every 10 ms';
 
 /** System calls of the time family: one row each. */
@@ -21,8 +23,8 @@ export const timeRows: readonly SyscallRow[] = [
   full('clock_gettime', 'clockid:clock tp:timespec-out', own(clockGettime)),
   full('clock_getres', 'clockid:clock res:timespec-out', own(clockGetres)),
   partial('clock_settime', 'clockid:clock tp:timespec', own(clockSettime), 'always EPERM or EINVAL'),
-  refused('adjtimex', 'buf:address', EPERM, 'nobody sets a sandbox’s clock'),
-  refused('clock_adjtime', 'clockid:clock buf:address', EPERM, 'nobody sets a sandbox’s clock'),
+  partial('adjtimex', 'buf:address', own(adjtimex), READ_ONLY),
+  partial('clock_adjtime', 'clockid:clock buf:address', own(clockAdjtime), READ_ONLY),
   refused('settimeofday', 'tv:timeval tz:address', EPERM, 'nobody sets a sandbox’s clock'),
   full('gettimeofday', 'tv:timeval-out tz:address', own(gettimeofday)),
   full('time', 'tloc:address', own(time)),

@@ -1,0 +1,11 @@
+import { CAP_SYS_PTRACE } from '../abi/capability.js';
+import type { Task } from './types.js';
+
+/** PTRACE_MODE_*_REALCREDS (ptrace(2), "Ptrace access mode checking"): same ids all over, and the target dumpable. */
+export function mayInspect(task: Task, target: Task): boolean {
+  if (target.group === task.group || task.capable(CAP_SYS_PTRACE)) return true;
+  const { uid, gid } = task.credentials;
+  const other = target.credentials;
+  const same = other.uid === uid && other.euid === uid && other.suid === uid && other.gid === gid;
+  return same && other.egid === gid && other.sgid === gid && target.group.dumpable === 1;
+}

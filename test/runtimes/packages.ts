@@ -26,6 +26,11 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   '/usr/bin/lua5.4': 'lua5.4',
   '/usr/bin/perl': 'perl',
   '/usr/bin/sbcl': 'sbcl',
+  '/usr/bin/vi': 'vim-tiny',
+  '/usr/bin/less': 'less',
+  '/usr/bin/top': 'procps',
+  '/usr/bin/script': 'bsdutils',
+  '/usr/bin/tmux': 'tmux',
 };
 
 /** Installs what is missing where that is possible (as root, with apt-get). Returns what is still missing. */

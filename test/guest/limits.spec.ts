@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { compile, runGuest, useGuests } from './harness.js';
 
@@ -129,4 +132,28 @@ describe('how a run ends', () => {
     expect(guest.report).toMatchObject({ reason: 'exited', exitCode: 0 });
     expect(guest.stdout).toBe('bye\n');
   });
+});
+
+describe('limits of the host', () => {
+  const CORDON = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'scripts', 'cordon');
+  // The host does not count root's processes; only root can become somebody whose processes it counts alone.
+  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', 'prlimit', '--nproc=110', 'env', 'HOME=/tmp'];
+
+  it.runIf(process.getuid?.() === 0).each(['auto', 'ptrace'])(
+    'a thread or process that it refuses is EAGAIN to the guest, and nothing worse, on %s',
+    (platform) => {
+      const program = `
+import os, threading, time
+def most(make):
+    for count in range(200):
+        try: make()
+        except (OSError, RuntimeError): return count
+print(20 < most(lambda: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()) < 110, most(os.fork), flush=True)
+os._exit(0)
+`;
+      const command = [...asNobody, CORDON, 'run', '--platform', platform, '--', 'python3', '-c', program];
+      const { status, stdout, stderr } = spawnSync('setpriv', command, { encoding: 'utf8' });
+      expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'True 0\n', stderr: '' });
+    },
+  );
 });

@@ -32,7 +32,7 @@ describe('programs that draw on a terminal', () => {
     session.resize(8, 80);
     // Its handler jumps out of the read: a key that came with the signal would be lost, natively too.
     await session.see('line 156\r\n:');
-    await session.dialog('g', 'line 7\r\n:');
+    await session.dialog('g', /line 1\r\n[\s\S]*:/);
     session.type('q');
     expect((await session.ended()).exitCode).toBe(0);
   });

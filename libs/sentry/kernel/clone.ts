@@ -95,6 +95,13 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   const memory = flags & CLONE_VM ? parent.memory : parent.memory.fork();
   if (memory === null) return -EAGAIN;
   if (flags & CLONE_VM) memory.retain();
+  const context = kernel.platform.createContext();
+  if (!kernel.platform.prepare(context, memory.space)) {
+    context.release();
+    memory.release();
+    return -EAGAIN;
+  }
+  context.copyFrom(parent.context);
   let files = parent.files;
   if (flags & CLONE_FILES) files.references++;
   else files = files.copy();
@@ -103,8 +110,6 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   else fs = copyFs(fs);
 
   const group = flags & CLONE_THREAD ? parent.group : newGroup(parent, request, tid);
-  const context = kernel.platform.createContext();
-  context.copyFrom(parent.context);
   const now = kernel.clock.monotonic();
   const child = new Task(
     kernel,

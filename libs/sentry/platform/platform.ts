@@ -171,6 +171,11 @@ export interface Platform {
   createAddressSpace(): PlatformAddressSpace;
   createContext(): Context;
   /**
+   * Gets ready what `context` needs to run in `space`, a thread of the host for one. False when the host has none to spare: the guest's
+   * clone(2) then answers EAGAIN, where `resume` could only fail. Not needed before `resume`.
+   */
+  prepare(context: Context, space: PlatformAddressSpace): boolean;
+  /**
    * Hands the guest its turn: runs `context` in `space` from its registers; returns at once.
    * After a Syscall trap RAX holds what the guest sees as the result. Moving a context to another space is allowed (execve).
    */

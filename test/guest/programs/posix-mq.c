@@ -300,10 +300,7 @@ static void notify(void) {
 }
 
 static volatile int called;
-static void in_thread(union sigval value) {
-  printf("thread called with %d\n", value.sival_int);
-  called = 1;
-}
+static void in_thread(union sigval value) { called = value.sival_int; }
 
 static void notify_thread(void) {
   mqd_t q = open_queue(O_RDWR, 4, 10);
@@ -311,6 +308,7 @@ static void notify_thread(void) {
   R(mq_notify(q, &event));
   R(mq_send(q, "a", 2, 0));
   for (int i = 0; i < 2000 && !called; i++) nap(1);
+  printf("thread called with %d\n", called);
   get(q);
   called = 0;
   R(mq_notify(q, &event));

@@ -580,6 +580,7 @@ static napi_value live_stub_filter(napi_env env, napi_callback_info info) {
 
 static struct stub_platform platform = {
     .call = inject_in_space,
+    .bind = bind,
     .resume = resume_context,
     .next = next_event,
     .save_xsave = save_xsave,

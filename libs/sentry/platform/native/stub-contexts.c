@@ -181,6 +181,12 @@ static napi_value protect(napi_env env, napi_callback_info info) {
   return number(env, (double)current->call((int)int_of(env, arguments[0]), NR_MPROTECT, values));
 }
 
+/* prepare(context, space): makes what the context needs to run there. 0 or -errno of the host. */
+static napi_value prepare(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  return number(env, current->bind((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
+}
+
 static napi_value resume(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
   return number(env, current->resume((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
@@ -263,7 +269,8 @@ void register_contexts(napi_env env, napi_value part, struct stub_platform *plat
   const struct function functions[] = {
       {"xsaveBytes", xsave_bytes},         {"createContext", create_context}, {"releaseContext", release_context},
       {"map", map},                        {"unmap", unmap},                  {"protect", protect},
-      {"resume", resume},                  {"next", next},                    {"readXsave", read_xsave},
+      {"prepare", prepare},                {"resume", resume},
+                      {"next", next},                    {"readXsave", read_xsave},
       {"writeXsave", write_xsave},         {"copyXsave", copy_xsave},         {"contextTime", context_time},
       {"watch", cordon_watch},             {"watched", cordon_watched},       {"hostVdso", cordon_host_vdso},
   };

@@ -47,6 +47,7 @@ struct binding {
 struct stub_platform {
   /* Runs a host call in the space's stub; its result where the platform has it at once, 0 where it only has to be done in time. */
   int64_t (*call)(int space, uint64_t number, const uint64_t arguments[6]);
+  int (*bind)(int context, int space);
   int (*resume)(int context, int space);
   /* A context, or NEXT_*. */
   int (*next)(double deadline);

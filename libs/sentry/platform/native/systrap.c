@@ -870,6 +870,7 @@ static napi_value stop(napi_env env, napi_callback_info info) {
 
 static struct stub_platform platform = {
     .call = order,
+    .bind = bind,
     .resume = resume_context,
     .next = next_event,
     .save_xsave = save_xsave,

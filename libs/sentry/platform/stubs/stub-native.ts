@@ -10,6 +10,8 @@ export interface StubNative {
   stop(): number;
   xsaveBytes(): Bytes;
   createContext(): number;
+  /** Makes the thread it needs in the space: 0 or -errno. */
+  prepare(context: number, space: number): number;
   releaseContext(context: number): number;
   /** `original`: a space whose mappings the new one has too, or -1. */
   createSpace(original: number): number;

@@ -126,6 +126,13 @@ export class StubPlatform implements Platform {
     return context;
   }
 
+  prepare(context: Context, space: PlatformAddressSpace): boolean {
+    const result = this.native.prepare((context as StubContext).index, (space as StubAddressSpace).index);
+    if (result === -EAGAIN || result === -ENOMEM) return false;
+    must(result, 'preparing a thread');
+    return true;
+  }
+
   resume(context: Context, space: PlatformAddressSpace): void {
     this.flushDeferred();
     this.deferred = context as StubContext;

@@ -277,7 +277,7 @@ static int load_context(int index) {
   regs.orig_rax = (uint64_t)-1; /* never let the host restart what it did not run */
   if (ptrace(PTRACE_SETREGS, thread->tid, 0, &regs) < 0) return -errno;
   if (binding->load_xsave) {
-    struct iovec area = {binding->xsave, xsave_size};
+    struct iovec area = {binding->xsave, regset_size};
     if (ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &area) < 0) return -errno;
     binding->load_xsave = 0;
   }
@@ -292,7 +292,7 @@ static int save_xsave(int context, uint8_t *area) {
 
 /* The host judges at once, so that a malformed area is found here. */
 static int refuses_xsave(int context, const uint8_t *area) {
-  struct iovec vector = {(uint8_t *)area, xsave_size};
+  struct iovec vector = {(uint8_t *)area, regset_size};
   return ptrace(PTRACE_SETREGSET, threads[bindings[context].thread].tid, NT_X86_XSTATE, &vector) < 0;
 }
 
@@ -437,8 +437,10 @@ static napi_value start(napi_env env, napi_callback_info info) {
   forget_everything();
   int failed = prepare_waiting();
   if (failed) return number(env, failed);
-  pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &xsave_size);
+  size_t regset;
+  pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &regset);
   if (pid < 0) return number(env, pid);
+  set_xsave_sizes(regset);
   template_pid = pid;
   return number(env, 0);
 }

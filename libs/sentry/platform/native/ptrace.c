@@ -355,8 +355,9 @@ static void arm(double deadline) {
     /* It repeats: a signal between the check of `woken` and wait4 would be lost otherwise. */
     when.it_interval.tv_nsec = 1000000;
   }
-  timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+  /* In this order: SIGIO in between may leave the timer off and `armed` set, and `woken` mends that; the other way it would run for ever. */
   armed = deadline;
+  timer_settime(timer, TIMER_ABSTIME, &when, NULL);
 }
 
 static void on_signal(int signal) {
@@ -389,7 +390,10 @@ static int poll_watches(double deadline) { return cordon_poll_watches(deadline) 
 
 static int next_event(double deadline) {
   if (any_ready()) return pop_ready();
-  if (running == 0) return poll_watches(deadline);
+  if (running == 0) {
+    if (armed != 0) arm(0); /* polling has a deadline of its own, and an idle sandbox costs nothing */
+    return poll_watches(deadline);
+  }
   if (deadline < 1e18 && (armed == 0 || deadline < armed)) arm(deadline);
   int options = __WALL | (deadline <= 0 ? WNOHANG : 0);
   while (running > 0) {

@@ -5,7 +5,10 @@ import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
 import type { SentryLike } from './sentry-like.js';
 
-/** Touches what most guests touch: the loader, pipes, forks, files, directories, signals, expansion, the pseudo file systems. */
+/**
+ * Touches what most guests touch: the loader, pipes, forks, files, directories, signals, expansion, the pseudo file systems. The loop
+ * makes the commonest calls often enough to be compiled; an interpreter that is there reads its modules.
+ */
 const SCRIPT = `
 cd /tmp || exit 1
 i=0; while [ $i -lt 20 ]; do echo "line $i" >> f; i=$((i+1)); done
@@ -15,6 +18,11 @@ trap 'x=1' USR1; kill -USR1 $$; test "$x" = 1 || exit 3
 (exit 7); test $? = 7 || exit 4
 cat /proc/self/status /proc/meminfo > /dev/null
 sleep 0.01 & wait
+i=0; while [ $i -lt 100 ]; do
+  test -e /etc/passwd; test -e q; read n < /etc/passwd; echo $i >> q; (:); i=$((i+1))
+done
+for i in 1 2 3 4; do /bin/true; cat q | cat > p; done
+if command -v python3 > /dev/null; then python3 -c 'import json' || exit 5; fi
 echo done`;
 
 const LIMITS: BootMessage['limits'] = {

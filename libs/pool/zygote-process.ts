@@ -50,6 +50,7 @@ export interface ZygoteEvents {
 
 /** The kernel's own state; guest memory is outside the JavaScript heap. A Sentry that needs more ends as `error`. */
 const SENTRY_HEAP_MB = 256;
+const UNCOLLECTED_HEAP_MB = 64;
 const NODE_FLAGS = [
   '--single-threaded',
   '--disable-sigusr1',
@@ -61,6 +62,8 @@ const NODE_FLAGS = [
   // What a child calls first must not be compiled in each child, nor forgotten by the collections before the fork.
   '--no-lazy',
   '--no-flush-bytecode',
+  // No full collection before the heap is so large: it would throw the code away that was compiled in rehearsals.
+  `--initial-old-space-size=${UNCOLLECTED_HEAP_MB}`,
   `--max-old-space-size=${SENTRY_HEAP_MB}`,
 ];
 const READY_TIMEOUT_MS = 30_000;

@@ -166,8 +166,13 @@ static napi_value pin(napi_env env, napi_callback_info info) {
   return answer(env, sched_setaffinity(0, sizeof set, &set));
 }
 
-/* The memory file: its address range is reserved once (zygote), the memfd is mapped into it later (child). */
+/*
+ * The memory file: its address range is reserved once (zygote), the memfd is mapped into it later (child). One buffer for all kernels of
+ * this process, one after the other: V8 would take each for so much memory of its own and collect garbage, and code compiled for
+ * one buffer would not fit the next.
+ */
 static uint8_t *memory_base;
+static napi_ref memory_buffer;
 static size_t memory_capacity;
 static int memory_fd = -1;
 
@@ -175,15 +180,17 @@ int cordon_memory_fd(void) { return memory_fd; }
 
 static napi_value memory_reserve(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
+  napi_value buffer;
+  if (memory_buffer && napi_get_reference_value(env, memory_buffer, &buffer) == napi_ok) return buffer;
   memory_capacity = (size_t)int_of(env, arguments[0]);
   void *base = mmap(NULL, memory_capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return answer(env, -1);
-  memory_base = base;
-  napi_value buffer;
-  if (napi_create_external_arraybuffer(env, base, memory_capacity, NULL, NULL, &buffer) != napi_ok) {
+  if (napi_create_external_arraybuffer(env, base, memory_capacity, NULL, NULL, &buffer) != napi_ok ||
+      napi_create_reference(env, buffer, 1, &memory_buffer) != napi_ok) {
     munmap(base, memory_capacity);
     return raw_answer(env, -ENOMEM);
   }
+  memory_base = base;
   return buffer;
 }
 

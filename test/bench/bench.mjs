@@ -2,7 +2,7 @@
 // Options: --runs N (5), --only NAME,NAME, --json FILE, --quick (one run of each, for a smoke), --platforms NAME,NAME (auto): the
 // first is "ours" in the ratios, the others are shown beside it.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -38,9 +38,13 @@ function compile(name) {
   return binary;
 }
 
+/** Temporary files of a sandbox are in memory: natively, that is a tmpfs. */
+const memoryDirectory = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/cordon-bench-') : work;
+process.on('exit', () => rmSync(memoryDirectory, { recursive: true, force: true }));
+
 /** Runs the micro-benchmark natively, pinned to one core as the sandbox is. */
 function nativeMicro(name) {
-  return parse(execFileSync('taskset', ['-c', '0', micro, name], { cwd: work, encoding: 'utf8' }));
+  return parse(execFileSync('taskset', ['-c', '0', micro, name], { cwd: memoryDirectory, encoding: 'utf8' }));
 }
 
 function runscMicro(name) {

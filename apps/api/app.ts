@@ -20,6 +20,7 @@ import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { servePorts } from './sandboxes/ports.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -87,10 +88,12 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;
+  let toPort: ReturnType<typeof servePorts>;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
+    toPort(request, reply);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
@@ -102,5 +105,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
+  toPort = servePorts(app, sockets);
   return app;
 }

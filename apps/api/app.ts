@@ -18,12 +18,15 @@ import { ProblemFilter } from './http/problem.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
+import { ProblemsController } from './problems/problems.controller.js';
+import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
 import { ApiSettings } from './settings.js';
 import { SubmissionsController } from './submissions/submissions.controller.js';
+import { SubmissionsService } from './submissions/submissions.service.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
 
@@ -35,6 +38,7 @@ export class ApiModule {
       controllers: [
         ExecutionsController,
         SubmissionsController,
+        ProblemsController,
         SandboxesController,
         SandboxFilesController,
         RuntimesController,
@@ -48,12 +52,15 @@ export class ApiModule {
         KeysService,
         WebhooksService,
         ExecutionsService,
+        ProblemsService,
+        SubmissionsService,
         SandboxesService,
       ],
     };
   }
 }
 
+const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -82,6 +89,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
+  fastify.addContentTypeParser('application/zip', (request, payload, done) => {
+    if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;

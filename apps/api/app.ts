@@ -15,6 +15,7 @@ import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter } from './http/problem.js';
+import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
@@ -24,6 +25,7 @@ import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
+import { serveTerminals } from './sandboxes/terminals.js';
 import { ApiSettings } from './settings.js';
 import { SubmissionsController } from './submissions/submissions.controller.js';
 import { SubmissionsService } from './submissions/submissions.service.js';
@@ -108,6 +110,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   keys = app.get(KeysService);
   app.useGlobalFilters(new ProblemFilter(log));
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
-  serveAttach(app);
+  const sockets = new WebSocketRoutes(app);
+  serveAttach(app, sockets);
+  serveTerminals(app, sockets);
   return app;
 }

@@ -1,6 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
-import type { LinkRefusal, ProcessEvent } from '@cordon/contracts';
+import { LINK_CHUNK_BYTES, type LinkRefusal, type ProcessEvent } from '@cordon/contracts';
 import type { WorkerInfo } from '@cordon/queue';
 
 const HEAD = 4;
@@ -54,7 +54,15 @@ export class WorkerLink {
 
   /** Lines as they come. Leaving the loop, or `gone`, closes the connection. */
   async *lines(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<string> {
-    const response = await this.send(path, Buffer.from(JSON.stringify(body)), gone);
+    yield* await this.openLines(path, body, gone);
+  }
+
+  /** The same, once the worker has agreed. */
+  async openLines(path: string, body: unknown, gone: AbortSignal): Promise<AsyncGenerator<string>> {
+    return this.linesOf(await this.send(path, Buffer.from(JSON.stringify(body)), gone), gone);
+  }
+
+  private async *linesOf(response: IncomingMessage, gone: AbortSignal): AsyncGenerator<string> {
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
     } catch (error) {
@@ -65,7 +73,22 @@ export class WorkerLink {
   }
 
   async *events(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<ProcessEvent> {
-    for await (const line of this.lines(path, body, gone)) yield JSON.parse(line) as ProcessEvent;
+    yield* await this.openEvents(path, body, gone);
+  }
+
+  /** The same, once the worker has agreed. */
+  async openEvents(path: string, body: unknown, gone: AbortSignal): Promise<AsyncGenerator<ProcessEvent>> {
+    const lines = await this.openLines(path, body, gone);
+    return (async function* () {
+      for await (const line of lines) yield JSON.parse(line) as ProcessEvent;
+    })();
+  }
+
+  /** Input of a process in pieces; each is answered once there is room for the next. `end`: nothing more comes. */
+  async feed(id: string, process: number, bytes: Buffer, end: boolean): Promise<void> {
+    for (let at = 0; at < bytes.length; at += LINK_CHUNK_BYTES)
+      await this.ask(id, { op: 'stdin', process }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
+    if (end) await this.ask(id, { op: 'stdin', process });
   }
 
   private async send(path: string, body: Buffer, signal?: AbortSignal): Promise<IncomingMessage> {

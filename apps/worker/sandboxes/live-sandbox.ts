@@ -102,7 +102,7 @@ export class LiveSandbox {
     });
     const done = this.busy();
     const env = { ...this.env, ...request.env };
-    const { root, argv, cwd, stdin, timeoutMs } = request;
+    const { root, argv, cwd, stdin, terminal, timeoutMs } = request;
     try {
       const { stream, pid } = await this.session.start(
         {
@@ -112,7 +112,7 @@ export class LiveSandbox {
           uid: root ? 0 : GUEST_UID,
           gid: root ? 0 : GUEST_UID,
           stdin,
-          terminal: false,
+          terminal,
           timeoutMs,
         },
         {

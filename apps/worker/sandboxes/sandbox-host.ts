@@ -165,6 +165,8 @@ export class SandboxHost {
   /** Lines of events until the end of the process, or only the first. */
   private follow(live: LiveSandbox, log: ProcessLog, from: number, response: ServerResponse, once: boolean): void {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    // Whoever attaches knows that there is such a process before it says something.
+    response.flushHeaders();
     const done = live.busy();
     let stop = (): void => undefined;
     let over = false;

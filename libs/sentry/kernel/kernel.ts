@@ -447,7 +447,7 @@ export class Kernel implements KernelView {
 
   private fault(task: Task): void {
     const { context, memory } = task;
-    const signal = memory.fault(context.faultAddress, context.faultAccess, context.signalCode);
+    const signal = memory.fault(context.faultAddress, context.faultAccess, context.signalCode, task.tid);
     if (signal === 0) return;
     if (signal === SIGKILL) {
       killGroup(task.group, SIGKILL);

@@ -64,7 +64,7 @@ function guestAccess(
       environment.memory.bytes[at] = write;
       return 0;
     }
-    const signal = memory.fault(address, Access.Unknown, mapped ? 2 : 1);
+    const signal = memory.fault(address, Access.Unknown, mapped ? 2 : 1, 1);
     if (signal !== 0) return -signal;
   }
   throw new Error(`fault at ${address.toString(16)} is never resolved`);
@@ -183,8 +183,17 @@ describe('memory manager', () => {
     const memory = new MemoryManager(environment);
     const address = anonymous(memory, 0, 1);
     expect(guestAccess(environment, memory, address, 1)).toBe(0);
-    const first = memory.fault(address, Access.Unknown, 2);
-    expect(first === 0 ? memory.fault(address, Access.Unknown, 2) : first).toBe(SIGSEGV);
+    const first = memory.fault(address, Access.Unknown, 2, 1);
+    expect(first === 0 ? memory.fault(address, Access.Unknown, 2, 1) : first).toBe(SIGSEGV);
+  });
+
+  it('lets each of several threads that faulted at one address before the first was answered try again', () => {
+    const environment = modelEnvironment();
+    const memory = new MemoryManager(environment);
+    const address = anonymous(memory, 3, 1);
+    expect(guestAccess(environment, memory, address, 7)).toBe(0);
+    for (const thread of [1, 2, 3]) expect(memory.fault(address, Access.Unknown, 2, thread)).toBe(0);
+    expect(memory.fault(address, Access.Unknown, 2, 2)).toBe(SIGSEGV);
   });
 
   it('forks by copy-on-write in both directions, and gives a sole owner its page back without copying', () => {
@@ -280,7 +289,7 @@ describe('memory manager', () => {
     let page = 0;
     while (page < 64 && guestAccess(environment, memory, address + page * PAGE, 1) === 0) page++;
     expect(page).toBe(32);
-    expect(memory.fault(address + page * PAGE, Access.Write, 1)).toBe(9);
+    expect(memory.fault(address + page * PAGE, Access.Write, 1, 1)).toBe(9);
     expect(environment.frames.limitHit).toBe(true);
   });
 

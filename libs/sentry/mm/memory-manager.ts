@@ -80,8 +80,8 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
   barriers = 0;
   private references = 1;
   private brkEnd: GuestAddress = 0;
-  /** Faults answered with "try again" since something was last mapped: the second time it is a real fault. */
-  private readonly retried = new Set<GuestAddress>();
+  /** Faults (thread and address) answered with "try again" since something was last mapped: the second time it is a real one. */
+  private readonly retried = new Set<string>();
   private retriedGeneration = -1;
 
   constructor(
@@ -423,7 +423,7 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     return true;
   }
 
-  fault(address: GuestAddress, access: AccessKind, hostCode: number): number {
+  fault(address: GuestAddress, access: AccessKind, hostCode: number, faulter: number): number {
     const vma = this.vmas.find(address) ?? this.vmaAt(address);
     if (vma === null) return this.signal(SIGSEGV, SEGV_MAPERR);
     const { protection } = vma;
@@ -440,10 +440,10 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
       // The host has it with all the rights there are. Either another thread's fault was answered in between, or,
       // where the platform cannot tell kinds of access, this one is not permitted: the second time it must be.
       if (hostCode !== SEGV_MAPERR) {
-        const real = access === Access.Unknown && this.alreadyRetried(address);
+        const real = access === Access.Unknown && this.alreadyRetried(address, faulter);
         return real ? this.signal(SIGSEGV, SEGV_ACCERR) : 0;
       }
-      if (!this.alreadyRetried(address)) return 0;
+      if (!this.alreadyRetried(address, faulter)) return 0;
       // The host has nothing here after all: whatever happened to it, map it again.
       this.unmapFromHost(page, page + PAGE_SIZE);
     }
@@ -455,13 +455,14 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     return this.settle(this.bringToGuest(vma, page, write));
   }
 
-  private alreadyRetried(address: GuestAddress): boolean {
+  private alreadyRetried(address: GuestAddress, faulter: number): boolean {
+    const fault = `${faulter} ${address}`;
     if (this.retriedGeneration !== this.generation) {
       this.retriedGeneration = this.generation;
       this.retried.clear();
     }
-    if (this.retried.has(address)) return true;
-    this.retried.add(address);
+    if (this.retried.has(fault)) return true;
+    this.retried.add(fault);
     return false;
   }
 

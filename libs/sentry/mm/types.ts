@@ -184,8 +184,9 @@ export interface MemoryManager extends GuestMemory {
   /**
    * Handles a guest fault. 0: resolved, resume. Otherwise the signal to send, with `faultCode` the si_code
    * (SIGSEGV SEGV_MAPERR/SEGV_ACCERR, SIGBUS BUS_ADRERR, SIGKILL when the memory limit leaves no way out).
+   * `faulter` tells threads apart: several may have faulted at one address before the first is answered.
    */
-  fault(address: GuestAddress, access: AccessKind, hostCode: number): number;
+  fault(address: GuestAddress, access: AccessKind, hostCode: number, faulter: number): number;
   readonly faultCode: number;
   /** A copy-on-write copy for fork(2); null when the host has no room for another address space. */
   fork(): MemoryManager | null;

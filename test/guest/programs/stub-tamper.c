@@ -94,6 +94,8 @@ int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   setvbuf(stdout, NULL, _IONBF, 0);
   catch_faults();
+  // Its patched call sites lead nowhere from then on: the handler that leaves by one may meet itself for ever.
+  if (strcmp(mode, "ones") == 0 || strcmp(mode, "zeros") == 0) alarm(1);
   if (strcmp(mode, "ones") == 0) scribble(0xff);
   if (strcmp(mode, "zeros") == 0) scribble(0);
   if (strcmp(mode, "race") == 0) {

@@ -80,6 +80,8 @@ export interface ProcessEntry {
   readonly residentBytes: number;
   /** The request that started it, when it was one. */
   readonly stream: number | null;
+  /** What that request started. */
+  readonly command: readonly string[] | null;
 }
 
 /** An errno name when it failed; else what the request asked for. */

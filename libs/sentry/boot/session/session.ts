@@ -151,7 +151,7 @@ export class Session {
       () => this.host.dirty(),
       () => this.closed(process),
     );
-    const process = new SessionProcess(id, output, kernel.clock.monotonic());
+    const process = new SessionProcess(id, request.argv, output, kernel.clock.monotonic());
     const files = this.descriptors(process, request);
     const task = kernel.spawn({
       fileName: findProgram(walker, argv[0], envp),
@@ -236,12 +236,12 @@ export class Session {
 
   private list(): ProcessEntry[] {
     const { kernel } = this.host;
-    const streams = new Map([...this.processes.values()].map(({ group, id }) => [group, id]));
+    const started = new Map([...this.processes.values()].map((process) => [process.group, process]));
     const entries: ProcessEntry[] = [];
     for (const group of kernel.groups.values()) {
       if (group === kernel.init || group.state === 'dead') continue;
       if (entries.length === PROCESSES_MAX) break;
-      entries.push(describe(group, streams.get(group) ?? null));
+      entries.push(describe(group, started.get(group)));
     }
     return entries;
   }
@@ -277,7 +277,7 @@ export class Session {
   }
 }
 
-function describe(group: ThreadGroup, stream: number | null): ProcessEntry {
+function describe(group: ThreadGroup, process: SessionProcess | undefined): ProcessEntry {
   const { leader } = group;
   const zombie = group.state === 'zombie';
   return {
@@ -288,7 +288,8 @@ function describe(group: ThreadGroup, stream: number | null): ProcessEntry {
     uid: leader.credentials.uid,
     cpuMs: group.cpuTime() / MILLISECOND,
     residentBytes: zombie ? 0 : leader.memory.residentSize(),
-    stream,
+    stream: process?.id ?? null,
+    command: process?.argv ?? null,
   };
 }
 

@@ -233,7 +233,7 @@ static void keep_heap_from_stub(void) {
   syscall(SYS_madvise, first, (low - margin - first) & ~0xffful, MADV_DONTFORK);
 }
 
-pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *xsave_size) {
+pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *regset_size) {
   keep_heap_from_stub();
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES_ | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) return -errno;
@@ -250,9 +250,9 @@ pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t
   if (booted.r14 != HOST_VDSO) cordon_forget_host_vdso();
   struct iovec area = {pristine_xsave, XSAVE_MAX};
   if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &area) < 0) return -errno;
-  *xsave_size = area.iov_len;
+  *regset_size = area.iov_len;
   /* The initial state: nothing in use, control words at their defaults. */
-  memset(pristine_xsave, 0, *xsave_size);
+  memset(pristine_xsave, 0, *regset_size);
   *(uint16_t *)pristine_xsave = 0x37f;
   *(uint32_t *)(pristine_xsave + 24) = 0x1f80;
   /* xfeatures of the software-reserved bytes stay as the kernel wrote them on reading; XSTATE_BV zero = initial. */

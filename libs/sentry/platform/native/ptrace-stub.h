@@ -41,6 +41,6 @@ enum stub_kind { STUB_PTRACE, STUB_SYSTRAP };
 
 /*
  * Makes the template stub, stopped. Its pid, or -errno; -(1000+n): the stub's own step n failed. Fills the initial xsave
- * area (XSAVE_MAX bytes) and its size on this machine.
+ * area (XSAVE_MAX bytes) and the size it has for ptrace.
  */
-pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *xsave_size);
+pid_t cordon_start_template(enum stub_kind kind, uint8_t *pristine_xsave, size_t *regset_size);

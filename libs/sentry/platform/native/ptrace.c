@@ -277,7 +277,7 @@ static int load_context(int index) {
   regs.orig_rax = (uint64_t)-1; /* never let the host restart what it did not run */
   if (ptrace(PTRACE_SETREGS, thread->tid, 0, &regs) < 0) return -errno;
   if (binding->load_xsave) {
-    struct iovec area = {binding->xsave, xsave_size};
+    struct iovec area = {binding->xsave, regset_size};
     if (ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &area) < 0) return -errno;
     binding->load_xsave = 0;
   }
@@ -292,7 +292,7 @@ static int save_xsave(int context, uint8_t *area) {
 
 /* The host judges at once, so that a malformed area is found here. */
 static int refuses_xsave(int context, const uint8_t *area) {
-  struct iovec vector = {(uint8_t *)area, xsave_size};
+  struct iovec vector = {(uint8_t *)area, regset_size};
   return ptrace(PTRACE_SETREGSET, threads[bindings[context].thread].tid, NT_X86_XSTATE, &vector) < 0;
 }
 
@@ -355,8 +355,9 @@ static void arm(double deadline) {
     /* It repeats: a signal between the check of `woken` and wait4 would be lost otherwise. */
     when.it_interval.tv_nsec = 1000000;
   }
-  timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+  /* In this order: SIGIO in between may leave the timer off and `armed` set, and `woken` mends that; the other way it would run for ever. */
   armed = deadline;
+  timer_settime(timer, TIMER_ABSTIME, &when, NULL);
 }
 
 static void on_signal(int signal) {
@@ -389,7 +390,10 @@ static int poll_watches(double deadline) { return cordon_poll_watches(deadline) 
 
 static int next_event(double deadline) {
   if (any_ready()) return pop_ready();
-  if (running == 0) return poll_watches(deadline);
+  if (running == 0) {
+    if (armed != 0) arm(0); /* polling has a deadline of its own, and an idle sandbox costs nothing */
+    return poll_watches(deadline);
+  }
   if (deadline < 1e18 && (armed == 0 || deadline < armed)) arm(deadline);
   int options = __WALL | (deadline <= 0 ? WNOHANG : 0);
   while (running > 0) {
@@ -437,8 +441,10 @@ static napi_value start(napi_env env, napi_callback_info info) {
   forget_everything();
   int failed = prepare_waiting();
   if (failed) return number(env, failed);
-  pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &xsave_size);
+  size_t regset;
+  pid_t pid = cordon_start_template(STUB_PTRACE, pristine_xsave, &regset);
   if (pid < 0) return number(env, pid);
+  set_xsave_sizes(regset);
   template_pid = pid;
   return number(env, 0);
 }

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "stub-contexts.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "addon.h"
 #include "host-vdso.h"
@@ -17,7 +20,7 @@
 struct context *contexts;
 struct binding bindings[MAX_CONTEXTS];
 uint8_t pristine_xsave[XSAVE_MAX];
-size_t xsave_size;
+size_t xsave_size, regset_size;
 
 static struct stub_platform *current;
 static int free_context, context_top;
@@ -65,8 +68,30 @@ static void drop_ready(int context) {
 
 uint8_t *xsave_area(int context) {
   struct binding *binding = &bindings[context];
-  if (!binding->xsave) binding->xsave = aligned_alloc(64, XSAVE_MAX);
+  if (!binding->xsave && (binding->xsave = aligned_alloc(64, XSAVE_MAX))) memset(binding->xsave, 0, XSAVE_MAX);
   return binding->xsave;
+}
+
+/*
+ * Size of an xsave area, in the standard format, with the components that this process may use. Some have to be asked for (AMX:
+ * arch_prctl(2), ARCH_REQ_XCOMP_PERM) and are in no signal frame before; guests cannot ask. 0 on a host that does not know of that.
+ */
+static size_t permitted_size;
+
+static void find_permitted_size(void) {
+  uint64_t permitted;
+  if (syscall(SYS_arch_prctl, 0x1022 /* ARCH_GET_XCOMP_PERM */, &permitted) < 0) return;
+  permitted_size = 576; /* the legacy part and the header */
+  for (unsigned component = 2; component < 63; component++) {
+    unsigned size, offset, flags, unused;
+    if (!(permitted >> component & 1) || !__get_cpuid_count(0xd, component, &size, &offset, &flags, &unused)) continue;
+    if (offset + size > permitted_size) permitted_size = offset + size;
+  }
+}
+
+void set_xsave_sizes(size_t regset) {
+  regset_size = regset;
+  xsave_size = permitted_size && permitted_size < regset ? permitted_size : regset;
 }
 
 int initial_xsave(int context) {
@@ -104,6 +129,7 @@ static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
   void *platform;
   napi_get_cb_info(env, info, NULL, NULL, NULL, &platform);
   cordon_find_host_vdso();
+  find_permitted_size();
   size_t size = sizeof(struct context) * MAX_CONTEXTS;
   void *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (slab == MAP_FAILED) return number(env, -errno);

@@ -67,7 +67,10 @@ struct stub_platform {
 extern INTERNAL struct context *contexts; /* of the platform that has been started */
 extern INTERNAL struct binding bindings[MAX_CONTEXTS];
 extern INTERNAL uint8_t pristine_xsave[];
-extern INTERNAL size_t xsave_size;
+extern INTERNAL size_t xsave_size;  /* of what a guest may use: what its signal frames hold */
+extern INTERNAL size_t regset_size; /* of what the processor has: what ptrace(2) takes */
+/* From the size that ptrace(2) knows. After reserveContexts. */
+INTERNAL void set_xsave_sizes(size_t regset);
 
 /* Forgets all contexts; those of `platform` are used from now on. */
 INTERNAL void start_contexts(struct stub_platform *platform);

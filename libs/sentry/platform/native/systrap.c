@@ -704,8 +704,10 @@ static int start_platform(void) {
   int failed = make_slots();
   if (failed) return failed;
   if (getrandom(&secret, sizeof secret, 0) != sizeof secret) return -EIO;
-  pid_t pid = cordon_start_template(STUB_SYSTRAP, pristine_xsave, &xsave_size);
+  size_t regset;
+  pid_t pid = cordon_start_template(STUB_SYSTRAP, pristine_xsave, &regset);
   if (pid < 0) return pid;
+  set_xsave_sizes(regset);
   template_pid = pid;
   if (xsave_size > ALTSTACK_OFFSET - FRAME_OFFSET - 512 - 64) return -E2BIG;
   if (ptrace(PTRACE_GETREGS, pid, 0, &stub_regs) < 0) return -errno;

@@ -19,6 +19,8 @@ import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
+import { ProblemsController } from './problems/problems.controller.js';
+import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
@@ -27,6 +29,7 @@ import { SandboxesService } from './sandboxes/sandboxes.service.js';
 import { serveTerminals } from './sandboxes/terminals.js';
 import { ApiSettings } from './settings.js';
 import { SubmissionsController } from './submissions/submissions.controller.js';
+import { SubmissionsService } from './submissions/submissions.service.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
 
@@ -38,6 +41,7 @@ export class ApiModule {
       controllers: [
         ExecutionsController,
         SubmissionsController,
+        ProblemsController,
         SandboxesController,
         SandboxFilesController,
         RuntimesController,
@@ -51,12 +55,15 @@ export class ApiModule {
         KeysService,
         WebhooksService,
         ExecutionsService,
+        ProblemsService,
+        SubmissionsService,
         SandboxesService,
       ],
     };
   }
 }
 
+const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -85,6 +92,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
+  fastify.addContentTypeParser('application/zip', (request, payload, done) => {
+    if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;

@@ -1,8 +1,9 @@
 import type { AuditEntry, ExecutionJob, ExecutionLimits, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore, InputMessage, Taken } from '@cordon/queue';
+import type { ExecutionStore, InputMessage, Taken, TestReader } from '@cordon/queue';
 import type { Logger } from 'pino';
+import type { Cores, Leave } from './cores.js';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
 import type { Artifact } from './judge/compile-cache.js';
 import type { Compiled, Compiler } from './judge/compiler.js';
@@ -23,9 +24,17 @@ export interface ExecutorOptions {
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
   readonly workerId: string;
   readonly compiler: Compiler;
+  readonly reader: TestReader;
+  readonly cores: Cores;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
   readonly renderAudit: (entry: AuditEntry) => string;
+}
+
+/** An execution that begins here, and its place among the worker's guests. */
+export interface Begun {
+  readonly taken: Taken;
+  readonly leave: Leave;
 }
 
 interface Running {
@@ -115,15 +124,38 @@ export class Executor {
     }
   }
 
-  take(): Promise<Taken | null> {
-    return this.stopping ? Promise.resolve(null) : this.options.store.take(this.options.workerId);
+  /** A place first, then what runs in it: what waits may be another worker's meanwhile. */
+  async take(): Promise<Begun | null> {
+    if (this.stopping) return null;
+    return this.takeFor(await this.options.cores.enter());
   }
 
-  /** Runs one to its end. -> what this slot runs next. */
-  async execute({ id, attempt, job, record }: Taken): Promise<Taken | null> {
+  private async takeFor(leave: Leave): Promise<Begun | null> {
+    let taken: Taken | null = null;
+    try {
+      if (!this.stopping) taken = await this.options.store.take(this.options.workerId);
+    } finally {
+      if (!taken) leave();
+    }
+    return taken && { taken, leave };
+  }
+
+  /** Runs one to its end. -> what this slot runs next, in the same place. */
+  async execute({ taken, leave }: Begun): Promise<Begun | null> {
+    try {
+      const next = await this.runToItsEnd(taken, leave);
+      if (!next) leave();
+      return next;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave): Promise<Begun | null> {
     if (attempt < 0 || job === null) {
       await this.options.store.finish(id, 0, 'canceled', {});
-      return this.take();
+      return this.takeFor(leave);
     }
     const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id) };
     this.running.set(id, run);
@@ -140,7 +172,7 @@ export class Executor {
         record,
         events: end.events,
       });
-      const [, next] = await Promise.all([finished, this.take()]);
+      const [, next] = await Promise.all([finished, this.takeFor(leave)]);
       return next;
     } finally {
       this.running.delete(id);

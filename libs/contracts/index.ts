@@ -6,5 +6,6 @@ export * from './limits.js';
 export * from './problem.js';
 export * from './sandbox.js';
 export * from './sandbox-link.js';
+export * from './stored-problem.js';
 export * from './submission.js';
 export * from './webhook.js';

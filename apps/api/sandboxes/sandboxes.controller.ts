@@ -278,6 +278,7 @@ export class SandboxesController {
     description:
       'What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.',
   })
+  @ApiParam({ name: 'id', schema: { type: 'string' } })
   @ApiParam({ name: 'port', schema: { type: 'integer', minimum: 1, maximum: 65535 } })
   @ApiOkResponse({ description: 'What the server answers', content: { '*/*': {} } })
   @ApiProblems('not-found', 'sandbox-ended', 'port-unreachable')

@@ -6,6 +6,9 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
+import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
+import { Judge0Controller } from './compat/judge0/judge0.controller.js';
+import { Judge0Service } from './compat/judge0/judge0.service.js';
 import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { serveAttach } from './executions/attach.js';
@@ -48,6 +51,7 @@ export class ApiModule {
         KeysController,
         WebhooksController,
         PistonController,
+        Judge0Controller,
         HealthController,
       ],
       providers: [
@@ -58,6 +62,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        Judge0Service,
       ],
     };
   }
@@ -103,6 +108,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
     toPort(request, reply);
   });

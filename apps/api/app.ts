@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
-import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
+import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
 import { ContextsService } from './contexts/contexts.service.js';
@@ -82,10 +82,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
+    rewriteUrl: withoutKey,
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
-  const parseJson: FastifyBodyParser<Buffer> = (_request, body, done) => {
+  const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
+    // Many clients name a content type also where they send nothing.
+    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {

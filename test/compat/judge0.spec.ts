@@ -264,7 +264,7 @@ describe('Judge0: batches, lists, deletion', () => {
         .set(user ? { 'X-Auth-User': user } : {});
     expect((await remove(token)).status).toBe(403);
     expect((await remove(token, OTHER_KEY)).status).toBe(403);
-    const gone = await remove(token, KEY);
+    const gone = await remove(token, KEY).set('content-type', 'application/json');
     expect(gone.status).toBe(200);
     expect(Buffer.from(gone.body.stdout, 'base64').toString()).toBe('to go\n');
     expect((await get(`/submissions/${token}`)).status).toBe(404);

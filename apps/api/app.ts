@@ -15,6 +15,8 @@ import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
+import { ContextsController } from './contexts/contexts.controller.js';
+import { ContextsService } from './contexts/contexts.service.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
@@ -51,6 +53,7 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        ContextsController,
         RuntimesController,
         KeysController,
         WebhooksController,
@@ -67,6 +70,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        ContextsService,
         Judge0Service,
         E2bService,
       ],

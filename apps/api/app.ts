@@ -6,7 +6,10 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
-import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
+import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
+import { Judge0Controller } from './compat/judge0/judge0.controller.js';
+import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
@@ -22,6 +25,7 @@ import { buildDocument } from './openapi.js';
 import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { servePorts } from './sandboxes/ports.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -47,6 +51,7 @@ export class ApiModule {
         KeysController,
         WebhooksController,
         PistonController,
+        Judge0Controller,
         HealthController,
       ],
       providers: [
@@ -57,6 +62,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        Judge0Service,
       ],
     };
   }
@@ -72,10 +78,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
+    rewriteUrl: withoutKey,
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
-  const parseJson: FastifyBodyParser<Buffer> = (_request, body, done) => {
+  const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
+    // Many clients name a content type also where they send nothing.
+    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {
@@ -98,10 +107,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;
+  let toPort: ReturnType<typeof servePorts>;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
+    toPort(request, reply);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
@@ -113,5 +125,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
+  toPort = servePorts(app, sockets);
   return app;
 }

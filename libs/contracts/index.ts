@@ -4,6 +4,7 @@ export * from './execution.js';
 export * from './key.js';
 export * from './limits.js';
 export * from './problem.js';
+export * from './same-lines.js';
 export * from './sandbox.js';
 export * from './sandbox-link.js';
 export * from './stored-problem.js';

@@ -272,7 +272,7 @@ export const RUNTIMES: readonly Runtime[] = [
   {
     id: 'clangpp',
     name: 'C++ (Clang)',
-    aliases: ['clang++', 'cpp-clang'],
+    aliases: ['clang++', 'clang-cpp', 'cpp-clang'],
     fileName: 'main.cpp',
     extension: 'cpp',
     programs: ['clang++'],

@@ -144,6 +144,7 @@ const TARGETS = {
   'python-imports': { native: 2 },
   'post-true': { runsc: 10, native: 10 },
   'post-python': { runsc: 5, native: 2 },
+  'sandbox-exec': { execution: 0.5 },
   'rate-8': { rate: 150 },
   'judge-20': { one: 20 },
   'judge-20-parallel': { one: 20 },
@@ -199,6 +200,7 @@ function ratiosOf(row) {
   if (row.futex) add('ours/bare futex', ours / row.futex.median, target.futex, true);
   if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
   if (row.one) add('ours/one POST of the binary', ours / row.one.median, target.one, true);
+  if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
 }
@@ -352,14 +354,14 @@ async function benchServer() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  const post = (body, path = '/v1/executions') =>
+  const post = (body, path = '/v1/executions?wait=30') =>
     new Promise((resolve, reject) => {
       const request = httpRequest(
         {
           agent,
           port,
           method: 'POST',
-          path: `${path}?wait=30`,
+          path,
           headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
         },
         (response) => {
@@ -390,6 +392,12 @@ async function benchServer() {
         runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...command]) : undefined,
       });
     }
+    const { body } = await post({ audit: { level: 'off' } }, '/v1/sandboxes');
+    const exec = `/v1/sandboxes/${JSON.parse(body).id}/exec`;
+    await measure('sandbox-exec', 'exec of /bin/true in a sandbox that exists, ms', {
+      ours: () => medianOf(20, () => post({ command: ['/bin/true'] }, exec)),
+      execution: () => medianOf(20, () => once({ command: ['/bin/true'], audit: { level: 'off' } })),
+    });
     for (const concurrency of [1, 2, 8]) {
       await measure(`rate-${concurrency}`, `POST ?wait /bin/true a second, ${concurrency} at once`, {
         ours: () => rate(concurrency, 3000, () => once({ command: ['/bin/true'] })),
@@ -413,7 +421,7 @@ async function measureJudge(post, once) {
   const tests = Array.from({ length: 20 }, (_, index) => ({ input: `${index} 2 3\n`, expected: `${index + 5}\n` }));
   const judge = async (parallel) => {
     const body = { runtime: 'cpp', source, tests, parallel };
-    const { status, body: text } = await post(body, '/v1/submissions');
+    const { status, body: text } = await post(body, '/v1/submissions?wait=30');
     if (status !== 200 || JSON.parse(text).verdict !== 'AC') throw new Error(`POST answered ${status}: ${text}`);
   };
   for (const [name, parallel] of [

@@ -1,4 +1,5 @@
 import { host } from './host.js';
+import { KvmPlatform } from './kvm/kvm-platform.js';
 import { HostMemoryFile } from './memory-file.js';
 import {
   type Context,
@@ -15,19 +16,22 @@ import {
 import { PtracePlatform } from './ptrace/ptrace-platform.js';
 import { SystrapPlatform } from './systrap/systrap-platform.js';
 
-/** Fastest first: `auto` takes the first that works. */
-export const PLATFORM_NAMES = ['systrap', 'ptrace'] as const;
+export const PLATFORM_NAMES = ['systrap', 'kvm', 'ptrace'] as const;
+/** What `auto` tries, fastest first: it takes the first that works. KVM has to be asked for. */
+const AUTOMATIC: readonly string[] = ['systrap', 'ptrace'];
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
 
 /** A platform as it is made in the zygote; `start` comes in the process that uses it. */
 export interface StartablePlatform extends Platform {
   start(): void;
+  /** What is odd about this host's support for it, for people. */
+  quirks?(): string[];
 }
 
 export interface PlatformProbe {
   readonly name: string;
   readonly works: boolean;
-  /** Why it does not work; empty when it does. */
+  /** Why it does not work; what is odd about it when it does, or empty. */
   readonly detail: string;
   /** One system call that does nothing, there and back, in ns; the median of some. */
   readonly callTime: number;
@@ -37,6 +41,8 @@ export function createPlatform(name: PlatformName, memory: MemoryFile): Startabl
   switch (name) {
     case 'systrap':
       return new SystrapPlatform(memory);
+    case 'kvm':
+      return new KvmPlatform(memory);
     case 'ptrace':
       return new PtracePlatform(memory);
   }
@@ -86,7 +92,8 @@ export function probePlatform(name: PlatformName): PlatformProbe {
   try {
     memory.attach();
     platform.start();
-    return { name, works: true, detail: '', callTime: runProbe(platform) };
+    const callTime = runProbe(platform);
+    return { name, works: true, detail: platform.quirks?.().join('; ') ?? '', callTime };
   } catch (error) {
     return { name, works: false, detail: error instanceof Error ? error.message : String(error), callTime: 0 };
   } finally {
@@ -99,7 +106,7 @@ export function probePlatform(name: PlatformName): PlatformProbe {
  * The platform to use: the one asked for, or for `auto` the fastest that works. Throws with every probe's reason when none does.
  */
 export function choosePlatform(requested: string): { name: PlatformName; probes: readonly PlatformProbe[] } {
-  const names = PLATFORM_NAMES.filter((name) => requested === 'auto' || requested === name);
+  const names = PLATFORM_NAMES.filter((name) => (requested === 'auto' ? AUTOMATIC.includes(name) : requested === name));
   if (names.length === 0) throw new Error(`no platform "${requested}" here`);
   const probes: PlatformProbe[] = [];
   for (const name of names) {

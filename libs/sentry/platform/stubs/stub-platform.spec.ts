@@ -1,4 +1,5 @@
 import { host } from '@cordon/sentry/platform/host';
+import { KvmPlatform } from '@cordon/sentry/platform/kvm/kvm-platform';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { type Context, MEMORY_SOURCE, type PlatformAddressSpace, Reg, Trap } from '@cordon/sentry/platform/platform';
 import { PtracePlatform, ptraceNative } from '@cordon/sentry/platform/ptrace/ptrace-platform';
@@ -16,6 +17,7 @@ const SPIN = [0xeb, 0xfe];
 const PLATFORMS: [string, (memory: HostMemoryFile) => StubPlatform][] = [
   ['ptrace', (memory) => new PtracePlatform(memory)],
   ['systrap', (memory) => new SystrapPlatform(memory)],
+  ['kvm', (memory) => new KvmPlatform(memory)],
 ];
 
 let memory: HostMemoryFile;

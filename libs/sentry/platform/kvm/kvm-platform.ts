@@ -84,6 +84,8 @@ export class KvmPlatform extends StubPlatform {
     const supported = new Uint32Array(CPUID_WORDS);
     const count = must(kvmNative.supportedCpuid(supported), 'reading the CPUID that KVM supports');
     super.start();
+    // Those pages are the host's; nothing maps them here.
+    this.hostVdso = null;
     this.tables.start();
     writeDescriptors(this.tables.words);
     const { entries, features, xsaveBytes, hasFsGsBase, hasXsave } = guestCpuid(supported.subarray(0, count * 10));

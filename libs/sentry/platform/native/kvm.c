@@ -64,7 +64,6 @@ static char trouble[160]; /* why the last run failed */
  * first call of all, which is the probe's; children inherit it.
  */
 static int calls_stay = -1;
-#define INT80_ERROR (0x80 << 3 | 2) /* what a general protection fault says of `int 0x80` */
 
 /* ---- waiting: as in ptrace.c, but a signal also ends a run ---- */
 
@@ -238,7 +237,7 @@ static void store(int context, uint64_t rip, uint64_t cs, uint64_t rflags, uint6
 /* ---- traps ---- */
 
 #define SI_KERNEL_ 0x80
-enum { VECTOR_DE, VECTOR_DB, VECTOR_BP = 3, VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MF = 16, VECTOR_XM = 19 };
+enum { VECTOR_DE, VECTOR_DB, VECTOR_BP = 3, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MF = 16, VECTOR_XM = 19 };
 #define WITH_ERROR 0x60227d00u /* exceptions that push an error code: 8, 10-14, 17, 21, 29, 30 */
 
 /* What Linux makes of exceptions (arch/x86/kernel/traps.c); those missing are general protection. address: 0, or 1 = the instruction. */
@@ -248,7 +247,7 @@ static const struct {
     [VECTOR_DE] = {SIGFPE, 1 /* FPE_INTDIV */, 1},
     [VECTOR_DB] = {SIGTRAP, 1 /* TRAP_BRKPT */, 1},
     [VECTOR_BP] = {SIGTRAP, SI_KERNEL_, 0},
-    [6] = {SIGILL, 2 /* ILL_ILLOPN */, 1},
+    [VECTOR_UD] = {SIGILL, 2 /* ILL_ILLOPN */, 1},
     [11] = {SIGBUS, SI_KERNEL_, 0},
     [12] = {SIGBUS, SI_KERNEL_, 0},
     [VECTOR_MF] = {SIGFPE, 0, 1},
@@ -314,6 +313,20 @@ static int failed_run(const char *what, uint64_t detail) {
   return -EIO;
 }
 
+/* A byte as the guest's page tables show it; -1 where there is none. */
+static int guest_byte(int context, uint64_t address) {
+  if (address >> 47) return -1;
+  uint64_t table = spaces[space_of[context]].root;
+  for (int shift = 39; shift >= 12; shift -= 9) {
+    uint64_t entry = *(uint64_t *)(area + table + (address >> shift & 511) * 8);
+    if (!(entry & 1)) return -1;
+    table = entry & 0xffffffffff000ul;
+  }
+  size_t capacity;
+  const uint8_t *memory = cordon_memory_base(&capacity);
+  return table - MEMORY_BASE < capacity ? memory[table - MEMORY_BASE + (address & 4095)] : -1;
+}
+
 enum { STILL_RUNNING = 0, TRAPPED = 1, PARKED = 2 };
 
 /* Reads why the stub stopped: TRAPPED, PARKED (the kick), or -errno. */
@@ -350,10 +363,11 @@ static int take(int context) {
     c->regs.orig_rax = regs->rax;
     return TRAPPED;
   }
-  if (vector == VECTOR_GP && error == INT80_ERROR) {
-    /* Such a KVM also refuses the gate that is open to ring 3. */
-    frame.rip += 2;
-    vector = VECTOR_LEGACY;
+  if (calls_stay && vector == VECTOR_UD && guest_byte(context, frame.rip) == 0xcd) {
+    /* Such a KVM takes `int` for an unknown instruction. */
+    int wanted = guest_byte(context, frame.rip + 1);
+    vector = wanted == 0x80 ? VECTOR_LEGACY : VECTOR_GP;
+    if (wanted == 0x80) frame.rip += 2;
   }
   store(context, frame.rip, frame.cs & 0xffff, frame.rflags, frame.rsp);
   if (vector == VECTOR_KICK) return PARKED;

@@ -6,7 +6,7 @@ import { guestCpuid } from './cpuid.js';
 import { DESCRIPTOR_REGISTERS, KERNEL_CODE, USER_CODE_32, writeDescriptors } from './descriptors.js';
 import { KvmAddressSpace, type Machine } from './kvm-space.js';
 import { AreaPage, KERNEL_BASE_HIGH, kernelAddressLow, MAX_ADDRESS, Stub } from './layout.js';
-import { noticesRemoval } from './quirks.js';
+import { noticesRemoval, tellsTime } from './quirks.js';
 import { TableArea } from './table-area.js';
 
 /** The native half (native/kvm.c). Results are >= 0 or -errno. */
@@ -18,6 +18,8 @@ interface KvmNative extends StubNative {
   setProcessor(values: BigUint64Array): number;
   /** `original` is CR3 here. */
   createSpace(root: number): number;
+  /** Bytes of the host's time pages, now in guest-physical memory; 0 or -errno where that cannot be. */
+  hostTime(): Bytes;
   flush(): number;
   drop(offset: Bytes, length: Bytes): number;
   forgetTables(): number;
@@ -31,6 +33,8 @@ const CPUID_WORDS = 256 * 10;
 
 /** Whether KVM notices that a page table entry was taken away. Found once, inherited by children. */
 let notices: boolean | null = null;
+/** Whether guests can read the host's clocks with the host's code. Likewise. */
+let hostTime: boolean | null = null;
 
 const MSR_STAR = 0xc0000081n;
 const MSR_LSTAR = 0xc0000082n;
@@ -80,22 +84,31 @@ export class KvmPlatform extends StubPlatform {
   }
 
   override start(): void {
+    this.boot(hostTime !== false);
+    notices ??= noticesRemoval(this);
+    this.tables.shadowed = !notices;
+    if (hostTime !== null) return;
+    hostTime = this.hostVdso !== null && tellsTime(this, this.hostVdso);
+    // A guest that could not even ask may have left the processor anywhere.
+    if (!hostTime) this.boot(false);
+  }
+
+  private boot(withHostTime: boolean): void {
     must(kvmNative.open(), 'opening /dev/kvm');
     const supported = new Uint32Array(CPUID_WORDS);
     const count = must(kvmNative.supportedCpuid(supported), 'reading the CPUID that KVM supports');
     super.start();
-    // Those pages are the host's; nothing maps them here.
-    this.hostVdso = null;
     this.tables.start();
+    // Cautious until it is known.
+    this.tables.shadowed = notices !== true;
     writeDescriptors(this.tables.words);
     const { entries, features, xsaveBytes, hasFsGsBase, hasXsave } = guestCpuid(supported.subarray(0, count * 10));
     must(kvmNative.setCpuid(entries, features, xsaveBytes), 'setting CPUID');
     const cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hasFsGsBase ? CR4_FSGSBASE : 0) | (hasXsave ? CR4_OSXSAVE : 0);
     must(kvmNative.setProcessor(this.processor(cr4)), 'setting the processor up');
-    // Cautious until it is known.
-    this.tables.shadowed = notices !== true;
-    notices ??= noticesRemoval(this);
-    this.tables.shadowed = !notices;
+    const timeBytes = withHostTime ? kvmNative.hostTime() : 0;
+    if (timeBytes > 0) this.tables.showHostTime(timeBytes);
+    else this.hostVdso = null;
   }
 
   override createAddressSpace(): PlatformAddressSpace {
@@ -117,6 +130,7 @@ export class KvmPlatform extends StubPlatform {
     const found: string[] = [];
     if (kvmNative.callsStay() === 1) found.push('system calls come as page faults');
     if (notices === false) found.push('does not notice removed mappings by itself');
+    if (hostTime === false) found.push('guests make system calls to read clocks');
     return found;
   }
 

@@ -11,7 +11,7 @@ import {
   type Protection,
 } from '../platform.js';
 import type { NumberedSpace } from '../stubs/stub-platform.js';
-import { LEAF_BYTES, MAX_ADDRESS, MEMORY_BASE_HIGH, MIN_ADDRESS, TABLE_SLOTS } from './layout.js';
+import { AreaPage, LEAF_BYTES, MAX_ADDRESS, MEMORY_BASE_HIGH, MIN_ADDRESS, TABLE_SLOTS } from './layout.js';
 import { TABLE_ENTRY, type TableArea } from './table-area.js';
 
 const TABLE_WORDS = TABLE_SLOTS * 2;
@@ -153,10 +153,15 @@ export class KvmAddressSpace implements NumberedSpace {
     }
     for (let slot = 0; slot < slots; slot++) {
       const entry = words[source + slot * 2];
-      if (entry === 0) continue;
-      const table = this.machine.tables.allocate();
-      if (table === 0) return false;
-      words[to * TABLE_WORDS + slot * 2] = (table * PAGE_SIZE + TABLE_ENTRY) >>> 0;
+      // Shared by all spaces: the new one has it.
+      if (entry >>> 12 < AreaPage.FirstFree) continue;
+      const place = to * TABLE_WORDS + slot * 2;
+      let table = words[place] >>> 12;
+      if (table === 0) {
+        table = this.machine.tables.allocate();
+        if (table === 0) return false;
+        words[place] = (table * PAGE_SIZE + TABLE_ENTRY) >>> 0;
+      }
       if (!this.copyBelow(entry >>> 12, table, level - 1, TABLE_SLOTS)) return false;
     }
     return true;

@@ -7,6 +7,10 @@ import type { GuestAddress } from '../platform.js';
 export const PAGE_BYTES = 4096;
 /** Guest-physical address of the memory file, in units of 2^32. */
 export const MEMORY_BASE_HIGH = 1;
+/** The same of the host's time pages. */
+export const HOST_VDSO_BASE_HIGH = 4;
+/** Where guests have them, as in the stubs of other platforms (native/host-vdso.h). */
+export const HOST_VDSO: GuestAddress = 0x7ffffffe0000;
 
 /** Pages of the area. */
 export const AreaPage = {
@@ -20,7 +24,9 @@ export const AreaPage = {
   KernelTable: 5,
   KernelDirectory: 6,
   KernelPointers: 7,
-  FirstFree: 8,
+  /** The host's time pages: the last 2 MiB of every address space's lower half. */
+  HostTimeTable: 8,
+  FirstFree: 9,
 } as const;
 
 /** Its upper half, the same for all: 0xffffffff80000000. */

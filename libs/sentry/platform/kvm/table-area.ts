@@ -1,4 +1,4 @@
-import { AreaPage, PAGE_BYTES, TABLE_SLOTS } from './layout.js';
+import { AreaPage, HOST_VDSO, HOST_VDSO_BASE_HIGH, PAGE_BYTES, TABLE_SLOTS } from './layout.js';
 
 const PRESENT = 0x1;
 const WRITABLE = 0x2;
@@ -8,7 +8,9 @@ const NO_EXECUTE = 0x80000000;
 /** Entry that leads to another table: rights are the leaves' business. */
 export const TABLE_ENTRY = PRESENT | WRITABLE | USER | 0x20;
 const KERNEL_TABLE_ENTRY = PRESENT | WRITABLE | 0x20;
-const KERNEL_SLOT = 511;
+const LAST_SLOT = 511;
+const KERNEL_SLOT = LAST_SLOT;
+const LAST_USER_SLOT = 255;
 const WORDS = PAGE_BYTES / 4;
 /** That many retired tables are worth making KVM forget all it has cached. */
 const RETIRED_MOST = 4096;
@@ -62,11 +64,30 @@ export class TableArea {
     return this.top < this.pages ? this.top++ : 0;
   }
 
-  /** The root of a new space, which has the stub's pages; 0 when there is no room. */
+  /** For every space made from now on: the host's time pages, of so many bytes. */
+  showHostTime(length: number): void {
+    const first = (HOST_VDSO / PAGE_BYTES) % TABLE_SLOTS;
+    for (let page = 0; page < length / PAGE_BYTES; page++) {
+      const entry = AreaPage.HostTimeTable * WORDS + (first + page) * 2;
+      this.words[entry] = page * PAGE_BYTES + PRESENT + USER + ACCESSED_DIRTY;
+      this.words[entry + 1] = HOST_VDSO_BASE_HIGH;
+    }
+  }
+
+  /** The root of a new space, which has the stub's pages and the time; 0 when there is no room. */
   allocateRoot(): number {
     const root = this.allocate();
-    if (root !== 0)
-      this.words[root * WORDS + KERNEL_SLOT * 2] = AreaPage.KernelPointers * PAGE_BYTES + KERNEL_TABLE_ENTRY;
+    const pointers = this.allocate();
+    const directory = this.allocate();
+    if (root === 0 || pointers === 0 || directory === 0) {
+      for (const page of [root, pointers, directory]) if (page !== 0) this.free.push(page);
+      return 0;
+    }
+    const { words } = this;
+    words[root * WORDS + KERNEL_SLOT * 2] = AreaPage.KernelPointers * PAGE_BYTES + KERNEL_TABLE_ENTRY;
+    words[root * WORDS + LAST_USER_SLOT * 2] = pointers * PAGE_BYTES + TABLE_ENTRY;
+    words[pointers * WORDS + LAST_SLOT * 2] = directory * PAGE_BYTES + TABLE_ENTRY;
+    words[directory * WORDS + LAST_SLOT * 2] = AreaPage.HostTimeTable * PAGE_BYTES + TABLE_ENTRY;
     return root;
   }
 
@@ -79,7 +100,7 @@ export class TableArea {
   private releaseBelow(table: number, level: number, slots: number): void {
     for (let slot = 0; level > 0 && slot < slots; slot++) {
       const entry = this.words[table * WORDS + slot * 2];
-      if (entry !== 0) this.releaseBelow(entry >>> 12, level - 1, TABLE_SLOTS);
+      if (entry >>> 12 >= AreaPage.FirstFree) this.releaseBelow(entry >>> 12, level - 1, TABLE_SLOTS);
     }
     (this.shadowed ? this.retired : this.free).push(table);
   }

@@ -6,6 +6,8 @@
 
 #define AREA_SIZE (128ul << 20)
 #define MEMORY_BASE (1ull << 32)
+/* The host's time pages and the code that reads them. */
+#define HOST_VDSO_BASE (4ull << 32)
 
 /* The first pages of the area, and where every address space has them: out of reach for ring 3. */
 #define KERNEL_BASE 0xffffffff80000000ul

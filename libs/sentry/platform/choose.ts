@@ -16,10 +16,15 @@ import {
 import { PtracePlatform } from './ptrace/ptrace-platform.js';
 import { SystrapPlatform } from './systrap/systrap-platform.js';
 
+/** In the order in which `auto` tries them: it takes the first that works and is fast enough. */
 export const PLATFORM_NAMES = ['systrap', 'kvm', 'ptrace'] as const;
-/** What `auto` tries, fastest first: it takes the first that works. KVM has to be asked for. */
-const AUTOMATIC: readonly string[] = ['systrap', 'ptrace'];
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
+
+/**
+ * A KVM whose calls take longer than this (ns) has no VT-x or SVM under it, or is nested: `auto` passes it by. With hardware under it
+ * a call takes one or two microseconds.
+ */
+const KVM_SLOW = 20e3;
 
 /** A platform as it is made in the zygote; `start` comes in the process that uses it. */
 export interface StartablePlatform extends Platform {
@@ -102,17 +107,22 @@ export function probePlatform(name: PlatformName): PlatformProbe {
   }
 }
 
+/** Whether `auto` may take it. */
+export function isFastEnough({ name, callTime }: PlatformProbe): boolean {
+  return name !== 'kvm' || callTime <= KVM_SLOW;
+}
+
 /**
- * The platform to use: the one asked for, or for `auto` the fastest that works. Throws with every probe's reason when none does.
+ * The platform to use: the one asked for, or for `auto` the first that works and is fast enough. Throws with every probe's reason when none does.
  */
 export function choosePlatform(requested: string): { name: PlatformName; probes: readonly PlatformProbe[] } {
-  const names = PLATFORM_NAMES.filter((name) => (requested === 'auto' ? AUTOMATIC.includes(name) : requested === name));
+  const names = PLATFORM_NAMES.filter((name) => requested === 'auto' || requested === name);
   if (names.length === 0) throw new Error(`no platform "${requested}" here`);
   const probes: PlatformProbe[] = [];
   for (const name of names) {
     const probe = probePlatform(name);
     probes.push(probe);
-    if (probe.works) return { name, probes };
+    if (probe.works && (requested !== 'auto' || isFastEnough(probe))) return { name, probes };
   }
-  throw new Error(probes.map(({ name, detail }) => `${name}: ${detail}`).join('; '));
+  throw new Error(probes.map(({ name, works, detail }) => `${name}: ${works ? 'too slow' : detail}`).join('; '));
 }

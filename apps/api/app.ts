@@ -6,7 +6,10 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
-import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
+import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
+import { Judge0Controller } from './compat/judge0/judge0.controller.js';
+import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
@@ -15,15 +18,21 @@ import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter } from './http/problem.js';
+import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
+import { ProblemsController } from './problems/problems.controller.js';
+import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { servePorts } from './sandboxes/ports.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
+import { serveTerminals } from './sandboxes/terminals.js';
 import { ApiSettings } from './settings.js';
 import { SubmissionsController } from './submissions/submissions.controller.js';
+import { SubmissionsService } from './submissions/submissions.service.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
 
@@ -35,12 +44,14 @@ export class ApiModule {
       controllers: [
         ExecutionsController,
         SubmissionsController,
+        ProblemsController,
         SandboxesController,
         SandboxFilesController,
         RuntimesController,
         KeysController,
         WebhooksController,
         PistonController,
+        Judge0Controller,
         HealthController,
       ],
       providers: [
@@ -48,12 +59,16 @@ export class ApiModule {
         KeysService,
         WebhooksService,
         ExecutionsService,
+        ProblemsService,
+        SubmissionsService,
         SandboxesService,
+        Judge0Service,
       ],
     };
   }
 }
 
+const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -63,10 +78,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
+    rewriteUrl: withoutKey,
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
-  const parseJson: FastifyBodyParser<Buffer> = (_request, body, done) => {
+  const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
+    // Many clients name a content type also where they send nothing.
+    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {
@@ -84,11 +102,18 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
+  fastify.addContentTypeParser('application/zip', (request, payload, done) => {
+    if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
   let keys: KeysService;
+  let toPort: ReturnType<typeof servePorts>;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
+    toPort(request, reply);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
@@ -97,6 +122,9 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   keys = app.get(KeysService);
   app.useGlobalFilters(new ProblemFilter(log));
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
-  serveAttach(app);
+  const sockets = new WebSocketRoutes(app);
+  serveAttach(app, sockets);
+  serveTerminals(app, sockets);
+  toPort = servePorts(app, sockets);
   return app;
 }

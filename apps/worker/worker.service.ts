@@ -13,6 +13,7 @@ import {
   type InputMessage,
   keys,
   SandboxStore,
+  TestReader,
   WORKER_HEARTBEAT_MS,
   WorkerRegistry,
 } from '@cordon/queue';
@@ -20,6 +21,7 @@ import { renderStrace } from '@cordon/sentry/audit/strace';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
+import { Cores } from './cores.js';
 import { Executor } from './executor.js';
 import { CompileCache } from './judge/compile-cache.js';
 import { Compiler } from './judge/compiler.js';
@@ -76,6 +78,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       runtimes: new Map(runtimes.map((runtime) => [runtime.id, runtime])),
       workerId: this.id,
       compiler: new Compiler(this.pool, image, new CompileCache(this.settings.cacheDirectory)),
+      reader: new TestReader(this.redis),
+      cores: new Cores(this.settings.concurrency),
       metrics: this.metrics,
       log: this.log,
       renderAudit: (entry: AuditEntry) => renderStrace(entry),

@@ -5,6 +5,8 @@
 import type { SandboxDto, SandboxEnd } from './sandbox.js';
 
 export const LINK_CHUNK_BYTES = 64 * 1024;
+/** Largest number of a process. */
+export const PROCESS_NUMBER_MAX = 2 ** 32 - 1;
 
 export interface OpenSandbox {
   readonly sandbox: SandboxDto;
@@ -17,6 +19,8 @@ export interface StartProcess {
   readonly cwd: string;
   readonly root: boolean;
   readonly stdin: boolean;
+  /** Of this size, as descriptors 0, 1 and 2. */
+  readonly terminal: false | { readonly rows: number; readonly columns: number };
   readonly timeoutMs: number | null;
   /** Its end is not that of the connection. */
   readonly background: boolean;

@@ -45,6 +45,8 @@ export const SANDBOX_TIMES = {
 } as const;
 /** Bytes of each output stream that a waiting exec answers with; what is over is cut. */
 export const EXEC_OUTPUT_BYTES = 1 << 20;
+/** Of a terminal, in characters. */
+export const TERMINAL_SIZE = { minimum: 1, maximum: 1000, rows: 24, columns: 80 } as const;
 /** Output of a process that is kept for those who attach later. */
 export const PROCESS_LOG_BYTES = 1 << 20;
 /** Largest file that one request writes. */
@@ -145,6 +147,20 @@ export class SandboxListDto {
   @ApiProperty({ type: [SandboxDto] }) items!: SandboxDto[];
 }
 
+export class TerminalDto {
+  @ApiProperty({ type: 'integer', minimum: TERMINAL_SIZE.minimum, maximum: TERMINAL_SIZE.maximum, example: 24 })
+  @IsInt()
+  @Min(TERMINAL_SIZE.minimum)
+  @Max(TERMINAL_SIZE.maximum)
+  rows!: number;
+
+  @ApiProperty({ type: 'integer', minimum: TERMINAL_SIZE.minimum, maximum: TERMINAL_SIZE.maximum, example: 80 })
+  @IsInt()
+  @Min(TERMINAL_SIZE.minimum)
+  @Max(TERMINAL_SIZE.maximum)
+  columns!: number;
+}
+
 export class ExecDto {
   @ApiProperty({ type: [String], minItems: 1, maxItems: REQUEST_LIMITS.arguments, example: ['/bin/echo', 'hello'] })
   @IsArray()
@@ -181,6 +197,16 @@ export class ExecDto {
   @IsOptional()
   @IsBoolean()
   openStdin?: boolean;
+
+  @ApiPropertyOptional({
+    type: TerminalDto,
+    description: 'On a terminal of this size; all of its output is stdout, and its input stays open',
+  })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => TerminalDto)
+  terminal?: TerminalDto;
 
   @Bound({ minimum: 1, maximum: 86_400_000 }, 'SIGKILL after so long')
   timeoutMs?: number;
@@ -222,6 +248,7 @@ export class SandboxProcessDto {
   @ApiProperty() cpuMs!: number;
   @ApiProperty({ type: 'integer' }) residentBytes!: number;
   @ApiProperty({ type: 'integer', nullable: true, description: 'When an exec started it' }) process!: number | null;
+  @ApiProperty({ type: [String], nullable: true, description: 'What that exec started' }) command!: string[] | null;
 }
 
 export class SandboxProcessListDto {

@@ -227,6 +227,8 @@ export class Run implements RunHandle {
         return this.handlers.audit?.(this.audit.decode(payload));
       case FrameType.Started:
         return this.handlers.started?.();
+      case FrameType.Idle:
+        return this.handlers.idle?.(finite((JSON.parse(payload.toString('utf8')) as { received?: unknown }).received));
       case FrameType.Log:
         return this.logged(payload.toString('utf8'));
       case FrameType.End:

@@ -18,6 +18,8 @@ export interface RunHandlers {
   started?(): void;
   stdout?(bytes: Uint8Array): void | Promise<void>;
   stderr?(bytes: Uint8Array): void | Promise<void>;
+  /** With `tellIdle`: so many bytes of stdin arrived, and nothing but more of them can wake the guest. Its output came before. */
+  idle?(received: number): void;
   /** Decoded records in order; sequence numbers have no gaps unless `EndReport.auditTruncated`. */
   audit?(records: readonly AuditRecord[]): void | Promise<void>;
   /** Lines for the operator. */

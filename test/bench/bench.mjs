@@ -144,6 +144,7 @@ const TARGETS = {
   'python-imports': { native: 2 },
   'post-true': { runsc: 10, native: 10 },
   'post-python': { runsc: 5, native: 2 },
+  'sandbox-exec': { execution: 0.5 },
   'rate-8': { rate: 150 },
 };
 
@@ -196,6 +197,7 @@ function ratiosOf(row) {
   if (row.spin) add('ours/bare spin', ours / row.spin.median, target.spin, true);
   if (row.futex) add('ours/bare futex', ours / row.futex.median, target.futex, true);
   if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
+  if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
 }
@@ -349,14 +351,14 @@ async function benchServer() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  const post = (body) =>
+  const post = (body, path = '/v1/executions?wait=30') =>
     new Promise((resolve, reject) => {
       const request = httpRequest(
         {
           agent,
           port,
           method: 'POST',
-          path: '/v1/executions?wait=30',
+          path,
           headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
         },
         (response) => {
@@ -387,6 +389,12 @@ async function benchServer() {
         runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...command]) : undefined,
       });
     }
+    const { body } = await post({ audit: { level: 'off' } }, '/v1/sandboxes');
+    const exec = `/v1/sandboxes/${JSON.parse(body).id}/exec`;
+    await measure('sandbox-exec', 'exec of /bin/true in a sandbox that exists, ms', {
+      ours: () => medianOf(20, () => post({ command: ['/bin/true'] }, exec)),
+      execution: () => medianOf(20, () => once({ command: ['/bin/true'], audit: { level: 'off' } })),
+    });
     for (const concurrency of [1, 2, 8]) {
       await measure(`rate-${concurrency}`, `POST ?wait /bin/true a second, ${concurrency} at once`, {
         ours: () => rate(concurrency, 3000, () => once({ command: ['/bin/true'] })),

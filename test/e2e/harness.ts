@@ -28,6 +28,7 @@ export interface SseEvent {
 interface DeploymentOptions {
   readonly store?: StoreSettings;
   readonly webhooks?: WebhookSettings;
+  readonly problemBytes?: number;
 }
 
 /** A Redis of its own, the real API in this process, and workers as real processes. One per test file. */
@@ -42,8 +43,9 @@ export class Deployment {
 
   async start(workers: number): Promise<void> {
     this.redis = await startRedis(this.directory);
+    const { store, webhooks, problemBytes } = this.options;
     this.app = await createApp(
-      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], this.options.store, this.options.webhooks),
+      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], store, webhooks, problemBytes),
     );
     await this.app.listen(0, '127.0.0.1');
     for (let index = 0; index < workers; index++) await this.startWorker();

@@ -5,7 +5,7 @@ import {
   ExecResultDto,
   ExecStartedDto,
   ExtendSandboxDto,
-  LINK_CHUNK_BYTES,
+  PROCESS_NUMBER_MAX,
   type ProcessEvent,
   SandboxDto,
   SandboxListDto,
@@ -13,6 +13,7 @@ import {
   SandboxUsageDto,
   SignalDto,
   StdinDto,
+  TERMINAL_SIZE,
 } from '@cordon/contracts';
 import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import {
@@ -27,6 +28,7 @@ import {
   ApiOperation,
   ApiParam,
   ApiQuery,
+  ApiResponse,
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -38,13 +40,15 @@ import { wholeNumber } from '../http/query.js';
 import { validateDto } from '../http/validate-dto.js';
 import { collect } from './exec.js';
 import { SandboxesService } from './sandboxes.service.js';
+import { processNumber } from './terminals.js';
 import { type Exec, validateExec, validateSandbox } from './validate.js';
 import type { WorkerLink } from './worker-link.js';
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-const NUMBER_MAX = 2 ** 32 - 1;
-const PROCESS = { name: 'process', schema: { type: 'integer', minimum: 1, maximum: NUMBER_MAX } } as const;
+const PROCESS = { name: 'process', schema: { type: 'integer', minimum: 1, maximum: PROCESS_NUMBER_MAX } } as const;
 const EVENTS = { 'text/event-stream': { schema: { type: 'string' } } } as const;
+const SIZE = (value: number) =>
+  ({ type: 'integer', minimum: TERMINAL_SIZE.minimum, maximum: TERMINAL_SIZE.maximum, default: value }) as const;
 const HEARTBEAT_MS = 15_000;
 
 @ApiTags('sandboxes')
@@ -145,7 +149,7 @@ export class SandboxesController {
     for await (const event of link.events(`/sandboxes/${id}/start`, exec.start, gone)) {
       if (event.type === 'started' && exec.stdin !== null && fed === null) {
         // A process that does not read all of its input has its reasons.
-        fed = feed(link, id, event.process, Buffer.from(exec.stdin, 'utf8'), !exec.openStdin).catch(() => undefined);
+        fed = link.feed(id, event.process, Buffer.from(exec.stdin, 'utf8'), !exec.openStdin).catch(() => undefined);
       }
       yield event;
     }
@@ -210,7 +214,7 @@ export class SandboxesController {
     const { data = '', encoding = 'utf8', end = false } = validateDto(StdinDto, request.body);
     if (encoding === 'base64' && !BASE64.test(data))
       throw new ProblemException('invalid-request', undefined, [{ pointer: '/data', detail: 'not valid base64' }]);
-    await this.sandboxes.with(request.tenant, id, (link) => feed(link, id, number, Buffer.from(data, encoding), end));
+    await this.sandboxes.with(request.tenant, id, (link) => link.feed(id, number, Buffer.from(data, encoding), end));
   }
 
   @Post(':id/processes/:process/signal')
@@ -228,6 +232,59 @@ export class SandboxesController {
     const number = processNumber(process);
     const { signal } = validateDto(SignalDto, request.body);
     await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'signal', process: number, signal }));
+  }
+
+  @Get(':id/processes/:process/attach')
+  @ApiOperation({
+    summary: 'WebSocket to a process: its events as { id, type, data }, and to it stdin, eof, signals and sizes',
+    description:
+      'Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, ' +
+      '`{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with ' +
+      '`{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear.',
+  })
+  @ApiParam(PROCESS)
+  @ApiQuery({ name: 'from', required: false, schema: { type: 'integer', minimum: 0, default: 0 } })
+  @ApiResponse({ status: 101, description: 'The WebSocket' })
+  @ApiProblems('not-found', 'sandbox-ended', 'upgrade-required', 'invalid-request')
+  async attach(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Param('process') text: string,
+  ): Promise<never> {
+    processNumber(text);
+    await this.sandboxes.get(request.tenant, id);
+    throw new ProblemException('upgrade-required');
+  }
+
+  @Get(':id/terminal')
+  @ApiOperation({
+    summary: 'WebSocket to a new shell on a terminal',
+    description: 'As …/processes/{process}/attach; its first event has the number of the process, to come back to.',
+  })
+  @ApiQuery({ name: 'rows', required: false, schema: SIZE(TERMINAL_SIZE.rows) })
+  @ApiQuery({ name: 'columns', required: false, schema: SIZE(TERMINAL_SIZE.columns) })
+  @ApiQuery({ name: 'user', required: false, schema: { type: 'string', enum: ['user', 'root'], default: 'user' } })
+  @ApiQuery({ name: 'cwd', required: false, schema: { type: 'string', default: '/work' } })
+  @ApiResponse({ status: 101, description: 'The WebSocket' })
+  @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'upgrade-required', 'invalid-request')
+  async terminal(@Req() request: FastifyRequest, @Param('id') id: string): Promise<never> {
+    await this.sandboxes.get(request.tenant, id);
+    throw new ProblemException('upgrade-required');
+  }
+
+  @Get(':id/ports/:port')
+  @ApiOperation({
+    summary: 'A server that listens on a port inside the sandbox, by any method, WebSockets too',
+    description:
+      'What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.',
+  })
+  @ApiParam({ name: 'id', schema: { type: 'string' } })
+  @ApiParam({ name: 'port', schema: { type: 'integer', minimum: 1, maximum: 65535 } })
+  @ApiOkResponse({ description: 'What the server answers', content: { '*/*': {} } })
+  @ApiProblems('not-found', 'sandbox-ended', 'port-unreachable')
+  port(): never {
+    // What is for a port never comes here (ports.ts).
+    throw new ProblemException('not-found', 'a port is a number from 1 to 65535');
   }
 
   @Get(':id/usage')
@@ -276,18 +333,6 @@ export class SandboxesController {
       reply.raw.end();
     });
   }
-}
-
-function processNumber(text: string): number {
-  if (!/^\d{1,10}$/.test(text) || Number(text) > NUMBER_MAX) throw new ProblemException('not-found', 'no such process');
-  return Number(text);
-}
-
-/** Sends input in pieces; each is answered once there is room for the next. */
-async function feed(link: WorkerLink, id: string, process: number, bytes: Buffer, end: boolean): Promise<void> {
-  for (let at = 0; at < bytes.length; at += LINK_CHUNK_BYTES)
-    await link.ask(id, { op: 'stdin', process }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
-  if (end) await link.ask(id, { op: 'stdin', process });
 }
 
 /** Server-sent events; the status is sent with the first, so that a refusal is still a problem document. */

@@ -68,14 +68,20 @@ export function validateExec(body: unknown): Exec {
   const openStdin = dto.openStdin ?? false;
   const start: StartProcess = {
     argv: dto.command,
-    env,
+    env: dto.terminal ? terminalEnvironment(env) : env,
     cwd: dto.cwd === undefined ? WORK_DIRECTORY : absolutePath(dto.cwd, '/cwd'),
     root: dto.user === 'root',
     stdin: openStdin || dto.stdin !== undefined,
+    terminal: dto.terminal ? { rows: dto.terminal.rows, columns: dto.terminal.columns } : false,
     timeoutMs: dto.timeoutMs ?? null,
     background: dto.background ?? false,
   };
   return { start, stdin: dto.stdin ?? null, openStdin };
+}
+
+/** Programs on a terminal want to know its kind. */
+export function terminalEnvironment(env: Record<string, string>): Record<string, string> {
+  return { TERM: 'xterm-256color', ...env };
 }
 
 /** A path inside the sandbox, absolute. Throws ProblemException; `pointer` says where it came from. */

@@ -1,6 +1,8 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { LinkRefusal, ProcessEvent } from '@cordon/contracts';
+import type { Duplex } from 'node:stream';
+import { LINK_CHUNK_BYTES, type LinkRefusal, type ProcessEvent } from '@cordon/contracts';
 import type { WorkerInfo } from '@cordon/queue';
 
 const HEAD = 4;
@@ -54,7 +56,15 @@ export class WorkerLink {
 
   /** Lines as they come. Leaving the loop, or `gone`, closes the connection. */
   async *lines(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<string> {
-    const response = await this.send(path, Buffer.from(JSON.stringify(body)), gone);
+    yield* await this.openLines(path, body, gone);
+  }
+
+  /** The same, once the worker has agreed. */
+  async openLines(path: string, body: unknown, gone: AbortSignal): Promise<AsyncGenerator<string>> {
+    return this.linesOf(await this.send(path, Buffer.from(JSON.stringify(body)), gone), gone);
+  }
+
+  private async *linesOf(response: IncomingMessage, gone: AbortSignal): AsyncGenerator<string> {
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
     } catch (error) {
@@ -65,7 +75,43 @@ export class WorkerLink {
   }
 
   async *events(path: string, body: unknown, gone: AbortSignal): AsyncGenerator<ProcessEvent> {
-    for await (const line of this.lines(path, body, gone)) yield JSON.parse(line) as ProcessEvent;
+    yield* await this.openEvents(path, body, gone);
+  }
+
+  /** The same, once the worker has agreed. */
+  async openEvents(path: string, body: unknown, gone: AbortSignal): Promise<AsyncGenerator<ProcessEvent>> {
+    const lines = await this.openLines(path, body, gone);
+    return (async function* () {
+      for await (const line of lines) yield JSON.parse(line) as ProcessEvent;
+    })();
+  }
+
+  /** Input of a process in pieces; each is answered once there is room for the next. `end`: nothing more comes. */
+  async feed(id: string, process: number, bytes: Buffer, end: boolean): Promise<void> {
+    for (let at = 0; at < bytes.length; at += LINK_CHUNK_BYTES)
+      await this.ask(id, { op: 'stdin', process }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
+    if (end) await this.ask(id, { op: 'stdin', process });
+  }
+
+  /** A connection to a port of the sandbox. Throws LinkRefused (errno ECONNREFUSED ...), LinkBroken. */
+  async dial(id: string, port: number): Promise<Duplex> {
+    const { hostname, port: workerPort } = new URL(this.link.url);
+    const request = httpRequest(new URL(`/sandboxes/${id}/dial/${port}`, this.link.url), {
+      // Half-open: either side may have said all it has to say.
+      createConnection: () => connect({ host: hostname, port: Number(workerPort), allowHalfOpen: true }),
+      headers: { authorization: `Bearer ${this.link.token}`, connection: 'upgrade', upgrade: 'cordon-dial' },
+    });
+    const answer = await new Promise<{ socket: Socket; head: Buffer } | IncomingMessage>((resolve, reject) => {
+      request.once('upgrade', (_response, socket: Socket, head) => resolve({ socket, head }));
+      request.once('response', resolve);
+      request.once('error', (error: NodeJS.ErrnoException) =>
+        reject(new LinkBroken(error.message, error.code === 'ECONNREFUSED')),
+      );
+      request.end();
+    });
+    if (!('socket' in answer) || !('head' in answer)) throw await refusalOf(answer as IncomingMessage);
+    if (answer.head.length > 0) answer.socket.unshift(answer.head);
+    return answer.socket;
   }
 
   private async send(path: string, body: Buffer, signal?: AbortSignal): Promise<IncomingMessage> {
@@ -83,9 +129,13 @@ export class WorkerLink {
       request.end(body);
     });
     if (response.statusCode === 200) return response;
-    const text = (await whole(response)).toString();
-    throw new LinkRefused(response.statusCode ?? 500, text === '' ? {} : (JSON.parse(text) as LinkRefusal));
+    throw await refusalOf(response);
   }
+}
+
+async function refusalOf(response: IncomingMessage): Promise<LinkRefused> {
+  const text = (await whole(response)).toString();
+  return new LinkRefused(response.statusCode ?? 500, text === '' ? {} : (JSON.parse(text) as LinkRefusal));
 }
 
 async function whole(response: IncomingMessage): Promise<Buffer> {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import {
   type AuditEntry,
   FIXED_LIMITS,
@@ -7,7 +8,14 @@ import {
   type StartProcess,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
-import type { EndReport, ImageSpec, SandboxPool, SessionHandle, SessionRequest } from '@cordon/pool';
+import {
+  Dialed,
+  type EndReport,
+  type ImageSpec,
+  type SandboxPool,
+  type SessionHandle,
+  type SessionRequest,
+} from '@cordon/pool';
 import { ENVIRONMENT, GUEST_UID } from '../run-spec.js';
 import { ProcessLog } from './process-log.js';
 
@@ -102,7 +110,7 @@ export class LiveSandbox {
     });
     const done = this.busy();
     const env = { ...this.env, ...request.env };
-    const { root, argv, cwd, stdin, timeoutMs } = request;
+    const { root, argv, cwd, stdin, terminal, timeoutMs } = request;
     try {
       const { stream, pid } = await this.session.start(
         {
@@ -112,7 +120,7 @@ export class LiveSandbox {
           uid: root ? 0 : GUEST_UID,
           gid: root ? 0 : GUEST_UID,
           stdin,
-          terminal: false,
+          terminal,
           timeoutMs,
         },
         {
@@ -133,6 +141,17 @@ export class LiveSandbox {
       return { process: stream, log };
     } finally {
       done();
+    }
+  }
+
+  /** A connection to one of its ports; keeps it from being idle while it lasts. */
+  async dial(port: number): Promise<Duplex> {
+    const done = this.busy();
+    try {
+      return (await Dialed.open(this.session, port)).once('close', done);
+    } catch (error) {
+      done();
+      throw error;
     }
   }
 

@@ -71,6 +71,8 @@ export interface BootMessage {
    * (session-message.ts). argv, stdin, terminal and the limits of wall time and output do not apply.
    */
   readonly session?: boolean;
+  /** Say `Idle` when nothing but input can wake the guest any more. */
+  readonly tellIdle?: boolean;
 }
 
 /** How a run ended, as the Sentry sees it. */
@@ -144,6 +146,8 @@ export const FrameType = {
   Exit: 73,
   /** u32 stream: nobody in the sandbox holds its output open any more, and the process has exited. */
   Closed: 74,
+  /** JSON {received}: so many bytes of stdin came, and only more of them can wake the guest. What it printed before was sent before. */
+  Idle: 75,
 } as const;
 export type FrameKind = (typeof FrameType)[keyof typeof FrameType];
 export const FRAME_HEADER_BYTES = 5;

@@ -126,6 +126,7 @@ export class Sentry {
       tasks: limits.processes,
     });
     mountPseudoFileSystems(kernel, this.tree);
+    if (message.tellIdle) kernel.onIdle = () => this.tellIdle();
     this.connectOutput(limits.outputBytes);
     if (recorder) this.flushRegularly(recorder, message.session ? AUDIT_IDLE_MOST : AUDIT_IDLE);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
@@ -242,7 +243,7 @@ export class Sentry {
       }
       idle = busy ? AUDIT_IDLE : Math.min(idle * 2, most);
       timer.set(now + (busy ? AUDIT_FLUSH : idle));
-    });
+    }, true);
     this.auditSoon = () => timer.set(this.platform.now() + AUDIT_FLUSH);
     this.auditSoon();
   }
@@ -253,7 +254,7 @@ export class Sentry {
     const { kernel, channel, output } = this;
     const timer = kernel.createTimer(() => {
       if (!channel.flush()) this.watchForRoom();
-    });
+    }, true);
     output.limit(limit);
     output.onExceeded = () => kernel.end('output_exceeded');
     output.onDirty = () => {
@@ -275,7 +276,22 @@ export class Sentry {
     if (events & ~POLLOUT && !this.channel.receive(this.receive)) this.kernel.end('canceled', 'the supervisor is gone');
   };
 
-  private send(type: typeof FrameType.End | typeof FrameType.Log, text: string): void {
+  /** Bytes of stdin that came, and how many had when `Idle` was last said. */
+  private received = 0;
+  private idleSaidAt = -1;
+
+  private tellIdle(): void {
+    if (this.idleSaidAt === this.received || !this.kernel.stuck) return;
+    // What the guest printed goes first; one that waited for room to print goes on.
+    const sent = this.channel.flush();
+    if (sent && this.kernel.stuck) {
+      this.idleSaidAt = this.received;
+      this.send(FrameType.Idle, JSON.stringify({ received: this.received }));
+    }
+    if (!this.channel.flush()) this.watchForRoom();
+  }
+
+  private send(type: typeof FrameType.End | typeof FrameType.Log | typeof FrameType.Idle, text: string): void {
     const bytes = Buffer.from(text, 'utf8');
     this.channel.send(type, bytes, 0, bytes.length);
   }
@@ -317,6 +333,7 @@ export class Sentry {
 
   /** Empty: the end of the input. */
   private receiveInput(bytes: Uint8Array): void {
+    this.received += bytes.length;
     if (this.boot?.message.terminal) this.terminal.input(bytes);
     else if (bytes.length === 0) this.stdin.end();
     else this.stdin.push(bytes);

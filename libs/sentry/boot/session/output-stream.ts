@@ -64,8 +64,17 @@ export class OutputStream {
     };
   }
 
-  private room(): number {
+  /** Bytes that one write takes now. */
+  room(): number {
     return Math.min(this.window, PIECE, this.channel.room() - HEADER);
+  }
+
+  /** Nothing more comes, of a stream that is no program's: an empty piece. */
+  end(): void {
+    view.setUint32(0, this.id, true);
+    frame[4] = 1;
+    this.channel.send(FrameType.Output, frame, 0, HEADER);
+    this.dirty();
   }
 
   private write(descriptor: number, bytes: Uint8Array, offset: number, length: number): number {

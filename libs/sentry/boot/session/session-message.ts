@@ -20,9 +20,17 @@ export interface StartRequest {
   readonly timeoutMs: number | null;
 }
 
-/** `process`: the id of the request that started it. */
+/** To a port of the sandbox's own loopback; its bytes both ways as those of a process, under the id of this request. */
+export interface ConnectRequest {
+  readonly op: 'connect';
+  readonly port: number;
+}
+
+/** `process`: the id of the request that started it, or that connected. */
 export type ProcessRequest =
   | { readonly op: 'stdin'; readonly process: number }
+  /** Of a connection: ends it at once. */
+  | { readonly op: 'close'; readonly process: number }
   | { readonly op: 'signal'; readonly process: number; readonly signal: number }
   | { readonly op: 'resize'; readonly process: number; readonly rows: number; readonly columns: number };
 
@@ -49,6 +57,7 @@ export type FileRequest =
 
 export type SessionRequest =
   | StartRequest
+  | ConnectRequest
   | ProcessRequest
   | FileRequest
   | { readonly op: 'processes' }
@@ -80,6 +89,8 @@ export interface ProcessEntry {
   readonly residentBytes: number;
   /** The request that started it, when it was one. */
   readonly stream: number | null;
+  /** What that request started. */
+  readonly command: readonly string[] | null;
 }
 
 /** An errno name when it failed; else what the request asked for. */

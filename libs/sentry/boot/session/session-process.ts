@@ -29,6 +29,7 @@ export class SessionProcess {
 
   constructor(
     readonly id: number,
+    readonly argv: readonly string[],
     readonly output: OutputStream,
     private readonly startedAt: Nanoseconds,
   ) {

@@ -369,7 +369,8 @@ export interface JudgeJob {
     readonly points: number;
     readonly group: string | null;
   }[];
-  readonly checker: JudgeChecker;
+  /** Null: the stored problem's, as its interactor is. */
+  readonly checker: JudgeChecker | null;
   /** Present: it judges, and the checker does not. */
   readonly interactor?: JudgeProgram;
   readonly compileLimits: ExecutionLimits;

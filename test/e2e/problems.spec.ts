@@ -296,6 +296,23 @@ describe('submissions of a stored problem', () => {
     expect(await judge({ problem: id, version: 1 })).toMatchObject({ verdict: 'AC', version: 1 });
   });
 
+  it('are judged by a checker of the problem’s own, whose source is shown to who asks for the problem alone', async () => {
+    const source = 'import sys\nsys.exit(0 if int(open(sys.argv[2]).read()) % 2 else 1)';
+    const { id } = await make({ checker: { kind: 'custom', runtime: 'py', source } });
+    await cordon.postTo(`/v1/problems/${id}/versions`, { tests: [{ input: '1 2' }, { input: '1 1' }] });
+    const result = await judge({ problem: id });
+    expect(result.tests.map(({ verdict }) => verdict)).toEqual(['AC', 'WA']);
+    const again = await cordon.postTo(`/v1/submissions/${result.id}/rejudge`, {});
+    expect((await cordon.get(`/v1/submissions/${again.body.id}?wait=30`)).body.score).toBe(1);
+    expect((await cordon.get(`/v1/problems/${id}`)).body.checker).toEqual({
+      kind: 'custom',
+      runtime: 'python',
+      source,
+    });
+    const list = (await cordon.get('/v1/problems')).body.items as StoredProblemDto[];
+    expect(list.find((one) => one.id === id)?.checker).toEqual({ kind: 'custom', runtime: 'python' });
+  });
+
   it('carry large and many tests', async () => {
     const { id } = await make();
     const numbers = '1 '.repeat(500_000);

@@ -60,7 +60,7 @@ export class ProblemsService {
   }
 
   async get(tenant: string, id: string): Promise<StoredProblemDto> {
-    return toDto(await this.find(tenant, id), true);
+    return toDto(await this.find(tenant, id, true), true);
   }
 
   async list(
@@ -102,7 +102,7 @@ export class ProblemsService {
 
   /** What a submission may name; null when there is no such problem or version. */
   async named(tenant: string, id: string, version: number | undefined): Promise<NamedProblem | null> {
-    const problem = ID.test(id) ? await this.store.get(id, tenant) : null;
+    const problem = ID.test(id) ? await this.store.get(id, tenant, false) : null;
     if (!problem) return null;
     if (version !== undefined && (version > problem.version || (await this.store.tests(id, version)) === null))
       return null;
@@ -211,8 +211,8 @@ export class ProblemsService {
     }
   }
 
-  private async find(tenant: string, id: string): Promise<StoredProblem> {
-    const problem = ID.test(id) ? await this.store.get(id, tenant) : null;
+  private async find(tenant: string, id: string, whole = false): Promise<StoredProblem> {
+    const problem = ID.test(id) ? await this.store.get(id, tenant, whole) : null;
     if (!problem) throw notFound();
     return problem;
   }

@@ -3,6 +3,8 @@ import {
   type CheckerDto,
   CreateProblemVersionDto,
   CreateStoredProblemDto,
+  type FileDto,
+  type JudgeFiles,
   PROBLEM_LIMITS,
   type ProblemError,
   type ProblemSettings,
@@ -223,19 +225,25 @@ const nameOf = (given: string | undefined, before: number): string => given ?? S
 const answersNeeded = ({ interactor, checker }: ProblemSettings): boolean =>
   interactor === null && checker.kind !== 'custom';
 
+const shownFiles = (files: JudgeFiles): FileDto[] =>
+  files.map(({ path, base64 }) => ({ path, content: base64, encoding: 'base64' }));
+
 function toDto({ id, settings, version, createdAt, updatedAt }: StoredProblem, whole: boolean): StoredProblemDto {
   const { title, limits, compileLimits, checker, interactor, points, groupBy } = settings;
-  const { kind, absolute, relative, runtime, source } = checker;
+  const { kind, absolute, relative, runtime, source, files } = checker;
   const shown: CheckerDto = { kind };
   if (kind === 'float') Object.assign(shown, { absolute, relative });
-  if (kind === 'custom') Object.assign(shown, { runtime }, whole ? { source } : {});
+  if (kind === 'custom') Object.assign(shown, { runtime }, whole ? { source, files: shownFiles(files) } : {});
   return {
     id,
     title,
     limits,
     compileLimits,
     checker: shown,
-    interactor: interactor && { runtime: interactor.runtime, ...(whole ? { source: interactor.source } : {}) },
+    interactor: interactor && {
+      runtime: interactor.runtime,
+      ...(whole ? { source: interactor.source, files: shownFiles(interactor.files) } : {}),
+    },
     defaults: { points, groupBy },
     version,
     createdAt,

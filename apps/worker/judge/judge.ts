@@ -119,12 +119,12 @@ export class Judging {
 
   /** A program of the problem's: that it does not compile is a failure of the judge. */
   private async compileJudge(
-    { runtime, source }: { runtime: string | null; source: string | null },
+    { runtime, source, files }: Pick<JudgeChecker, 'runtime' | 'source' | 'files'>,
     what: string,
   ): Promise<{ program: Program | null; failure: string | null }> {
     const found = this.options.runtimes.get(runtime ?? '');
     if (!found) return { program: null, failure: `no runtime ${runtime} for the ${what}` };
-    const made = await this.compile(found, filesOf({ source, files: [] }, found));
+    const made = await this.compile(found, filesOf({ source, files }, found));
     if (made.artifacts) return { program: { runtime: found, artifacts: made.artifacts }, failure: null };
     const why = made.failure ?? `the ${what} did not compile: ${made.compilation?.output ?? ''}`;
     return { program: null, failure: why.slice(0, MESSAGE_SHOWN) };

@@ -6,8 +6,18 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
-import { authenticatePiston, isPiston } from './compat/piston/piston.auth.js';
+import { E2bDataPlane } from './compat/e2b/data-plane.js';
+import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
+import { E2bController } from './compat/e2b/e2b.controller.js';
+import { E2bService } from './compat/e2b/e2b.service.js';
+import { CodeInterpreter } from './compat/e2b/interpreter.js';
+import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
+import { Judge0Controller } from './compat/judge0/judge0.controller.js';
+import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
+import { ContextsController } from './contexts/contexts.controller.js';
+import { ContextsService } from './contexts/contexts.service.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
@@ -19,13 +29,17 @@ import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
 import { buildDocument } from './openapi.js';
+import { ProblemsController } from './problems/problems.controller.js';
+import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
+import { servePorts } from './sandboxes/ports.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
 import { serveTerminals } from './sandboxes/terminals.js';
 import { ApiSettings } from './settings.js';
 import { SubmissionsController } from './submissions/submissions.controller.js';
+import { SubmissionsService } from './submissions/submissions.service.js';
 import { WebhooksController } from './webhooks/webhooks.controller.js';
 import { WebhooksService } from './webhooks/webhooks.service.js';
 
@@ -37,12 +51,16 @@ export class ApiModule {
       controllers: [
         ExecutionsController,
         SubmissionsController,
+        ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        ContextsController,
         RuntimesController,
         KeysController,
         WebhooksController,
         PistonController,
+        Judge0Controller,
+        E2bController,
         HealthController,
       ],
       providers: [
@@ -50,12 +68,18 @@ export class ApiModule {
         KeysService,
         WebhooksService,
         ExecutionsService,
+        ProblemsService,
+        SubmissionsService,
         SandboxesService,
+        ContextsService,
+        Judge0Service,
+        E2bService,
       ],
     };
   }
 }
 
+const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -65,10 +89,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
+    rewriteUrl: withoutKey,
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
-  const parseJson: FastifyBodyParser<Buffer> = (_request, body, done) => {
+  const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
+    // Many clients name a content type also where they send nothing.
+    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {
@@ -86,11 +113,21 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
+  fastify.addContentTypeParser('application/zip', (request, payload, done) => {
+    if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
   let keys: KeysService;
+  let toPort: ReturnType<typeof servePorts>;
+  let e2b: E2bDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
+    if (e2b.handle(request, reply)) return;
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
+    if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
+    toPort(request, reply);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
@@ -102,5 +139,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
+  toPort = servePorts(app, sockets);
+  e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   return app;
 }

@@ -12,6 +12,7 @@ const ALWAYS: readonly ProblemType[] = ['unauthorized', 'forbidden', 'rate-limit
 const TAGS: Readonly<Record<string, string>> = {
   executions: 'One program, run to its end in a sandbox of its own',
   keys: 'API keys: scopes, tenants, limits (scope admin)',
+  problems: 'Problems to judge submissions by: limits, checker or interactor, tests by versions',
   submissions: 'A program judged: compiled once, run on every test in a sandbox of its own',
   runtimes: 'What the workers offer, and what a key used',
   sandboxes: 'Sandboxes that live on: many commands, one file system',
@@ -39,6 +40,7 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
   for (const item of Object.values(document.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
+      if (operation) describeArchives(operation);
       if (operation?.security?.some((way) => 'bearer' in way)) completeResponses(operation);
       else if (operation) operation.security ??= [];
     }
@@ -48,6 +50,12 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
   );
   document.tags = [...used].sort().map((name) => ({ name, description: TAGS[name] ?? name }));
   return document;
+}
+
+/** The decorators know one schema for all media types of a body. */
+function describeArchives({ requestBody }: Operation): void {
+  const archive = requestBody && 'content' in requestBody ? requestBody.content['application/zip'] : undefined;
+  if (archive) archive.schema = { type: 'string', format: 'binary' };
 }
 
 function completeResponses(operation: Operation): void {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { KEY_LIMIT_NAMES, type KeyLimits } from '@cordon/contracts';
-import { type Principal, STORE_DEFAULTS, type StoreSettings } from '@cordon/queue';
+import { PROBLEM_BYTES_DEFAULT, type Principal, STORE_DEFAULTS, type StoreSettings } from '@cordon/queue';
 
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
 const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
@@ -27,6 +27,8 @@ export class ApiSettings {
     apiKeys: readonly string[],
     readonly store: StoreSettings = STORE_DEFAULTS,
     readonly webhooks: WebhookSettings = WEBHOOK_DEFAULTS,
+    /** Bytes of test data that a tenant may keep. */
+    readonly problemBytes = PROBLEM_BYTES_DEFAULT,
   ) {
     this.digests = apiKeys.map(digest);
   }
@@ -57,13 +59,14 @@ export class ApiSettings {
       allow: (env.CORDON_WEBHOOK_ALLOW ?? '').split(',').filter((range) => range !== ''),
       retentionSeconds: positive(env, 'CORDON_KEEP_DELIVERIES', WEBHOOK_DEFAULTS.retentionSeconds),
     };
-    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store, webhooks);
+    const problemBytes = positive(env, 'CORDON_PROBLEM_BYTES', PROBLEM_BYTES_DEFAULT);
+    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store, webhooks, problemBytes);
   }
 }
 
 function positive(env: NodeJS.ProcessEnv, name: string, fallback: number): number {
   const text = env[name];
   if (text === undefined || text === '') return fallback;
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new Error(`${name}: "${text}" is no positive number`);
+  if (!/^[1-9]\d{0,12}$/.test(text)) throw new Error(`${name}: "${text}" is no positive number`);
   return Number(text);
 }

@@ -1,14 +1,16 @@
 import type { AuditEntry, ExecutionJob, ExecutionLimits, ExecutionResult, ExecutionState } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore, InputMessage, Taken } from '@cordon/queue';
+import type { ExecutionStore, InputMessage, Taken, TestReader } from '@cordon/queue';
 import type { Logger } from 'pino';
+import type { Cores, Leave } from './cores.js';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
 import type { Artifact } from './judge/compile-cache.js';
 import type { Compiled, Compiler } from './judge/compiler.js';
 import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
 import { filesOf, runSpec } from './run-spec.js';
+import { HeldOutput, varied, withMeanUsage, wrapped } from './variant.js';
 
 /** The state that an end reason becomes; an exit status other than 0, or a signal, is a failure of the program. */
 function stateOf(report: EndReport): ExecutionState {
@@ -23,9 +25,17 @@ export interface ExecutorOptions {
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
   readonly workerId: string;
   readonly compiler: Compiler;
+  readonly reader: TestReader;
+  readonly cores: Cores;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
   readonly renderAudit: (entry: AuditEntry) => string;
+}
+
+/** An execution that begins here, and its place among the worker's guests. */
+export interface Begun {
+  readonly taken: Taken;
+  readonly leave: Leave;
 }
 
 interface Running {
@@ -115,15 +125,38 @@ export class Executor {
     }
   }
 
-  take(): Promise<Taken | null> {
-    return this.stopping ? Promise.resolve(null) : this.options.store.take(this.options.workerId);
+  /** A place first, then what runs in it: what waits may be another worker's meanwhile. */
+  async take(): Promise<Begun | null> {
+    if (this.stopping) return null;
+    return this.takeFor(await this.options.cores.enter());
   }
 
-  /** Runs one to its end. -> what this slot runs next. */
-  async execute({ id, attempt, job, record }: Taken): Promise<Taken | null> {
+  private async takeFor(leave: Leave): Promise<Begun | null> {
+    let taken: Taken | null = null;
+    try {
+      if (!this.stopping) taken = await this.options.store.take(this.options.workerId);
+    } finally {
+      if (!taken) leave();
+    }
+    return taken && { taken, leave };
+  }
+
+  /** Runs one to its end. -> what this slot runs next, in the same place. */
+  async execute({ taken, leave }: Begun): Promise<Begun | null> {
+    try {
+      const next = await this.runToItsEnd(taken, leave);
+      if (!next) leave();
+      return next;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave): Promise<Begun | null> {
     if (attempt < 0 || job === null) {
       await this.options.store.finish(id, 0, 'canceled', {});
-      return this.take();
+      return this.takeFor(leave);
     }
     const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id) };
     this.running.set(id, run);
@@ -140,7 +173,7 @@ export class Executor {
         record,
         events: end.events,
       });
-      const [, next] = await Promise.all([finished, this.take()]);
+      const [, next] = await Promise.all([finished, this.takeFor(leave)]);
       return next;
     } finally {
       this.running.delete(id);
@@ -150,7 +183,8 @@ export class Executor {
   /** Null: to be handed back. */
   private async attempt(job: ExecutionJob, attempt: number, run: Running): Promise<End | null> {
     const { store, log } = this.options;
-    const runtime = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
+    const found = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
+    const runtime = varied(job, found);
     if (job.runtime !== null && runtime === null) {
       return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` }, events: [] };
     }
@@ -159,7 +193,7 @@ export class Executor {
     if (staged !== null && staged.artifacts === null) return this.notCompiled(staged, run);
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
     try {
-      const report = await this.run(job, runtime, relay, run, staged?.artifacts ?? null);
+      const report = await this.runs(job, runtime, relay, run, staged?.artifacts ?? null);
       const events = await relay.finish();
       if (report.reason === 'canceled' && this.draining && !run.canceled) {
         if (events.length > 0) await store.append(job.id, attempt, events);
@@ -208,19 +242,43 @@ export class Executor {
     };
   }
 
-  private async run(
+  /** All runs of a job: one, as a rule. The stream has the last one's output. */
+  private async runs(
     job: ExecutionJob,
     runtime: DiscoveredRuntime | null,
     relay: EventRelay,
     run: Running,
     artifacts: readonly Artifact[] | null,
   ): Promise<EndReport> {
+    const { runs, expected } = job.variant?.repeat ?? { runs: 1, expected: null };
+    const earlier: EndReport[] = [];
+    while (earlier.length < runs - 1) {
+      const held = new HeldOutput();
+      const report = await this.run(job, runtime, relay, run, artifacts, held);
+      earlier.push(report);
+      const passed = report.reason === 'exited' && report.exitCode === 0 && held.wrote(expected);
+      if (passed && !run.canceled) continue;
+      await held.giveTo(relay);
+      return withMeanUsage(earlier);
+    }
+    return withMeanUsage([...earlier, await this.run(job, runtime, relay, run, artifacts)]);
+  }
+
+  private async run(
+    job: ExecutionJob,
+    runtime: DiscoveredRuntime | null,
+    relay: EventRelay,
+    run: Running,
+    artifacts: readonly Artifact[] | null,
+    output: Pick<EventRelay, 'output'> = relay,
+  ): Promise<EndReport> {
     const { pool, image, log } = this.options;
     const whole = runSpec(job, runtime, image);
-    const spec = artifacts && runtime ? { ...whole, files: artifacts, argv: [...runtime.run, ...job.args] } : whole;
+    const argv = artifacts && runtime ? [...runtime.run, ...job.args] : whole.argv;
+    const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv) };
     const handle = pool.run(spec, {
-      stdout: (bytes) => relay.output('stdout', bytes),
-      stderr: (bytes) => relay.output('stderr', bytes),
+      stdout: (bytes) => output.output('stdout', bytes),
+      stderr: (bytes) => output.output('stderr', bytes),
       audit: (records) => relay.records(records),
       log: (line) => log.warn({ execution: job.id }, line),
     });

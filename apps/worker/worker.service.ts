@@ -13,6 +13,7 @@ import {
   type InputMessage,
   keys,
   SandboxStore,
+  TestReader,
   WORKER_HEARTBEAT_MS,
   WorkerRegistry,
 } from '@cordon/queue';
@@ -20,6 +21,7 @@ import { renderStrace } from '@cordon/sentry/audit/strace';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
+import { Cores } from './cores.js';
 import { Executor } from './executor.js';
 import { CompileCache } from './judge/compile-cache.js';
 import { Compiler } from './judge/compiler.js';
@@ -60,14 +62,16 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 
   async onApplicationBootstrap(): Promise<void> {
     const image = hostImage();
-    const runtimes = await discoverRuntimes(image);
-    this.pool = await createPool({
+    const starting = createPool({
       image,
       platform: this.settings.platform,
       spares: this.settings.spares,
       renewAfter: 1000,
       log: (line) => this.log.info(line),
     });
+    // Some compilers take a second to say their version.
+    const [pool, runtimes] = await Promise.all([starting, discoverRuntimes(image)]);
+    this.pool = pool;
     const { store } = this;
     this.executor = new Executor({
       pool: this.pool,
@@ -76,6 +80,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       runtimes: new Map(runtimes.map((runtime) => [runtime.id, runtime])),
       workerId: this.id,
       compiler: new Compiler(this.pool, image, new CompileCache(this.settings.cacheDirectory)),
+      reader: new TestReader(this.redis),
+      cores: new Cores(this.settings.concurrency),
       metrics: this.metrics,
       log: this.log,
       renderAudit: (entry: AuditEntry) => renderStrace(entry),

@@ -29,7 +29,7 @@ function linkOf(env: NodeJS.ProcessEnv): WorkerSettings['link'] {
 export class WorkerSettings {
   constructor(
     readonly redisUrl: string,
-    /** Executions at once. */
+    /** Guests at once: by default one for each core, so that none shares its own (see README). */
     readonly concurrency: number,
     /** Ready Sentries kept. */
     readonly spares: number,
@@ -44,7 +44,7 @@ export class WorkerSettings {
 
   static fromEnvironment(env: NodeJS.ProcessEnv): WorkerSettings {
     if (!env.REDIS_URL) throw new Error('REDIS_URL is not set: a worker needs the Redis of its API');
-    const concurrency = count(env.CORDON_CONCURRENCY, Math.max(2, availableParallelism()), 'CORDON_CONCURRENCY');
+    const concurrency = count(env.CORDON_CONCURRENCY, availableParallelism(), 'CORDON_CONCURRENCY');
     const spares = count(env.CORDON_SPARES, concurrency + 1, 'CORDON_SPARES');
     const sandboxes = count(env.CORDON_SANDBOXES, 64, 'CORDON_SANDBOXES');
     return new WorkerSettings(

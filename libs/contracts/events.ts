@@ -34,6 +34,11 @@ export interface AuditEvent {
   readonly records: readonly AuditEntry[];
   readonly text: readonly string[];
   readonly chain: string;
+  /** Of a submission: the test, and whose calls they are. */
+  readonly test?: number;
+  readonly program?: 'submission' | 'interactor';
+  /** Nothing more of this program was recorded: its part of the budget is used up. */
+  readonly truncated?: boolean;
 }
 
 export const EVENT_TYPES = ['status', 'stdout', 'stderr', 'audit', 'test', 'result'] as const;

@@ -85,6 +85,20 @@ export class WorkerDto {
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
 }
 
+/** Where a program is not run as its runtime says; what other services' requests ask for. */
+export interface ProgramVariant {
+  /** Behind the runtime's compile command. */
+  readonly compileArgs?: readonly string[];
+  /** Of a job with a command: what makes it, in a sandbox of its own. */
+  readonly compileCommand?: readonly string[];
+  /** RLIMIT_STACK, KiB. */
+  readonly stackKib?: number;
+  /** Descriptor 2 is descriptor 1. */
+  readonly mergeStderr?: boolean;
+  /** So many runs, as long as they exit with 0 and write `expected` (null: anything); usage is their mean. */
+  readonly repeat?: { readonly runs: number; readonly expected: string | null };
+}
+
 /** What a job carries from the API to a worker: validated, defaults filled in. */
 export interface ExecutionJob {
   readonly id: string;
@@ -102,6 +116,7 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  readonly variant?: ProgramVariant;
   /** Present: compiled in a sandbox of its own within these limits, and run in another. */
   readonly compileLimits?: ExecutionLimits;
   /** Present: a submission, to be judged. */

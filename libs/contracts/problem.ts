@@ -34,6 +34,7 @@ export const PROBLEMS = {
   conflict: { status: 409, title: 'Conflict' },
   'sandbox-ended': { status: 410, title: 'The sandbox has ended' },
   'sandbox-refused': { status: 409, title: 'The sandbox refused it' },
+  'port-unreachable': { status: 502, title: 'Nothing in the sandbox answers there' },
   'queue-full': { status: 503, title: 'The queue is full' },
   unavailable: { status: 503, title: 'The service is not available' },
   internal: { status: 500, title: 'Internal error' },

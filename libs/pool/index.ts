@@ -5,6 +5,7 @@ import type { PoolOptions, SandboxPool } from './types.js';
 
 export type { SessionExit, SessionReply, SessionRequest } from '@cordon/sentry/boot/session/session-message';
 export * from './session.js';
+export { Dialed } from './session-dial.js';
 export * from './types.js';
 
 /** A pool with its first spare ready. Rejects, with the reason, where no Sentry can be started. */

@@ -29,6 +29,8 @@ export interface ProcessHandlers {
   /** Bytes of descriptor 1 or 2, in order. A promise holds back the process that writes, and nothing else. */
   output?(descriptor: 1 | 2, bytes: Buffer): void | Promise<void>;
   exit?(exit: SessionExit): void | Promise<void>;
+  /** Of a connection: the guest sends no more. */
+  end?(): void | Promise<void>;
   /** Nobody holds its output open any more, or the sandbox has ended: nothing more comes. */
   closed?(): void | Promise<void>;
 }
@@ -74,14 +76,24 @@ export class Session {
   }
 
   /** Starts a program; `stream` names it in later requests. Rejects with SessionError (ENOENT, EACCES, EAGAIN ...). */
-  async start(
+  start(
     request: Omit<Extract<SessionRequest, { op: 'start' }>, 'op'>,
     handlers: ProcessHandlers,
   ): Promise<{ stream: number; pid: number }> {
+    return this.open({ op: 'start', ...request }, handlers);
+  }
+
+  /** Connects to a port of the sandbox's loopback; the number names the connection. Rejects with SessionError (ECONNREFUSED ...). */
+  async connect(port: number, handlers: ProcessHandlers): Promise<number> {
+    return (await this.open({ op: 'connect', port }, handlers)).stream;
+  }
+
+  /** The stream is there before its answer: what it says may come together with it. */
+  private async open(request: SessionRequest, handlers: ProcessHandlers): Promise<{ stream: number; pid: number }> {
     const stream = this.next;
     this.streams.set(stream, { handlers, owed: 0, last: Promise.resolve() });
     try {
-      const { reply } = await this.ask({ op: 'start', ...request });
+      const { reply } = await this.ask(request);
       return { stream, pid: reply.pid ?? 0 };
     } catch (error) {
       this.streams.delete(stream);
@@ -149,6 +161,10 @@ export class Session {
   private output(id: number, descriptor: 1 | 2, bytes: Buffer): void {
     const stream = this.streams.get(id);
     if (!stream) return;
+    if (bytes.length === 0) {
+      this.inOrder(stream, () => stream.handlers.end?.());
+      return;
+    }
     this.inOrder(stream, async () => {
       await stream.handlers.output?.(descriptor, bytes);
       stream.owed += bytes.length;

@@ -44,7 +44,7 @@ end
 /**
  * KEYS: idempotency place or ''. ARGV: id, tenant, key, priority, created at (ISO), created at (ms), meta, job, fingerprint, seconds an
  * idempotency key is kept, retention seconds, day, most waiting, and of the key: most waiting, executions a day, CPU ms a day,
- * concurrency ('' = no limit); id and URL of a message to a webhook, or ''.
+ * concurrency ('' = no limit); id and URL of a message to a webhook, or ''; the sorted set of a problem's submissions, or ''.
  * -> { what, id, fingerprint, waiting, tickets }: what = created | there | full | queued | executions | cpu.
  */
 export const CREATE = `${COMMON}
@@ -73,6 +73,11 @@ redis.call('HSET', executionOf(id), 'tenant', tenant, 'key', key, 'priority', pr
   'createdAt', ARGV[5], 'meta', ARGV[7], 'job', ARGV[8], 'retention', ARGV[11])
 if ARGV[18] ~= '' then redis.call('HSET', executionOf(id), 'webhook', ARGV[18]) end
 redis.call('ZADD', P .. 'tenant:' .. tenant .. ':executions', ARGV[6], id)
+if ARGV[19] ~= '' then
+  redis.call('ZADD', ARGV[19], ARGV[6], id)
+  redis.call('ZREMRANGEBYSCORE', ARGV[19], '-inf', ARGV[6] - 2000 * ARGV[11])
+  redis.call('EXPIRE', ARGV[19], 2 * ARGV[11])
+end
 say(id, 'status', '{"state":"queued","at":"' .. ARGV[5] .. '"}')
 enqueue(id, priority, key, place, ARGV[6])
 return { 'created', id, ARGV[9], waiting + 1, redis.call('LLEN', P .. 'executions:wait') }`;
@@ -123,6 +128,9 @@ if redis.call('EXISTS', ringOf('batch')) == 1 and redis.call('INCR', P .. 'turns
 end
 return turn(order[1]) or turn(order[2])`;
 
+/** A submission's job that is longer is not kept after its end: it cannot be judged again. */
+const JOB_KEPT = 4 << 20;
+
 /** Characters of a result that goes with the news of it, so that whoever waits need not ask for it. */
 const RESULT_IN_NEWS = 16_384;
 
@@ -140,6 +148,10 @@ if state ~= 'queued' and state ~= 'running' then return 0 end
 if ARGV[2] ~= '0' and record[2] ~= ARGV[2] then return 0 end
 if ARGV[3] ~= '' and state ~= ARGV[3] then return 0 end
 redis.call('HSET', executionOf(id), 'state', ARGV[4], 'finishedAt', ARGV[5], 'result', ARGV[6])
+if string.sub(id, 1, 4) == 'sub_' and redis.call('HSTRLEN', executionOf(id), 'job') <= ${JOB_KEPT} then
+  local job = redis.call('HGET', executionOf(id), 'job')
+  if job then redis.call('SET', executionOf(id) .. ':job', job, 'EX', record[6]) end
+end
 redis.call('HDEL', executionOf(id), 'job')
 for i = 10, #ARGV, 2 do say(id, ARGV[i], ARGV[i + 1]) end
 say(id, 'status', '{"state":"' .. ARGV[4] .. '","at":"' .. ARGV[5] .. '"}')

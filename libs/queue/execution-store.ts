@@ -4,6 +4,7 @@ import type {
   ExecutionJob,
   ExecutionResult,
   ExecutionState,
+  JudgeOrigin,
   Priority,
   StreamEvent,
 } from '@cordon/contracts';
@@ -81,7 +82,16 @@ interface Meta {
   readonly runtime: string | null;
   readonly labels: Record<string, string>;
   readonly auditLevel: ExecutionDto['audit']['level'];
+  /** Of a submission. */
+  readonly origin?: JudgeOrigin;
 }
+
+const metaOf = (job: ExecutionJob, labels: Readonly<Record<string, string>>): Meta => ({
+  runtime: job.runtime,
+  labels: { ...labels },
+  auditLevel: job.auditLevel,
+  origin: job.judge?.origin,
+});
 
 const EMPTY_RESULT: ExecutionResult = {
   exitCode: null,
@@ -143,7 +153,8 @@ export class ExecutionStore {
   async create(created: NewExecution): Promise<Creation> {
     const { id, principal, priority, job, labels, createdAt, idempotency, webhook } = created;
     const { limits } = principal;
-    const meta: Meta = { runtime: job.runtime, labels: { ...labels }, auditLevel: job.auditLevel };
+    const meta = metaOf(job, labels);
+    const problem = meta.origin?.problem ?? null;
     const cpuMs = limits.cpuSecondsPerDay === null ? '' : limits.cpuSecondsPerDay * 1000;
     const [what, there, fingerprint, waiting, tickets] = (await this.scripts.create(
       idempotency?.place ?? '',
@@ -165,6 +176,7 @@ export class ExecutionStore {
       cpuMs,
       limit(limits.concurrency),
       webhook ? `${webhook.id} ${webhook.url}` : '',
+      problem === null ? '' : keys.problemSubmissions(problem),
     )) as [Creation['what'], string, string, number, number];
     if (what === 'created') return { what, id: there, waiting, tickets };
     if (what === 'there') return { what, id: there, fingerprint };
@@ -261,6 +273,14 @@ export class ExecutionStore {
     return record.tenant === tenant ? toDto(id, record) : null;
   }
 
+  /** What a submission was made of, as long as it is kept: while it waits and runs, and after its end. Null for another tenant's. */
+  async jobOf(id: string, tenant: string): Promise<ExecutionJob | null> {
+    const [owner, job] = await this.redis.hmget(keys.execution(id), 'tenant', 'job');
+    if (owner !== tenant) return null;
+    const text = job ?? (await this.redis.get(keys.endedJob(id)));
+    return text === null ? null : (JSON.parse(text) as ExecutionJob);
+  }
+
   async state(id: string): Promise<ExecutionState | null> {
     return (await this.redis.hget(keys.execution(id), 'state')) as ExecutionState | null;
   }
@@ -271,21 +291,22 @@ export class ExecutionStore {
     limit: number,
     cursor: string | null,
     filter: (execution: ExecutionDto) => boolean,
+    place = keys.byTenant(tenant),
   ): Promise<{ items: ExecutionDto[]; nextCursor: string | null }> {
     const items: ExecutionDto[] = [];
     let position = cursor;
     let size = 0;
     for (;;) {
       const max = position === null ? '+inf' : position.split(':')[0];
-      const page = await this.redis.zrevrangebyscore(keys.byTenant(tenant), max, '-inf', 'WITHSCORES', 'LIMIT', 0, 200);
+      const page = await this.redis.zrevrangebyscore(place, max, '-inf', 'WITHSCORES', 'LIMIT', 0, 200);
       let seen = 0;
       for (let index = 0; index < page.length; index += 2) {
-        const place = `${page[index + 1]}:${page[index]}`;
-        if (position !== null && comparePlaces(place, position) >= 0) continue;
+        const here = `${page[index + 1]}:${page[index]}`;
+        if (position !== null && comparePlaces(here, position) >= 0) continue;
         seen++;
-        position = place;
+        position = here;
         const execution = await this.get(page[index], tenant);
-        if (!execution) await this.redis.zrem(keys.byTenant(tenant), page[index]);
+        if (!execution) await this.redis.zrem(place, page[index]);
         else if (filter(execution)) {
           items.push(execution);
           size += execution.stdout.length + execution.stderr.length;
@@ -315,11 +336,13 @@ export function toDto(id: string, record: Record<string, string>): ExecutionDto 
   const { auditRecords, auditTruncated, ...result } = record.result
     ? (JSON.parse(record.result) as ExecutionResult)
     : EMPTY_RESULT;
+  const origin = meta.origin ? { origin: meta.origin } : {};
   return {
     id,
     state: record.state as ExecutionState,
     ...result,
     audit: { level: meta.auditLevel, records: auditRecords, truncated: auditTruncated },
+    ...origin,
     runtime: meta.runtime,
     labels: meta.labels,
     priority: (record.priority ?? 'interactive') as Priority,
@@ -336,10 +359,9 @@ export function newDto(
   priority: Priority,
   createdAt: Date,
 ): ExecutionDto {
-  const meta: Meta = { runtime: job.runtime, labels, auditLevel: job.auditLevel };
   return toDto(job.id, {
     state: 'queued',
-    meta: JSON.stringify(meta),
+    meta: JSON.stringify(metaOf(job, labels)),
     priority,
     createdAt: createdAt.toISOString(),
   });

@@ -1,3 +1,4 @@
+export * from './batch-store.js';
 export * from './connection.js';
 export * from './embedded-redis.js';
 export * from './execution-store.js';
@@ -6,6 +7,9 @@ export * from './job-queue.js';
 export * from './key-store.js';
 export * from './names.js';
 export * from './news.js';
+export * from './problem-store/problem-store.js';
+export * from './problem-store/test-reader.js';
+export * from './problem-store/upload.js';
 export * from './rate-limit.js';
 export * from './sandbox-store.js';
 export * from './webhook-store.js';

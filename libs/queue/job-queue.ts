@@ -1,7 +1,7 @@
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { connect } from './connection.js';
-import type { ExecutionStore, Taken } from './execution-store.js';
+import type { ExecutionStore } from './execution-store.js';
 import { PREFIX, QUEUE_EXECUTIONS } from './names.js';
 
 /** A worker that said nothing for this long is lost: several missed beats, and far longer than any pause of its event loop. */
@@ -72,11 +72,11 @@ export interface Consumer {
  * The worker's side: `concurrency` slots. A slot that a ticket woke calls `run` for one execution after the other until none is left for
  * it; `run` resolves with the one that comes next, taken in the same round trip that ended its own.
  */
-export function consume(
+export function consume<T>(
   url: string,
   concurrency: number,
-  take: () => Promise<Taken | null>,
-  run: (taken: Taken) => Promise<Taken | null>,
+  take: () => Promise<T | null>,
+  run: (taken: T) => Promise<T | null>,
 ): Consumer & { ready: Promise<unknown> } {
   let closing = false;
   const process = async (): Promise<void> => {

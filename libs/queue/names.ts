@@ -7,6 +7,8 @@ export const PREFIX = 'cordon';
 export const keys = {
   execution: (id: string): string => `${PREFIX}:execution:${id}`,
   events: (id: string): string => `${PREFIX}:execution:${id}:events`,
+  /** The job of a submission that has ended, for judging it again. */
+  endedJob: (id: string): string => `${PREFIX}:execution:${id}:job`,
   /** Sorted set of a tenant's execution ids by creation time (ms). */
   byTenant: (tenant: string): string => `${PREFIX}:tenant:${tenant}:executions`,
   /** Sorted set of a key's waiting executions of one priority. */
@@ -36,6 +38,22 @@ export const keys = {
   /** A sandbox's record (JSON); sorted set of a tenant's sandbox ids by creation time (ms). */
   sandbox: (id: string): string => `${PREFIX}:sandbox:${id}`,
   sandboxesOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:sandboxes`,
+  /** A stored problem's record; its versions' tests, summaries and chunks, by number; its submissions by creation time (ms). */
+  problem: (id: string): string => `${PREFIX}:problem:${id}`,
+  problemVersions: (id: string): string => `${PREFIX}:problem:${id}:versions`,
+  problemSummaries: (id: string): string => `${PREFIX}:problem:${id}:summaries`,
+  problemChunks: (id: string): string => `${PREFIX}:problem:${id}:chunks`,
+  problemSubmissions: (id: string): string => `${PREFIX}:problem:${id}:submissions`,
+  /** Sorted set of a tenant's problem ids by creation time (ms). */
+  problemsOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:problems`,
+  /** Bytes of test data by digest; how many versions use each; the bytes of all. */
+  chunk: (tenant: string, digest: string): string => `${PREFIX}:tenant:${tenant}:chunk:${digest}`,
+  chunkUses: (tenant: string): string => `${PREFIX}:tenant:${tenant}:chunk-uses`,
+  chunkBytes: (tenant: string): string => `${PREFIX}:tenant:${tenant}:chunk-bytes`,
+  /** A chunk of an upload that is under way. */
+  staged: (upload: string, digest: string): string => `${PREFIX}:upload:${upload}:${digest}`,
+  /** Who made a batch of submissions and which they are (JSON). */
+  batch: (id: string): string => `${PREFIX}:batch:${id}`,
   worker: (id: string): string => `${PREFIX}:worker:${id}`,
   workerMetrics: (id: string): string => `${PREFIX}:worker:${id}:metrics`,
   workers: `${PREFIX}:workers`,

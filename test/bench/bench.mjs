@@ -148,7 +148,10 @@ const TARGETS = {
   'python-imports': { native: 2 },
   'post-true': { runsc: 10, native: 10 },
   'post-python': { runsc: 5, native: 2 },
+  'sandbox-exec': { execution: 0.5 },
   'rate-8': { rate: 150 },
+  'judge-20': { one: 20 },
+  'judge-20-parallel': { one: 20 },
 };
 
 const rows = [];
@@ -200,6 +203,8 @@ function ratiosOf(row) {
   if (row.spin) add('ours/bare spin', ours / row.spin.median, target.spin, true);
   if (row.futex) add('ours/bare futex', ours / row.futex.median, target.futex, true);
   if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
+  if (row.one) add('ours/one POST of the binary', ours / row.one.median, target.one, true);
+  if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
 }
@@ -278,7 +283,7 @@ try {
 } finally {
   await Promise.all(pools.map((one) => one.close()));
 }
-const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8'];
+const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8', 'judge-20', 'judge-20-parallel'];
 if (SERVER_ROWS.some(want)) await benchServer();
 if (options.json) {
   mkdirSync(dirname(options.json), { recursive: true });
@@ -353,14 +358,14 @@ async function benchServer() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  const post = (body) =>
+  const post = (body, path = '/v1/executions?wait=30') =>
     new Promise((resolve, reject) => {
       const request = httpRequest(
         {
           agent,
           port,
           method: 'POST',
-          path: '/v1/executions?wait=30',
+          path,
           headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
         },
         (response) => {
@@ -391,15 +396,47 @@ async function benchServer() {
         runsc: runsc ? () => timed('runsc', ['--network=none', '--platform=ptrace', 'do', ...command]) : undefined,
       });
     }
+    const { body } = await post({ audit: { level: 'off' } }, '/v1/sandboxes');
+    const exec = `/v1/sandboxes/${JSON.parse(body).id}/exec`;
+    await measure('sandbox-exec', 'exec of /bin/true in a sandbox that exists, ms', {
+      ours: () => medianOf(20, () => post({ command: ['/bin/true'] }, exec)),
+      execution: () => medianOf(20, () => once({ command: ['/bin/true'], audit: { level: 'off' } })),
+    });
     for (const concurrency of [1, 2, 8]) {
       await measure(`rate-${concurrency}`, `POST ?wait /bin/true a second, ${concurrency} at once`, {
         ours: () => rate(concurrency, 3000, () => once({ command: ['/bin/true'] })),
       });
     }
+    await measureJudge(post, once);
   } finally {
     agent.destroy();
     server.kill('SIGINT');
     await new Promise((resolve) => server.on('exit', resolve));
+  }
+}
+
+/** A submission with 20 small tests, compiled before, beside one execution of its binary. */
+async function measureJudge(post, once) {
+  const source = readFileSync(join(HERE, 'programs', 'sum.cpp'), 'utf8');
+  const binary = join(work, 'sum');
+  execFileSync('g++', ['-O2', '-std=gnu++20', '-o', binary, join(HERE, 'programs', 'sum.cpp')]);
+  const files = [{ path: 'sum', content: readFileSync(binary).toString('base64'), encoding: 'base64' }];
+  const one = { command: ['./sum'], files, stdin: '1 2 3\n', audit: { level: 'off' }, network: 'none' };
+  const tests = Array.from({ length: 20 }, (_, index) => ({ input: `${index} 2 3\n`, expected: `${index + 5}\n` }));
+  const judge = async (parallel) => {
+    const body = { runtime: 'cpp', source, tests, parallel };
+    const { status, body: text } = await post(body, '/v1/submissions?wait=30');
+    if (status !== 200 || JSON.parse(text).verdict !== 'AC') throw new Error(`POST answered ${status}: ${text}`);
+  };
+  for (const [name, parallel] of [
+    ['judge-20', 1],
+    ['judge-20-parallel', 2],
+  ]) {
+    await judge(parallel);
+    await measure(name, `submission with 20 C++ tests, ${parallel} at once, ms`, {
+      one: () => medianOf(20, () => once(one)),
+      ours: () => medianOf(5, () => judge(parallel)),
+    });
   }
 }
 

@@ -28,6 +28,9 @@ export interface SseEvent {
 interface DeploymentOptions {
   readonly store?: StoreSettings;
   readonly webhooks?: WebhookSettings;
+  readonly problemBytes?: number;
+  /** Of each worker; null: as it comes. */
+  readonly concurrency?: number | null;
 }
 
 /** A Redis of its own, the real API in this process, and workers as real processes. One per test file. */
@@ -42,19 +45,20 @@ export class Deployment {
 
   async start(workers: number): Promise<void> {
     this.redis = await startRedis(this.directory);
+    const { store, webhooks, problemBytes } = this.options;
     this.app = await createApp(
-      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], this.options.store, this.options.webhooks),
+      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], store, webhooks, problemBytes),
     );
     await this.app.listen(0, '127.0.0.1');
     for (let index = 0; index < workers; index++) await this.startWorker();
   }
 
   async startWorker(): Promise<ChildProcess> {
+    const { concurrency = 2 } = this.options;
     const env = {
       ...process.env,
       REDIS_URL: this.redis.url,
-      CORDON_CONCURRENCY: '2',
-      CORDON_SPARES: '1',
+      ...(concurrency === null ? {} : { CORDON_CONCURRENCY: String(concurrency), CORDON_SPARES: '1' }),
       CORDON_CACHE_DIR: join(this.directory, 'cache'),
     };
     const child = fork(WORKER, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });

@@ -1,5 +1,5 @@
 import { WEBHOOK_DEFAULTS } from '@cordon/app-api/settings';
-import type { CreatedKeyDto, ExecutionDto, SubmissionDto } from '@cordon/contracts';
+import type { CreatedKeyDto, ExecutionDto, StoredProblemDto, SubmissionDto } from '@cordon/contracts';
 import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import fc from 'fast-check';
@@ -50,6 +50,7 @@ const cordon = useDeployment({ workers: 1, webhooks: { ...WEBHOOK_DEFAULTS, allo
 let document: Document;
 const known: string[] = [];
 const SUBMISSION = { runtime: 'sh', source: 'echo 1', tests: [{ expected: '2' }] };
+const PROBLEM = { title: 'driven' };
 const ajv = new Ajv({ strict: false, allErrors: true });
 formats.default(ajv);
 const validators = new Map<Schema, ValidateFunction>();
@@ -70,6 +71,7 @@ beforeAll(async () => {
   known.push((await cordon.get('/v1/webhooks/deliveries')).body.items[0].id);
   const submission = await cordon.postTo('/v1/submissions?wait=20', SUBMISSION);
   known.push((submission.body as SubmissionDto).id);
+  known.push(((await cordon.postTo('/v1/problems', PROBLEM)).body as StoredProblemDto).id);
   const key = await cordon.postTo('/v1/keys', { name: 'driver', scopes: ['run'] });
   known.push((key.body as CreatedKeyDto).id);
 }, 60_000);
@@ -119,6 +121,9 @@ function valid(schema: Schema): fc.Arbitrary<unknown> {
 const ACCEPTED: Readonly<Record<string, object>> = {
   createExecution: { command: ['/bin/true'] },
   createSubmission: SUBMISSION,
+  createBatchSubmission: { submissions: [SUBMISSION, {}] },
+  createProblem: PROBLEM,
+  createVersionProblem: { tests: [{ expected: '1' }] },
   createKey: { name: 'driven', scopes: ['run'] },
 };
 

@@ -329,25 +329,6 @@ describe('the end of a sandbox', () => {
   });
 });
 
-describe('a command in a sandbox that exists', () => {
-  it('takes at most half of a cold execution', async () => {
-    const id = await create({ audit: { level: 'off' } });
-    const time = async (work: () => Promise<unknown>): Promise<number> => {
-      const begin = performance.now();
-      await work();
-      return performance.now() - begin;
-    };
-    const warm: number[] = [];
-    const cold: number[] = [];
-    for (let round = 0; round < 30; round++) {
-      warm.push(await time(() => exec(id, { command: ['/bin/true'] })));
-      cold.push(await time(() => cordon.run({ command: ['/bin/true'], audit: { level: 'off' } })));
-    }
-    // The least: what other work on the machine adds is not the subject.
-    expect(Math.min(...warm)).toBeLessThan(Math.min(...cold) / 2);
-  });
-});
-
 function asText(response: NodeJS.ReadableStream, done: (error: Error | null, text: string) => void): void {
   let text = '';
   response.on('data', (chunk: Buffer) => {

@@ -1,6 +1,5 @@
 import {
   type AuditEntry,
-  type AuditEvent,
   CreateExecutionDto,
   ExecutionDto,
   ExecutionListDto,
@@ -25,9 +24,10 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
-import { number, wholeNumber } from '../http/query.js';
+import { labelsOf, number, placeOf, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
-import { HEARTBEAT_MS, sendEvents } from './send-events.js';
+import { sendAudit } from './send-audit.js';
+import { sendEvents } from './send-events.js';
 import { serverTiming } from './timeline.js';
 
 const WAIT = {
@@ -112,7 +112,7 @@ export class ExecutionsController {
     @Query('label') label?: string | string[],
   ): Promise<ExecutionListDto> {
     const count = wholeNumber(limit, 'limit', 1, 200, 50);
-    const place = cursor === undefined ? null : decodeCursor(cursor);
+    const place = cursor === undefined ? null : placeOf(cursor);
     if (state !== undefined && !(STATES as readonly string[]).includes(state)) {
       throw new ProblemException('invalid-request', undefined, [
         { pointer: '?state', detail: `must be one of ${STATES.join(', ')}` },
@@ -224,43 +224,10 @@ export class ExecutionsController {
     const strace = format === 'strace' || (format === undefined && (accept ?? '').includes('text/plain'));
     const names = syscall === undefined ? null : new Set(String(syscall).split(','));
     const wantedPid = pid === undefined ? null : wholeNumber(pid, 'pid', 1, 2 ** 31, 0);
-    const gone = goneSignal(reply);
-    reply.hijack();
-    const { raw } = reply;
-    raw.writeHead(200, { 'content-type': strace ? 'text/plain; charset=utf-8' : 'application/x-ndjson' });
-    for await (const event of this.executions.events(id, '0', HEARTBEAT_MS, gone)) {
-      if (event?.type !== 'audit') continue;
-      const { records, text } = JSON.parse(event.data) as AuditEvent;
-      const lines = records.flatMap((record, index) =>
-        matches(record, names, wantedPid)
-          ? [strace ? `[pid ${record.tid}] ${text[index]}` : JSON.stringify(record)]
-          : [],
-      );
-      if (lines.length > 0 && !raw.write(`${lines.join('\n')}\n`) && !gone.aborted) {
-        await new Promise((resolve) => raw.once('drain', resolve).once('close', resolve));
-      }
-    }
-    raw.end();
+    await sendAudit(this.executions, id, reply, strace, (record) => matches(record, names, wantedPid));
   }
 }
 
 function matches(record: AuditEntry, names: ReadonlySet<string> | null, pid: number | null): boolean {
   return (names === null || names.has(record.name)) && (pid === null || record.pid === pid);
-}
-
-/** ?label=name=value, any number of times. */
-function labelsOf(label: string | string[] | undefined): [string, string][] {
-  return (label === undefined ? [] : [label].flat()).map((text) => {
-    const equals = text.indexOf('=');
-    if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
-    throw new ProblemException('invalid-request', undefined, [{ pointer: '?label', detail: 'must be name=value' }]);
-  });
-}
-
-function decodeCursor(cursor: string): string {
-  const place = Buffer.from(cursor, 'base64url').toString();
-  if (!/^\d+:(exe|sub)_[a-z0-9]{24}$/.test(place)) {
-    throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
-  }
-  return place;
 }

@@ -1,5 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type ExecutionDto, isTerminal, type StreamEvent, type UsageTodayDto } from '@cordon/contracts';
+import {
+  type ExecutionDto,
+  type ExecutionJob,
+  isTerminal,
+  type StreamEvent,
+  type UsageTodayDto,
+} from '@cordon/contracts';
 import {
   connect,
   Dispatcher,
@@ -195,8 +201,14 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     limit: number,
     cursor: string | null,
     filter: (execution: ExecutionDto) => boolean,
+    place?: string,
   ): ReturnType<ExecutionStore['list']> {
-    return this.store.list(tenant, limit, cursor, filter);
+    return this.store.list(tenant, limit, cursor, filter, place);
+  }
+
+  /** What a submission was made of; null when that is not kept any more. */
+  jobOf(tenant: string, id: string): Promise<ExecutionJob | null> {
+    return this.store.jobOf(id, tenant);
   }
 
   /** The execution once it is over, or as it is after `seconds` or when the client has gone. */

@@ -21,8 +21,13 @@ const SCOPES = 'cordon:scopes';
 /** The scopes that open a controller or a handler: a key needs one of them, or `admin`. Without this, any key will do. */
 export const Scopes = (...scopes: readonly Scope[]): ClassDecorator & MethodDecorator => SetMetadata(SCOPES, scopes);
 
-/** The key of an Authorization header; null when there is none. */
+/** Carries a key beside an Authorization header that is for somebody else. */
+export const CORDON_KEY = 'cordon-key';
+
+/** The key of a request, of its Authorization header as a rule; null when there is none. */
 export function bearerOf(request: Pick<FastifyRequest | IncomingMessage, 'headers'>): string | null {
+  const key = request.headers[CORDON_KEY];
+  if (typeof key === 'string') return key;
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 

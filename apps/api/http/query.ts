@@ -43,3 +43,21 @@ export function offsetOf(cursor: string | undefined): number {
   }
   return Number(cursor);
 }
+
+/** ?label=name=value, any number of times. */
+export function labelsOf(label: string | string[] | undefined): [string, string][] {
+  return (label === undefined ? [] : [label].flat()).map((text) => {
+    const equals = text.indexOf('=');
+    if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '?label', detail: 'must be name=value' }]);
+  });
+}
+
+/** A cursor that is a record's place in time. Throws ProblemException (422) for what is none. */
+export function placeOf(cursor: string): string {
+  const place = Buffer.from(cursor, 'base64url').toString();
+  if (!/^\d+:(exe|sub)_[a-z0-9]{24}$/.test(place)) {
+    throw new ProblemException('invalid-request', undefined, [{ pointer: '?cursor', detail: 'none of ours' }]);
+  }
+  return place;
+}

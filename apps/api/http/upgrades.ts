@@ -29,10 +29,14 @@ export interface UpgradeRequest {
   readonly gone: AbortSignal;
 }
 
+/** Does what is to be done with one request, or refuses it by throwing a ProblemException. */
+type Accept = (principal: Principal | null, request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
+
 interface Route {
-  readonly pattern: RegExp;
-  readonly scopes: readonly Scope[];
-  readonly permit: (request: UpgradeRequest) => Promise<Serve>;
+  /** Null: not this one's. */
+  readonly match: (request: IncomingMessage) => { accept: Accept } | null;
+  /** Null: whoever asks is somebody else's business. */
+  readonly scopes: readonly Scope[] | null;
 }
 
 /** The WebSockets of the API: key, scope and rate limit as for requests; refusals before the upgrade are problem documents. */
@@ -62,30 +66,68 @@ export class WebSocketRoutes {
 
   /** `pattern`: of the whole path. `permit` decides, by throwing a ProblemException, and gives what serves the client then. */
   add(pattern: RegExp, scopes: readonly Scope[], permit: (request: UpgradeRequest) => Promise<Serve>): void {
-    this.routes.push({ pattern, scopes, permit });
+    const match = ({ url: address }: IncomingMessage): { accept: Accept } | null => {
+      const url = new URL(address ?? '/', 'http://api');
+      const groups = pattern.exec(url.pathname)?.slice(1);
+      if (!groups) return null;
+      const accept: Accept = async (principal, request, socket, head) => {
+        const gone = new AbortController();
+        socket.on('close', () => gone.abort());
+        const serve = await permit({
+          principal: principal as Principal,
+          groups,
+          query: url.searchParams,
+          gone: gone.signal,
+        });
+        this.sockets.handleUpgrade(request, socket, head, (client) => {
+          client.on('error', () => client.terminate());
+          serve(client).catch(() => client.terminate());
+        });
+      };
+      return { accept };
+    };
+    this.routes.push({ match, scopes });
+  }
+
+  /** Upgrades that somebody else answers. `match`: what of the URL is needed, or null. */
+  addRaw<Place>(
+    match: (url: string) => Place | null,
+    scopes: readonly Scope[],
+    accept: (
+      place: Place,
+      principal: { principal: Principal },
+      ...rest: [IncomingMessage, Duplex, Buffer]
+    ) => Promise<void>,
+  ): void {
+    const matched = ({ url = '/' }: IncomingMessage): { accept: Accept } | null => {
+      const place = match(url);
+      return place && { accept: (principal, ...rest) => accept(place, { principal: principal as Principal }, ...rest) };
+    };
+    this.routes.push({ match: matched, scopes });
+  }
+
+  /** The same, where `accept` itself finds out who asks. */
+  addOpen<Place>(
+    match: (request: IncomingMessage) => Place | null,
+    accept: (place: Place, ...rest: [IncomingMessage, Duplex, Buffer]) => Promise<void>,
+  ): void {
+    const matched = (request: IncomingMessage): { accept: Accept } | null => {
+      const place = match(request);
+      return place && { accept: (_principal, ...rest) => accept(place, ...rest) };
+    };
+    this.routes.push({ match: matched, scopes: null });
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const url = new URL(request.url ?? '/', 'http://api');
-    for (const { pattern, scopes, permit } of this.routes) {
-      const match = pattern.exec(url.pathname);
+    for (const { match, scopes } of this.routes) {
+      const found = match(request);
       // Other paths may be another listener's.
-      if (match === null) continue;
-      const gone = new AbortController();
+      if (found === null) continue;
       socket.on('error', () => socket.destroy());
-      socket.on('close', () => gone.abort());
-      const permitted = async (): Promise<Serve> => {
-        const principal = await this.principal(request, scopes);
-        return permit({ principal, groups: match.slice(1), query: url.searchParams, gone: gone.signal });
-      };
-      permitted().then(
-        (serve) =>
-          this.sockets.handleUpgrade(request, socket, head, (client) => {
-            client.on('error', () => client.terminate());
-            serve(client).catch(() => client.terminate());
-          }),
-        (error: unknown) => refuseUpgrade(socket, toProblem(error)),
-      );
+      const permitted = scopes === null ? Promise.resolve(null) : this.principal(request, scopes);
+      permitted
+        .then((principal) => found.accept(principal, request, socket, head))
+        .catch((error: unknown) => refuseUpgrade(socket, toProblem(error)));
       return;
     }
   }

@@ -272,6 +272,21 @@ export class SandboxesController {
     throw new ProblemException('upgrade-required');
   }
 
+  @Get(':id/ports/:port')
+  @ApiOperation({
+    summary: 'A server that listens on a port inside the sandbox, by any method, WebSockets too',
+    description:
+      'What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.',
+  })
+  @ApiParam({ name: 'id', schema: { type: 'string' } })
+  @ApiParam({ name: 'port', schema: { type: 'integer', minimum: 1, maximum: 65535 } })
+  @ApiOkResponse({ description: 'What the server answers', content: { '*/*': {} } })
+  @ApiProblems('not-found', 'sandbox-ended', 'port-unreachable')
+  port(): never {
+    // What is for a port never comes here (ports.ts).
+    throw new ProblemException('not-found', 'a port is a number from 1 to 65535');
+  }
+
   @Get(':id/usage')
   @ApiOperation({ summary: 'What it has used' })
   @ApiOkResponse({ type: SandboxUsageDto })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { OpenSandbox, SandboxDto, SandboxEnd } from '@cordon/contracts';
 import { type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
@@ -77,6 +78,17 @@ export class SandboxesService {
       return await work(await this.link(record));
     } catch (error) {
       throw await this.explained(record, error);
+    }
+  }
+
+  /** A connection to a port of its loopback. Throws as `with`; 502 when nobody listens there. */
+  async dial(tenant: string, id: string, port: number): Promise<Duplex> {
+    try {
+      return await this.with(tenant, id, (link) => link.dial(id, port));
+    } catch (error) {
+      if (error instanceof ProblemException && error.problem.type.endsWith(':sandbox-refused'))
+        throw new ProblemException('port-unreachable', `port ${port}: ${error.problem.detail}`);
+      throw error;
     }
   }
 

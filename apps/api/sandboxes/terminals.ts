@@ -3,7 +3,7 @@ import { PROCESS_NUMBER_MAX, type ProcessEvent, type StartProcess, TERMINAL_SIZE
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RawData, WebSocket } from 'ws';
 import { ProblemException } from '../http/problem.js';
-import { number } from '../http/query.js';
+import { wholeNumber } from '../http/query.js';
 import { CLOSE, inputBytes, parseMessage, type Serve, sendTo, type WebSocketRoutes } from '../http/upgrades.js';
 import { SandboxesService } from './sandboxes.service.js';
 import { absolutePath, terminalEnvironment } from './validate.js';
@@ -26,7 +26,7 @@ export function serveTerminals(app: NestFastifyApplication, routes: WebSocketRou
   const sandboxes = app.get(SandboxesService);
   routes.add(ATTACH, ['sandbox'], async ({ principal, groups: [id, text], query, gone }) => {
     const process = processNumber(text);
-    const from = number(query.get('from') ?? undefined, 'from', 0, Number.MAX_SAFE_INTEGER, 0);
+    const from = wholeNumber(query.get('from') ?? undefined, 'from', 0, Number.MAX_SAFE_INTEGER, 0);
     return sandboxes.with(principal.tenant, id, (link) => attach(link, id, process, from, gone));
   });
   routes.add(TERMINAL, ['sandbox'], async ({ principal, groups: [id], query, gone }) => {
@@ -45,7 +45,7 @@ async function attach(link: WorkerLink, id: string, process: number, from: numbe
 
 function shellOf(query: URLSearchParams): StartProcess {
   const size = (name: 'rows' | 'columns'): number =>
-    number(query.get(name) ?? undefined, name, TERMINAL_SIZE.minimum, TERMINAL_SIZE.maximum, TERMINAL_SIZE[name]);
+    wholeNumber(query.get(name) ?? undefined, name, TERMINAL_SIZE.minimum, TERMINAL_SIZE.maximum, TERMINAL_SIZE[name]);
   const user = query.get('user') ?? 'user';
   if (user !== 'user' && user !== 'root')
     throw new ProblemException('invalid-request', undefined, [{ pointer: '?user', detail: 'must be user or root' }]);

@@ -1,5 +1,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
 import { LINK_CHUNK_BYTES, type LinkRefusal, type ProcessEvent } from '@cordon/contracts';
 import type { WorkerInfo } from '@cordon/queue';
 
@@ -91,6 +93,27 @@ export class WorkerLink {
     if (end) await this.ask(id, { op: 'stdin', process });
   }
 
+  /** A connection to a port of the sandbox. Throws LinkRefused (errno ECONNREFUSED ...), LinkBroken. */
+  async dial(id: string, port: number): Promise<Duplex> {
+    const { hostname, port: workerPort } = new URL(this.link.url);
+    const request = httpRequest(new URL(`/sandboxes/${id}/dial/${port}`, this.link.url), {
+      // Half-open: either side may have said all it has to say.
+      createConnection: () => connect({ host: hostname, port: Number(workerPort), allowHalfOpen: true }),
+      headers: { authorization: `Bearer ${this.link.token}`, connection: 'upgrade', upgrade: 'cordon-dial' },
+    });
+    const answer = await new Promise<{ socket: Socket; head: Buffer } | IncomingMessage>((resolve, reject) => {
+      request.once('upgrade', (_response, socket: Socket, head) => resolve({ socket, head }));
+      request.once('response', resolve);
+      request.once('error', (error: NodeJS.ErrnoException) =>
+        reject(new LinkBroken(error.message, error.code === 'ECONNREFUSED')),
+      );
+      request.end();
+    });
+    if (!('socket' in answer) || !('head' in answer)) throw await refusalOf(answer as IncomingMessage);
+    if (answer.head.length > 0) answer.socket.unshift(answer.head);
+    return answer.socket;
+  }
+
   private async send(path: string, body: Buffer, signal?: AbortSignal): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const request = httpRequest(new URL(path, this.link.url), {
@@ -106,9 +129,13 @@ export class WorkerLink {
       request.end(body);
     });
     if (response.statusCode === 200) return response;
-    const text = (await whole(response)).toString();
-    throw new LinkRefused(response.statusCode ?? 500, text === '' ? {} : (JSON.parse(text) as LinkRefusal));
+    throw await refusalOf(response);
   }
+}
+
+async function refusalOf(response: IncomingMessage): Promise<LinkRefused> {
+  const text = (await whole(response)).toString();
+  return new LinkRefused(response.statusCode ?? 500, text === '' ? {} : (JSON.parse(text) as LinkRefusal));
 }
 
 async function whole(response: IncomingMessage): Promise<Buffer> {

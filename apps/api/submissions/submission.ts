@@ -1,11 +1,14 @@
-import type { ExecutionDto, JudgeOutcome, SubmissionDto } from '@cordon/contracts';
+import type { ExecutionDto, JudgeOrigin, JudgeOutcome, SubmissionDto } from '@cordon/contracts';
 
 /** What a record of the store holds when it is a submission's. */
-export type JudgedExecution = ExecutionDto & { readonly judged?: JudgeOutcome };
+export type JudgedExecution = ExecutionDto & { readonly judged?: JudgeOutcome; readonly origin?: JudgeOrigin };
+
+const NOWHERE: JudgeOrigin = { problem: null, version: null, batch: null, rejudgeOf: null };
 
 /** A submission as clients see it, from its record. */
 export function toSubmission(execution: JudgedExecution): SubmissionDto {
-  const { id, state, runtime, detail, labels, createdAt, startedAt, finishedAt, judged } = execution;
+  const { id, state, runtime, detail, labels, createdAt, startedAt, finishedAt, judged, origin } = execution;
+  const { problem, version, batch, rejudgeOf } = origin ?? NOWHERE;
   return {
     id,
     state,
@@ -15,6 +18,10 @@ export function toSubmission(execution: JudgedExecution): SubmissionDto {
     compilation: judged?.compilation ?? null,
     tests: judged?.tests ?? [],
     runtime,
+    problem,
+    version,
+    batch,
+    rejudgeOf,
     detail,
     labels,
     createdAt,

@@ -1,4 +1,14 @@
-import { CreateSubmissionDto, type ExecutionDto, isTerminal, REQUEST_LIMITS, SubmissionDto } from '@cordon/contracts';
+import {
+  BatchDto,
+  CreateBatchDto,
+  CreateSubmissionDto,
+  type ExecutionDto,
+  isTerminal,
+  REQUEST_LIMITS,
+  SUBMISSION_LIMITS,
+  SubmissionDto,
+  SubmissionListDto,
+} from '@cordon/contracts';
 import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
@@ -11,21 +21,29 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ExecutionsService, newId } from '../executions/executions.service.js';
+import { ExecutionsService } from '../executions/executions.service.js';
+import { sendAudit } from '../executions/send-audit.js';
 import { sendEvents } from '../executions/send-events.js';
 import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
-import { number } from '../http/query.js';
+import { labelsOf, number, wholeNumber } from '../http/query.js';
 import { toSubmission } from './submission.js';
-import { validateSubmission } from './validate.js';
+import { idempotencyKeyOf, SubmissionsService } from './submissions.service.js';
 
 const WAIT = {
   name: 'wait',
   required: false,
   schema: { type: 'number', minimum: 0, maximum: REQUEST_LIMITS.waitSeconds, default: 0 },
 } as const;
+const IDEMPOTENCY = {
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'The same key and body again give what the first request made',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+} as const;
+const VERSION_MOST = 1_000_000;
 const LOCATION = { Location: { description: 'Where it is', schema: { type: 'string' as const } } };
 
 @ApiTags('submissions')
@@ -34,18 +52,16 @@ const LOCATION = { Location: { description: 'Where it is', schema: { type: 'stri
 @Scopes('judge')
 @Controller('v1/submissions')
 export class SubmissionsController {
-  constructor(private readonly executions: ExecutionsService) {}
+  constructor(
+    private readonly executions: ExecutionsService,
+    private readonly submissions: SubmissionsService,
+  ) {}
 
   @Post()
   @ApiOperation({ summary: 'Judge a program: compile it once, run it on every test in a sandbox of its own' })
   @ApiBody({ type: CreateSubmissionDto })
   @ApiQuery({ ...WAIT, description: 'Seconds to wait for the verdict; 200 when it came, 202 otherwise' })
-  @ApiHeader({
-    name: 'Idempotency-Key',
-    required: false,
-    description: 'The same key and body again give what the first request made',
-    schema: { type: 'string', minLength: 1, maxLength: 255 },
-  })
+  @ApiHeader(IDEMPOTENCY)
   @ApiOkResponse({ type: SubmissionDto, description: 'It was judged', headers: LOCATION })
   @ApiAcceptedResponse({ type: SubmissionDto, description: 'It waits or is being judged', headers: LOCATION })
   @ApiBodyProblems('unknown-runtime', 'conflict', 'quota-exceeded', 'rate-limited', 'queue-full', 'unavailable')
@@ -55,16 +71,99 @@ export class SubmissionsController {
     @Query('wait') wait?: string,
   ): Promise<void> {
     const seconds = number(wait, 'wait', 0, REQUEST_LIMITS.waitSeconds, 0);
-    const key = request.headers['idempotency-key'];
-    if (key !== undefined && (typeof key !== 'string' || key.length === 0 || key.length > 255)) {
-      throw new ProblemException('invalid-request', 'Idempotency-Key must be 1 to 255 characters');
-    }
-    let record = await this.executions.create(request.principal, request.body, key, newId('sub'), validateSubmission);
+    const key = idempotencyKeyOf(request.headers['idempotency-key']);
+    let record = await this.submissions.create(request.principal, request.body, key);
     if (seconds > 0) {
       record = await this.executions.wait(request.tenant, record.id, seconds, goneSignal(reply), 'sub');
     }
     const status = seconds > 0 && isTerminal(record.state) ? 200 : 202;
     reply.status(status).header('location', `/v1/submissions/${record.id}`).send(toSubmission(record));
+  }
+
+  @Post('batch')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Many at once, each looked at on its own; the answer has one item for each, in order' })
+  @ApiBody({ type: CreateBatchDto })
+  @ApiHeader(IDEMPOTENCY)
+  @ApiAcceptedResponse({ type: BatchDto })
+  @ApiBodyProblems('rate-limited', 'unavailable')
+  createBatch(@Req() request: FastifyRequest): Promise<BatchDto> {
+    const key = idempotencyKeyOf(request.headers['idempotency-key']);
+    return this.submissions.createBatch(request.principal, request.body, key);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List submissions: newest first, or those asked for in the order asked' })
+  @ApiQuery({ name: 'limit', required: false, schema: { type: 'integer', minimum: 1, maximum: 100, default: 50 } })
+  @ApiQuery({
+    name: 'cursor',
+    required: false,
+    description: 'nextCursor of the page before',
+    schema: { type: 'string' },
+  })
+  @ApiQuery({
+    name: 'label',
+    required: false,
+    description: 'name=value; several times: all of them',
+    schema: { type: 'array', items: { type: 'string', pattern: '^[^=]+=' }, maxItems: 16 },
+  })
+  @ApiQuery({ name: 'problem', required: false, description: 'Of a stored problem', schema: { type: 'string' } })
+  @ApiQuery({
+    name: 'ids',
+    required: false,
+    description: `At most ${SUBMISSION_LIMITS.batch}, by commas; what is not there is left out`,
+    schema: { type: 'string' },
+  })
+  @ApiQuery({ name: 'batch', required: false, description: 'Those of a batch', schema: { type: 'string' } })
+  @ApiOkResponse({ type: SubmissionListDto })
+  @ApiProblems('not-found', 'invalid-request')
+  async list(
+    @Req() request: FastifyRequest,
+    @Query('limit') limit?: string,
+    @Query('cursor') cursor?: string,
+    @Query('label') label?: string | string[],
+    @Query('problem') problem?: string,
+    @Query('ids') ids?: string,
+    @Query('batch') batch?: string,
+  ): Promise<SubmissionListDto> {
+    const { tenant } = request;
+    const count = wholeNumber(limit, 'limit', 1, 100, 50);
+    const filter = { labels: labelsOf(label), problem: once(problem, 'problem') ?? null };
+    const asked = once(ids, 'ids');
+    const together = once(batch, 'batch');
+    if (asked === undefined && together === undefined) return this.submissions.list(tenant, count, cursor, filter);
+    if (asked !== undefined && together !== undefined) throw wrong('batch', 'not together with "ids"');
+    if (cursor !== undefined) throw wrong('cursor', 'not together with "ids" or "batch"');
+    if (together !== undefined)
+      return { items: await this.submissions.ofBatch(tenant, together, filter), nextCursor: null };
+    const wanted = (asked ?? '').split(',');
+    if (wanted.length > SUBMISSION_LIMITS.batch) throw wrong('ids', `at most ${SUBMISSION_LIMITS.batch}`);
+    return { items: await this.submissions.some(tenant, wanted, filter), nextCursor: null };
+  }
+
+  @Post(':id/rejudge')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Judge it again, as a new submission; of a stored problem, with its latest tests' })
+  @ApiQuery({
+    name: 'version',
+    required: false,
+    description: 'Of the problem, instead of the latest',
+    schema: { type: 'integer', minimum: 1, maximum: VERSION_MOST },
+  })
+  @ApiHeader(IDEMPOTENCY)
+  @ApiAcceptedResponse({ type: SubmissionDto, description: 'The new one', headers: LOCATION })
+  @ApiProblems('not-found', 'invalid-request', 'conflict', 'quota-exceeded', 'queue-full')
+  async rejudge(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Param('id') id: string,
+    @Query('version') version?: string,
+  ): Promise<SubmissionDto> {
+    const key = idempotencyKeyOf(request.headers['idempotency-key']);
+    const wanted = version === undefined ? undefined : wholeNumber(version, 'version', 1, VERSION_MOST, 1);
+    const record = await this.submissions.rejudge(request.principal, id, wanted, key);
+    reply.header('location', `/v1/submissions/${record.id}`);
+    return toSubmission(record);
   }
 
   @Get(':id')
@@ -118,4 +217,51 @@ export class SubmissionsController {
         : event,
     );
   }
+
+  @Get(':id/audit')
+  @ApiOperation({ summary: 'System calls of its tests, if `audit` asked for them: NDJSON, or as strace prints them' })
+  @ApiQuery({ name: 'format', required: false, schema: { type: 'string', enum: ['ndjson', 'strace'] } })
+  @ApiQuery({
+    name: 'test',
+    required: false,
+    description: 'Of one test, counted from 0',
+    schema: { type: 'integer', minimum: 0, maximum: SUBMISSION_LIMITS.tests },
+  })
+  @ApiQuery({ name: 'program', required: false, schema: { type: 'string', enum: ['submission', 'interactor'] } })
+  @ApiOkResponse({
+    description: 'One record a line',
+    content: { 'application/x-ndjson': { schema: { type: 'string' } }, 'text/plain': { schema: { type: 'string' } } },
+  })
+  @ApiProblems('not-found', 'invalid-request')
+  async audit(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Query('format') format = 'ndjson',
+    @Query('test') test?: string,
+    @Query('program') program?: string,
+  ): Promise<void> {
+    await this.executions.get(request.tenant, id, 'sub');
+    if (format !== 'strace' && format !== 'ndjson') throw wrong('format', 'must be ndjson or strace');
+    if (program !== undefined && program !== 'submission' && program !== 'interactor')
+      throw wrong('program', 'must be submission or interactor');
+    const index = test === undefined ? null : wholeNumber(test, 'test', 0, SUBMISSION_LIMITS.tests, 0);
+    await sendAudit(
+      this.executions,
+      id,
+      reply,
+      format === 'strace',
+      (_record, event) =>
+        (index === null || event.test === index) && (program === undefined || event.program === program),
+    );
+  }
+}
+
+const wrong = (name: string, detail: string): ProblemException =>
+  new ProblemException('invalid-request', undefined, [{ pointer: `?${name}`, detail }]);
+
+/** A query parameter that may be given once. */
+function once(value: string | undefined, name: string): string | undefined {
+  if (value !== undefined && typeof value !== 'string') throw wrong(name, 'may be given once');
+  return value;
 }

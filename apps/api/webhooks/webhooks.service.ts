@@ -14,10 +14,20 @@ const LOOK_MS = 500;
 /** Pauses after failed attempts, in units of the first one: with 5 s, the eighth and last attempt is some 10 hours after the first. */
 const PAUSES = [1, 6, 24, 120, 720, 2160, 4320];
 
+/** How other services' callbacks differ from our webhooks. Their URLs are kept as `<name>+<url>`. */
+export interface CallbackShape {
+  readonly method: 'PUT';
+  readonly timeoutMs: number;
+  /** In all. */
+  readonly attempts: number;
+  readonly body: (tenant: string, id: string) => Promise<object | null>;
+}
+
 /** Delivers messages to webhooks, and knows what became of them. */
 @Injectable()
 export class WebhooksService implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly destinations: Destinations;
+  private readonly shapes = new Map<string, CallbackShape>();
   private readonly redis: Redis;
   private readonly store: WebhookStore;
   private readonly executions: ExecutionStore;
@@ -46,6 +56,11 @@ export class WebhooksService implements OnApplicationBootstrap, OnApplicationShu
     clearInterval(this.timer);
     await this.delivering;
     this.redis.disconnect();
+  }
+
+  /** Callbacks to `<name>+<url>` look like this from now on. */
+  addShape(name: string, shape: CallbackShape): void {
+    this.shapes.set(name, shape);
   }
 
   secret(tenant: string): Promise<string> {
@@ -81,16 +96,26 @@ export class WebhooksService implements OnApplicationBootstrap, OnApplicationShu
     const at = new Date(start).toISOString();
     let status: number | null = null;
     let error: string | null = null;
+    const [name, bare] = /^([a-z0-9]+)\+(.*)$/.exec(url)?.slice(1) ?? [];
+    const shape = this.shapes.get(name);
     try {
-      const execution = await this.executions.get(executionId, tenant);
-      const body = JSON.stringify({ id, type: 'execution.finished', at, data: execution });
-      const headers = { ...signed(await this.store.secret(tenant), start, body), 'cordon-delivery': id };
-      status = await post(new URL(url), headers, body, this.destinations);
+      if (name !== undefined && !shape) throw new Error(`nobody here speaks ${name}`);
+      if (shape) {
+        const body = JSON.stringify(await shape.body(tenant, executionId));
+        const { method, timeoutMs } = shape;
+        const headers = { 'content-type': 'application/json', 'user-agent': 'Cordon' };
+        status = await post(new URL(bare), headers, body, this.destinations, { method, timeoutMs });
+      } else {
+        const execution = await this.executions.get(executionId, tenant);
+        const body = JSON.stringify({ id, type: 'execution.finished', at, data: execution });
+        const headers = { ...signed(await this.store.secret(tenant), start, body), 'cordon-delivery': id };
+        status = await post(new URL(url), headers, body, this.destinations);
+      }
       if (status < 200 || status > 299) error = 'not a 2xx answer';
     } catch (reason) {
       error = (reason as Error).message;
     }
-    const pause = PAUSES[attempt - 1];
+    const pause = attempt >= (shape?.attempts ?? Number.POSITIVE_INFINITY) ? undefined : PAUSES[attempt - 1];
     const jitter = 0.9 + Math.random() / 5;
     const retryAt = pause === undefined ? null : Date.now() + pause * jitter * this.settings.webhooks.retryMs;
     await this.store.record(id, { at, status, error, durationMs: Date.now() - start }, error === null, retryAt);

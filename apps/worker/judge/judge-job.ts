@@ -1,4 +1,4 @@
-import type { ExecutionJob, JudgeJob } from '@cordon/contracts';
+import type { ExecutionJob, JudgeJob, JudgeOutcome } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { End, ExecutorOptions } from '../executor.js';
 import { Judging } from './judge.js';
@@ -11,25 +11,35 @@ export interface JudgeControl {
   handedBack(): boolean;
 }
 
+/** Why the judge failed, for whoever reads no further than the record. */
+function failureOf({ verdict, tests }: JudgeOutcome): string | null {
+  return verdict === 'IE' ? (tests.find(({ message }) => message !== null)?.message ?? null) : null;
+}
+
 /** A submission: compiled, run on its tests, compared. Null: to be handed back. */
 export async function judgeJob(
   job: ExecutionJob,
   judge: JudgeJob,
   runtime: DiscoveredRuntime,
   attempt: number,
-  { pool, image, compiler, runtimes, store, log }: ExecutorOptions,
+  { pool, image, compiler, runtimes, reader, cores, renderAudit, store, log }: ExecutorOptions,
   control: JudgeControl,
 ): Promise<End | null> {
+  const tell = async (type: 'test' | 'audit', data: unknown): Promise<void> => {
+    const ours = await store.append(job.id, attempt, [{ type, data }]);
+    // Another worker has it by now: what we find interests nobody.
+    if (!ours) judging.cancel();
+  };
   const judging = new Judging(job, judge, {
     pool,
     image,
     compiler,
     runtimes,
-    told: async (result) => {
-      const ours = await store.append(job.id, attempt, [{ type: 'test', data: result }]);
-      // Another worker has it by now: what we find interests nobody.
-      if (!ours) judging.cancel();
-    },
+    reader,
+    cores,
+    renderAudit,
+    told: (result) => tell('test', result),
+    toldAudit: (event) => tell('audit', event),
   });
   control.begin(judging);
   const startedAt = performance.now();
@@ -39,7 +49,7 @@ export async function judgeJob(
     const memoryPeakBytes = judged.tests.reduce((most, test) => Math.max(most, test.memoryPeakBytes), 0);
     const usage = { wallMs: performance.now() - startedAt, cpuMs: judging.cpuMs, memoryPeakBytes, syscalls: 0 };
     const state = judging.canceled ? 'canceled' : judged.verdict === 'IE' ? 'error' : 'succeeded';
-    return { state, result: { usage, platform: pool.stats().platform, judged }, events: [] };
+    return { state, result: { usage, platform: pool.stats().platform, judged, detail: failureOf(judged) }, events: [] };
   } catch (error) {
     // One of its lanes failed: the others must not run on.
     judging.cancel();

@@ -1,6 +1,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Duplex, pipeline } from 'node:stream';
 import {
   LINK_CHUNK_BYTES,
   type LinkRefusal,
@@ -12,6 +13,7 @@ import {
 import { type ImageSpec, type SandboxPool, SessionEnded, SessionError, type SessionRequest } from '@cordon/pool';
 import type { SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
+import type { ContextAsk } from '../contexts/contexts.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
 
@@ -54,6 +56,10 @@ export class SandboxHost {
     this.server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
       this.serve(request, response).catch((error: unknown) => this.refuse(response, error));
     });
+    this.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+      socket.on('error', () => socket.destroy());
+      this.dial(request, socket).catch((error: unknown) => this.refuseDial(socket, error));
+    });
   }
 
   /** Resolves with the port. */
@@ -72,10 +78,14 @@ export class SandboxHost {
     this.server.closeAllConnections();
   }
 
-  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  private permit(request: IncomingMessage): void {
     const given = Buffer.from(request.headers.authorization ?? '');
     const wanted = Buffer.from(`Bearer ${this.token}`);
     if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) throw new Refused(401, {});
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.permit(request);
     const url = new URL(request.url ?? '/', 'http://worker');
     const [, , id = '', verb = '', process = ''] = url.pathname.split('/');
     if (verb === 'open') {
@@ -90,6 +100,8 @@ export class SandboxHost {
         return this.start(live, JSON.parse((await readBody(request)).toString()) as StartProcess, response);
       case 'follow':
         return this.attach(live, Number(process), Number(url.searchParams.get('from') ?? 0), response);
+      case 'contexts':
+        return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'extend': {
         const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
         live.extend(expiresAt);
@@ -105,6 +117,25 @@ export class SandboxHost {
       default:
         throw new Refused(404, {});
     }
+  }
+
+  /** `…/dial/PORT` with an upgrade: from then on the connection is the one to that port of the sandbox. */
+  private async dial(request: IncomingMessage, socket: Duplex): Promise<void> {
+    this.permit(request);
+    const [, , id = '', , port = ''] = (request.url ?? '').split('/');
+    const dialed = await this.find(id).dial(Number(port));
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: cordon-dial\r\n\r\n');
+    // An end that breaks takes the other along.
+    pipeline(socket, dialed, () => undefined);
+    pipeline(dialed, socket, () => undefined);
+  }
+
+  private refuseDial(socket: Duplex, error: unknown): void {
+    const { status, body } = this.answerTo(error);
+    const text = JSON.stringify(body);
+    socket.end(
+      `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\nconnection: close\r\n\r\n${text}`,
+    );
   }
 
   private find(id: string): LiveSandbox {
@@ -184,6 +215,8 @@ export class SandboxHost {
       if (once || event.type === 'exit' || event.type === 'lost') finish();
       else if (!flowing) return drained(response);
     });
+    // Whoever asks for what comes after the end hears that nothing does.
+    if (log.over) finish();
     if (over) stop();
   }
 
@@ -204,16 +237,18 @@ export class SandboxHost {
   private refuse(response: ServerResponse, error: unknown): void {
     if (response.headersSent) {
       response.destroy();
-    } else if (error instanceof Refused) {
-      sendJson(response, error.status, error.body);
-    } else if (error instanceof SessionError) {
-      sendJson(response, 409, { errno: error.errno });
-    } else if (error instanceof SessionEnded) {
-      sendJson(response, 410, { gone: 'unknown' });
-    } else {
-      this.options.log.error({ err: error }, 'a request to a sandbox failed');
-      sendJson(response, 500, {});
+      return;
     }
+    const { status, body } = this.answerTo(error);
+    sendJson(response, status, body);
+  }
+
+  private answerTo(error: unknown): { status: number; body: LinkRefusal } {
+    if (error instanceof Refused) return { status: error.status, body: error.body };
+    if (error instanceof SessionError) return { status: 409, body: { errno: error.errno } };
+    if (error instanceof SessionEnded) return { status: 410, body: { gone: 'unknown' } };
+    this.options.log.error({ err: error }, 'a request to a sandbox failed');
+    return { status: 500, body: {} };
   }
 }
 

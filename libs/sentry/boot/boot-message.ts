@@ -71,6 +71,8 @@ export interface BootMessage {
    * (session-message.ts). argv, stdin, terminal and the limits of wall time and output do not apply.
    */
   readonly session?: boolean;
+  /** Say `Idle` when the guest waits for input. */
+  readonly tellIdle?: boolean;
 }
 
 /** How a run ended, as the Sentry sees it. */
@@ -104,6 +106,19 @@ export interface EndReport {
   /** True when the audit byte budget stopped the recording. */
   readonly auditTruncated: boolean;
   readonly platform: string;
+}
+
+/** The guest has read all of its input that came, and waits for more. */
+export interface IdleReport {
+  /** Bytes of stdin that came. */
+  readonly received: number;
+  /**
+   * Nothing but more input can wake it: all its tasks wait, and none for a timer. Told once for each `received`. False: told regularly, of
+   * guests whose runtime has timers of its own (the JVM, Go).
+   */
+  readonly stuck: boolean;
+  /** What it took so far. */
+  readonly cpuMs: number;
 }
 
 /** Frame types on the supervisor <-> Sentry socket: u32 length of payload (LE), u8 type, payload. */
@@ -144,6 +159,8 @@ export const FrameType = {
   Exit: 73,
   /** u32 stream: nobody in the sandbox holds its output open any more, and the process has exited. */
   Closed: 74,
+  /** JSON IdleReport. What the guest printed before was sent before. */
+  Idle: 75,
 } as const;
 export type FrameKind = (typeof FrameType)[keyof typeof FrameType];
 export const FRAME_HEADER_BYTES = 5;

@@ -18,7 +18,14 @@ import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import type { Caller, FsContext } from '../vfs/types.js';
 import { POLLIN, POLLOUT } from '../vfs/wait-queue.js';
-import { type BootMessage, type EndReason, type EndReport, FrameType, type ImageSpec } from './boot-message.js';
+import {
+  type BootMessage,
+  type EndReason,
+  type EndReport,
+  FrameType,
+  type IdleReport,
+  type ImageSpec,
+} from './boot-message.js';
 import { FrameChannel } from './channel.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
@@ -35,6 +42,8 @@ const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
 const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
 const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
 const AUDIT_IDLE_MOST: Nanoseconds = 30_000 * MILLISECOND;
+/** How often it is told that a guest waits for input, as long as it does. */
+const IDLE_TOLD: Nanoseconds = 500 * MILLISECOND;
 /** Queued bytes that leave at once. */
 const FLUSH_BYTES = 32 * 1024;
 const SI_USER = 0;
@@ -126,6 +135,7 @@ export class Sentry {
       tasks: limits.processes,
     });
     mountPseudoFileSystems(kernel, this.tree);
+    if (message.tellIdle) this.watchIdleness();
     this.connectOutput(limits.outputBytes);
     if (recorder) this.flushRegularly(recorder, message.session ? AUDIT_IDLE_MOST : AUDIT_IDLE);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
@@ -242,7 +252,7 @@ export class Sentry {
       }
       idle = busy ? AUDIT_IDLE : Math.min(idle * 2, most);
       timer.set(now + (busy ? AUDIT_FLUSH : idle));
-    });
+    }, true);
     this.auditSoon = () => timer.set(this.platform.now() + AUDIT_FLUSH);
     this.auditSoon();
   }
@@ -253,7 +263,7 @@ export class Sentry {
     const { kernel, channel, output } = this;
     const timer = kernel.createTimer(() => {
       if (!channel.flush()) this.watchForRoom();
-    });
+    }, true);
     output.limit(limit);
     output.onExceeded = () => kernel.end('output_exceeded');
     output.onDirty = () => {
@@ -275,7 +285,38 @@ export class Sentry {
     if (events & ~POLLOUT && !this.channel.receive(this.receive)) this.kernel.end('canceled', 'the supervisor is gone');
   };
 
-  private send(type: typeof FrameType.End | typeof FrameType.Log, text: string): void {
+  /** Bytes of stdin that came, and how many had when it was last said that nothing else can wake the guest. */
+  private received = 0;
+  private idleSaidAt = -1;
+
+  private watchIdleness(): void {
+    const { kernel, platform, stdin } = this;
+    kernel.onIdle = () => this.tellStuck();
+    const timer = kernel.createTimer((now) => {
+      if (!stdin.queue.empty && stdin.available === 0 && !stdin.ended) this.tellIdle(false);
+      timer.set(now + IDLE_TOLD);
+    }, true);
+    timer.set(platform.now() + IDLE_TOLD);
+  }
+
+  private tellStuck(): void {
+    if (this.idleSaidAt === this.received || !this.kernel.stuck) return;
+    // What the guest printed goes first; one that waited for room to print goes on.
+    if (!this.channel.flush()) this.watchForRoom();
+    else if (this.kernel.stuck) {
+      this.idleSaidAt = this.received;
+      this.tellIdle(true);
+    }
+  }
+
+  private tellIdle(stuck: boolean): void {
+    const { received } = this;
+    const report: IdleReport = { received, stuck, cpuMs: this.platform.cpuTime() / MILLISECOND };
+    this.send(FrameType.Idle, JSON.stringify(report));
+    if (!this.channel.flush()) this.watchForRoom();
+  }
+
+  private send(type: typeof FrameType.End | typeof FrameType.Log | typeof FrameType.Idle, text: string): void {
     const bytes = Buffer.from(text, 'utf8');
     this.channel.send(type, bytes, 0, bytes.length);
   }
@@ -317,6 +358,7 @@ export class Sentry {
 
   /** Empty: the end of the input. */
   private receiveInput(bytes: Uint8Array): void {
+    this.received += bytes.length;
     if (this.boot?.message.terminal) this.terminal.input(bytes);
     else if (bytes.length === 0) this.stdin.end();
     else this.stdin.push(bytes);

@@ -25,7 +25,7 @@ export class CpuSupervisor {
   idle = false;
 
   constructor(private readonly kernel: Kernel) {
-    this.timer = kernel.createTimer((now) => this.check(now));
+    this.timer = kernel.createTimer((now) => this.check(now), true);
   }
 
   /** CPU time of all guest code; Infinity = none. */

@@ -122,6 +122,8 @@ export class Kernel implements KernelView {
   /** How the run ended; null while it goes on. */
   endReason: KernelEndReason | null = null;
   endDetail: string | null = null;
+  /** Called when all tasks wait, before the kernel does; null: nobody wants to know. */
+  onIdle: (() => void) | null = null;
 
   private readonly handlers: readonly (SyscallHandler | undefined)[];
   private observer: SyscallObserver | null = null;
@@ -159,7 +161,7 @@ export class Kernel implements KernelView {
     });
     this.cpuSupervisor = new CpuSupervisor(this);
     this.cpuSupervisor.setLimit(host.cpuTime);
-    this.timers.create(() => this.end('timed_out')).set(this.bootTime + host.wallTime);
+    this.timers.create(() => this.end('timed_out'), true).set(this.bootTime + host.wallTime);
   }
 
   /** Loads the first program and makes its process: the task, or -errno of the load (-ENOENT, -EACCES, -ENOEXEC …). */
@@ -296,6 +298,10 @@ export class Kernel implements KernelView {
           this.timers.run(now);
           continue;
         }
+      }
+      if (this.onIdle !== null && this.runningTasks === 0) {
+        this.onIdle();
+        if (this.readyHead) continue;
       }
       const context = this.platform.next(deadline);
       if (context === null) trapsLeft = 0;
@@ -486,8 +492,13 @@ export class Kernel implements KernelView {
     context.registersHigh[2 * Reg.RAX + 1] = -1;
   }
 
-  createTimer(fire: (now: Nanoseconds) => void): Timer {
-    return this.timers.create(fire);
+  createTimer(fire: (now: Nanoseconds) => void, housekeeping = false): Timer {
+    return this.timers.create(fire, housekeeping);
+  }
+
+  /** No task can go on, and no timer will let one: only the outside can. */
+  get stuck(): boolean {
+    return this.readyHead === null && this.runningTasks === 0 && !this.timers.awaited;
   }
 
   findGroup(pid: number): ThreadGroup | undefined {

@@ -10,6 +10,8 @@ class HeapTimer implements Timer {
   constructor(
     private readonly heap: TimerHeap,
     readonly fire: (now: Nanoseconds) => void,
+    /** The kernel's own business: nothing of a guest waits for it. */
+    readonly housekeeping: boolean,
   ) {}
 
   set(deadline: Nanoseconds): void {
@@ -26,8 +28,13 @@ export class TimerHeap {
   private readonly heap: HeapTimer[] = [];
   private size = 0;
 
-  create(fire: (now: Nanoseconds) => void): Timer {
-    return new HeapTimer(this, fire);
+  create(fire: (now: Nanoseconds) => void, housekeeping = false): Timer {
+    return new HeapTimer(this, fire, housekeeping);
+  }
+
+  /** Whether a guest waits for one of those that are armed. Looks at all of them. */
+  get awaited(): boolean {
+    return this.heap.some((timer) => !timer.housekeeping);
   }
 
   /** Earliest deadline, Infinity when nothing is armed. */

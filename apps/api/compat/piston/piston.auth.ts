@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { authenticate, bearerOf } from '../../http/auth.guard.js';
 import { ProblemException } from '../../http/problem.js';
@@ -8,6 +9,28 @@ export const PISTON_PATHS = ['compat/piston/api/v2', 'api/v2', 'api/v2/piston'];
 
 export function isPiston(url: string): boolean {
   return url.startsWith('/compat/piston/') || url.startsWith('/api/v2/');
+}
+
+const KEY_IN_PATH = /^\/compat\/piston\/key\/([^/?]+)(\/api\/v2\/.*)$/;
+
+/**
+ * Piston's npm clients cannot send a header: for them the key may stand in the path of the server's URL. -> the path without it; the
+ * request has the key where others have it.
+ */
+export function withoutKey(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const match = KEY_IN_PATH.exec(url);
+  if (match === null) return url;
+  request.headers.authorization = decodeURIComponentSafely(match[1]);
+  return `/compat/piston${match[2]}`;
+}
+
+function decodeURIComponentSafely(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Before the body is read. Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */

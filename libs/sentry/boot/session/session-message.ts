@@ -20,14 +20,24 @@ export interface StartRequest {
   readonly timeoutMs: number | null;
 }
 
-/** `process`: the id of the request that started it. */
+/** To a port of the sandbox's own loopback; its bytes both ways as those of a process, under the id of this request. */
+export interface ConnectRequest {
+  readonly op: 'connect';
+  readonly port: number;
+}
+
+/** `process`: the id of the request that started it, or that connected. */
 export type ProcessRequest =
   | { readonly op: 'stdin'; readonly process: number }
+  /** Of a connection: ends it at once. */
+  | { readonly op: 'close'; readonly process: number }
   | { readonly op: 'signal'; readonly process: number; readonly signal: number }
   | { readonly op: 'resize'; readonly process: number; readonly rows: number; readonly columns: number };
 
-/** Paths are absolute. Done as the sandbox's user. */
-export type FileRequest =
+/** Paths are absolute. Done as the sandbox's user, or its root. */
+export type FileRequest = FileOperation & { readonly root?: boolean };
+
+type FileOperation =
   /** Reply: `size`, and up to CHUNK_MAX bytes from `offset`; none at the end. */
   | { readonly op: 'read'; readonly path: string; readonly offset: number; readonly length: number }
   /** Bytes at `offset`, or at the end (null); `truncate` empties the file first. Parents are made. Reply: `written`. */
@@ -49,6 +59,7 @@ export type FileRequest =
 
 export type SessionRequest =
   | StartRequest
+  | ConnectRequest
   | ProcessRequest
   | FileRequest
   | { readonly op: 'processes' }

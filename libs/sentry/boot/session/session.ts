@@ -1,13 +1,16 @@
-import { EBADMSG, EINVAL, ERRNO_NAMES, ESRCH } from '../../abi/errno.js';
+import { EAGAIN, EBADMSG, EINVAL, ERRNO_NAMES, ESRCH } from '../../abi/errno.js';
 import { inputFile, outputFile } from '../../fs/stdio/stdio.js';
 import { newCredentials } from '../../kernel/credentials.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { initialRlimits } from '../../kernel/rlimits.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
+import type { Timer } from '../../kernel/types.js';
 import { memoryEnvironment } from '../../mm/environment.js';
 import type { Frames } from '../../mm/frames.js';
 import { MemoryManager } from '../../mm/memory-manager.js';
+import type { SocketCaller } from '../../net/socket.js';
 import type { Nanoseconds } from '../../platform/platform.js';
+import { stackOf } from '../../syscalls/socket/support.js';
 import { DescriptorTable } from '../../vfs/fd-table.js';
 import { isDirectory, resolve, type Walker } from '../../vfs/path-walk.js';
 import type { FsContext } from '../../vfs/types.js';
@@ -18,6 +21,7 @@ import { findProgram } from '../find-program.js';
 import { TerminalLink } from '../terminal.js';
 import { FileError, type FileReply, SessionFiles } from './files.js';
 import { OutputStream } from './output-stream.js';
+import { SessionConnection } from './session-connection.js';
 import type {
   ProcessEntry,
   ProcessRequest,
@@ -32,6 +36,9 @@ const MILLISECOND: Nanoseconds = 1e6;
 /** Entries of one `processes` reply. */
 const PROCESSES_MAX = 512;
 const SIGNAL_MAX = 64;
+const PORT_MAX = 65535;
+/** Connections from outside at once. */
+const CONNECTIONS_MAX = 1024;
 const NOTHING = new Uint8Array(0);
 
 export interface SessionHost {
@@ -52,14 +59,21 @@ export interface SessionHost {
  */
 export class Session {
   private readonly processes = new Map<number, SessionProcess>();
+  private readonly connections = new Map<number, { connection: SessionConnection; output: OutputStream }>();
+  /** Connections that have something to move, and when. */
+  private readonly moving = new Set<SessionConnection>();
+  private readonly moveTimer: Timer;
   private readonly files: SessionFiles;
+  private readonly rootFiles: SessionFiles;
   private readonly startedAt: Nanoseconds;
 
   constructor(private readonly host: SessionHost) {
     const { kernel, frames, message, channel } = host;
     this.startedAt = kernel.clock.monotonic();
+    this.moveTimer = kernel.createTimer(() => this.move());
     const walker = this.walker(message.uid, message.gid);
     this.files = new SessionFiles(walker);
+    this.rootFiles = new SessionFiles(this.walker(0, 0));
     const memory = new MemoryManager(memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes)));
     const { fs, credentials } = this.walker(0, 0);
     kernel.createIdleInit(
@@ -68,7 +82,8 @@ export class Session {
     );
     const room = new WaitEntry({
       onWake: () => {
-        for (const process of this.processes.values()) process.output.wake();
+        for (const { output } of this.processes.values()) output.wake();
+        for (const { output } of this.connections.values()) output.wake();
       },
     });
     channel.writable.add(room, POLLOUT);
@@ -105,7 +120,9 @@ export class Session {
   /** A Credit frame. */
   credit(payload: Uint8Array): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
-    this.processes.get(view.getUint32(0, true))?.output.credit(view.getUint32(4, true));
+    const id = view.getUint32(0, true);
+    const { output } = this.processes.get(id) ?? this.connections.get(id) ?? {};
+    output?.credit(view.getUint32(4, true));
   }
 
   private handle(id: number, request: SessionRequest, payload: Uint8Array): void {
@@ -113,7 +130,11 @@ export class Session {
       case 'start':
         this.reply(id, this.start(id, request));
         break;
+      case 'connect':
+        this.reply(id, this.connect(id, request.port));
+        break;
       case 'stdin':
+      case 'close':
       case 'signal':
       case 'resize':
         this.control(id, request, payload);
@@ -129,7 +150,8 @@ export class Session {
         this.reply(id, {});
         break;
       default: {
-        const done: FileReply = this.files.handle(request, payload);
+        const files = request.root ? this.rootFiles : this.files;
+        const done: FileReply = files.handle(request, payload);
         this.reply(id, done.reply, done.bytes);
       }
     }
@@ -209,7 +231,40 @@ export class Session {
     this.host.dirty();
   }
 
+  private connect(id: number, port: number): SessionReply {
+    if (!Number.isInteger(port) || port < 1 || port > PORT_MAX) throw new FileError(EINVAL);
+    if (this.connections.size >= CONNECTIONS_MAX) throw new FileError(EAGAIN);
+    const caller: SocketCaller = { ...this.walker(0, 0), group: { pid: 1 } };
+    const dirty = (): void => this.host.dirty();
+    const output = new OutputStream(id, this.host.channel, dirty, () => undefined);
+    const soon = (connection: SessionConnection): void => {
+      this.moving.add(connection);
+      this.moveTimer.set(this.host.kernel.clock.monotonic());
+    };
+    const over = (): void => {
+      this.connections.delete(id);
+      this.send(FrameType.Closed, id, NOTHING);
+      dirty();
+    };
+    const connection = SessionConnection.open(stackOf(this.host.kernel), port, caller, output, soon, over);
+    if (typeof connection === 'number') return { error: nameOf(-connection) };
+    this.connections.set(id, { connection, output });
+    soon(connection);
+    return {};
+  }
+
+  private move(): void {
+    const moving = [...this.moving];
+    this.moving.clear();
+    for (const connection of moving) connection.pump();
+  }
+
   private control(id: number, request: ProcessRequest, payload: Uint8Array): void {
+    const { connection } = this.connections.get(request.process) ?? {};
+    if (connection) {
+      this.controlConnection(id, connection, request, payload);
+      return;
+    }
     const process = this.processes.get(request.process);
     if (!process || process.exited) throw new FileError(ESRCH);
     switch (request.op) {
@@ -232,6 +287,23 @@ export class Session {
       default:
         throw new FileError(EBADMSG);
     }
+  }
+
+  private controlConnection(
+    id: number,
+    connection: SessionConnection,
+    request: ProcessRequest,
+    payload: Uint8Array,
+  ): void {
+    const done = (): void => {
+      this.reply(id, {});
+      this.host.dirty();
+    };
+    if (request.op === 'stdin') connection.input(payload, done);
+    else if (request.op === 'close') {
+      connection.close();
+      done();
+    } else throw new FileError(EINVAL);
   }
 
   private list(): ProcessEntry[] {

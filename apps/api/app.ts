@@ -32,6 +32,8 @@ import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
+import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -53,6 +55,7 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxAuditController,
         ContextsController,
         RuntimesController,
         KeysController,
@@ -70,6 +73,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        SandboxAuditService,
         ContextsService,
         Judge0Service,
         E2bService,

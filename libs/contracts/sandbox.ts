@@ -51,6 +51,12 @@ export const TERMINAL_SIZE = { minimum: 1, maximum: 1000, rows: 24, columns: 80 
 export const PROCESS_LOG_BYTES = 1 << 20;
 /** Largest file that one request writes. */
 export const FILE_UPLOAD_BYTES = 256 << 20;
+/** System calls of a sandbox that are kept, as JSON: the last ones. */
+export const SANDBOX_AUDIT_BYTES = 16 << 20;
+/** What stands for calls that are not kept any more: an entry of this name, with their number as its only argument. */
+export const AUDIT_GAP = 'audit_gap';
+/** The last entry where the Sentry's own budget for a sandbox's life is used up. */
+export const AUDIT_TRUNCATED = 'audit_truncated';
 export const SANDBOX_ENDS = ['deleted', 'expired', 'idle', 'cpu_exceeded', 'worker_lost', 'error'] as const;
 export type SandboxEnd = (typeof SANDBOX_ENDS)[number];
 

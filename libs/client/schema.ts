@@ -509,23 +509,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/sandboxes/{id}/audit": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Its system calls so far, one JSON object a line; the last 20,000 are kept */
-        get: operations["auditSandboxe"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/sandboxes/{id}/files": {
         parameters: {
             query?: never;
@@ -607,6 +590,26 @@ export interface paths {
         put?: never;
         /** Rename a file or a directory, as rename(2) */
         post: operations["moveSandboxFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sandboxes/{id}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its system calls: NDJSON, as strace prints them, or as server-sent events
+         * @description The last 16 MiB are kept, for an hour after its end; an entry `audit_gap` says how many are missing where some are. Answers what there is; with `follow`, and always as server-sent events, also what comes until the sandbox ends. The id of an event is the number of its record: Last-Event-ID resumes.
+         */
+        get: operations["auditSandboxAudit"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1123,8 +1126,6 @@ export interface components {
             runtime?: string;
             /** @description custom: its source */
             source?: string;
-            /** @description custom: beside its source, testlib.h for example */
-            files?: components["schemas"]["FileDto"][];
         };
         InteractorDto: {
             /**
@@ -1134,8 +1135,6 @@ export interface components {
             runtime: string;
             /** @description Its source. Called as testlib’s are: input file, output file (its own notes), answer file; it talks to the program by stdin and stdout. Exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the interactor; what it prints on stderr is the message */
             source: string;
-            /** @description Beside its source, testlib.h for example */
-            files?: components["schemas"]["FileDto"][];
         };
         CreateSubmissionDto: {
             /**
@@ -1312,8 +1311,6 @@ export interface components {
             runtime: string;
             /** @description Not in a list */
             source?: string;
-            /** @description Not in a list; base64 */
-            files?: components["schemas"]["FileDto"][];
         };
         ShownDefaultsDto: {
             points: number;
@@ -1326,7 +1323,7 @@ export interface components {
             title: string;
             limits: components["schemas"]["LimitsDto"];
             compileLimits: components["schemas"]["LimitsDto"];
-            /** @description Without its source and files in a list */
+            /** @description Without its source in a list */
             checker: components["schemas"]["CheckerDto"];
             interactor: components["schemas"]["ShownInteractorDto"] | null;
             defaults: components["schemas"]["ShownDefaultsDto"];
@@ -5594,108 +5591,6 @@ export interface operations {
             };
         };
     };
-    auditSandboxe: {
-        parameters: {
-            query?: {
-                /** @description Names, separated by commas */
-                syscall?: string;
-                pid?: number;
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The records */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/x-ndjson": string;
-                };
-            };
-            /** @description `unauthorized`: A valid API key is needed */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `forbidden`: This key may not do that */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not-found`: Not found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `sandbox-ended`: The sandbox has ended */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `invalid-request`: The request is not valid */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `rate-limited`: Too many requests */
-            429: {
-                headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `internal`: Internal error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unavailable`: The service is not available */
-            503: {
-                headers: {
-                    /** @description Seconds to wait */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     readSandboxFile: {
         parameters: {
             query: {
@@ -6496,6 +6391,108 @@ export interface operations {
             };
             /** @description `unsupported-media-type`: The body must be JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    auditSandboxAudit: {
+        parameters: {
+            query?: {
+                /** @description Otherwise by the Accept header */
+                format?: "ndjson" | "strace" | "sse";
+                /** @description Names, separated by commas */
+                syscall?: string;
+                pid?: number;
+                follow?: boolean;
+            };
+            header: {
+                "last-event-id": string;
+                /** @description Only what came after that record */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One record a line, or an event */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/plain": string;
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

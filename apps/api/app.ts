@@ -33,6 +33,7 @@ import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxArchiveController } from './sandboxes/sandbox-archive.controller.js';
 import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
 import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
@@ -56,6 +57,7 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxArchiveController,
         SandboxAuditController,
         ContextsController,
         RuntimesController,
@@ -84,6 +86,7 @@ export class ApiModule {
 }
 
 const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
+const DIRECTORY_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files\/archive(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -115,6 +118,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
+  fastify.addContentTypeParser('application/x-tar', (request, payload, done) => {
+    if (request.method === 'PUT' && DIRECTORY_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {

@@ -57,6 +57,8 @@ export const SANDBOX_AUDIT_BYTES = 16 << 20;
 export const AUDIT_GAP = 'audit_gap';
 /** The last entry where the Sentry's own budget for a sandbox's life is used up. */
 export const AUDIT_TRUNCATED = 'audit_truncated';
+/** Of a directory that comes as an archive: entries, bytes of their names, bytes of their content. */
+export const ARCHIVE_LIMITS = { entries: 10_000, nameBytes: 1024, bytes: FILE_UPLOAD_BYTES } as const;
 export const SANDBOX_ENDS = ['deleted', 'expired', 'idle', 'cpu_exceeded', 'worker_lost', 'error'] as const;
 export type SandboxEnd = (typeof SANDBOX_ENDS)[number];
 
@@ -305,6 +307,10 @@ export class SandboxFileListDto {
 
 export class WrittenDto {
   @ApiProperty({ type: 'integer' }) bytes!: number;
+}
+
+export class UnpackedDto extends WrittenDto {
+  @ApiProperty({ type: 'integer', description: 'Files, directories and links' }) entries!: number;
 }
 
 export class PathDto {

@@ -34,6 +34,9 @@ import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxArchiveController } from './sandboxes/sandbox-archive.controller.js';
+import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
+import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -55,6 +58,8 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxArchiveController,
+        SandboxAuditController,
         ContextsController,
         RuntimesController,
         KeysController,
@@ -72,6 +77,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        SandboxAuditService,
         ContextsService,
         Judge0Service,
         E2bService,
@@ -81,6 +87,7 @@ export class ApiModule {
 }
 
 const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
+const DIRECTORY_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files\/archive(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -112,6 +119,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
+  fastify.addContentTypeParser('application/x-tar', (request, payload, done) => {
+    if (request.method === 'PUT' && DIRECTORY_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {

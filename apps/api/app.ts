@@ -6,11 +6,18 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
+import { E2bDataPlane } from './compat/e2b/data-plane.js';
+import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
+import { E2bController } from './compat/e2b/e2b.controller.js';
+import { E2bService } from './compat/e2b/e2b.service.js';
+import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
+import { ContextsController } from './contexts/contexts.controller.js';
+import { ContextsService } from './contexts/contexts.service.js';
 import { serveAttach } from './executions/attach.js';
 import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
@@ -47,11 +54,13 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        ContextsController,
         RuntimesController,
         KeysController,
         WebhooksController,
         PistonController,
         Judge0Controller,
+        E2bController,
         HealthController,
       ],
       providers: [
@@ -62,7 +71,9 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        ContextsService,
         Judge0Service,
+        E2bService,
       ],
     };
   }
@@ -108,9 +119,12 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   });
   let keys: KeysService;
   let toPort: ReturnType<typeof servePorts>;
+  let e2b: E2bDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
+    if (e2b.handle(request, reply)) return;
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
     toPort(request, reply);
@@ -126,5 +140,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
+  e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   return app;
 }

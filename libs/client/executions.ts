@@ -1,6 +1,6 @@
-import { CordonError } from './errors.js';
+import { followRecord } from './follow-record.js';
 import type { components } from './schema.js';
-import { parseEvents, parseLines } from './sse.js';
+import { parseLines } from './sse.js';
 import type { CallOptions, Transport } from './transport.js';
 
 type Schemas = components['schemas'];
@@ -67,8 +67,8 @@ export interface ListOptions extends CallOptions {
 }
 
 /** Seconds that one request waits for an end. */
-const WAIT_SECONDS = 60;
-const isOver = (state: ExecutionState): boolean => state !== 'queued' && state !== 'running';
+export const WAIT_SECONDS = 60;
+export const isOver = (state: ExecutionState): boolean => state !== 'queued' && state !== 'running';
 
 export class Executions {
   constructor(private readonly transport: Transport) {}
@@ -129,27 +129,9 @@ export class Executions {
     id: string,
     { after, signal }: CallOptions & { after?: string } = {},
   ): AsyncGenerator<ExecutionEvent, void, undefined> {
-    let last = after;
-    let over = false;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const headers: Record<string, string> = last === undefined ? {} : { 'last-event-id': last };
-        const body = await this.transport.stream({ method: 'GET', path: `${place(id)}/events`, headers, signal });
-        for await (const { id: eventId, event, data } of parseEvents(body)) {
-          last = eventId;
-          attempt = 1;
-          yield { id: eventId, type: event, data: JSON.parse(data) } as ExecutionEvent;
-          if (event === 'result') return;
-        }
-        // Ended without a result: a proxy cut it, or it is over and there is nothing (more) to come. One more look tells.
-        if (over) return;
-        over = isOver((await this.get(id, { signal })).state);
-        if (!over) await this.transport.pause(attempt, null, signal);
-      } catch (error) {
-        if (error instanceof CordonError || !this.transport.mayRetry(attempt, error, signal)) throw error;
-        await this.transport.pause(attempt, null, signal);
-      }
-    }
+    const over = async (): Promise<boolean> => isOver((await this.get(id, { signal })).state);
+    for await (const { id: eventId, event, data } of followRecord(this.transport, place(id), { after, signal }, over))
+      yield { id: eventId, type: event, data: JSON.parse(data) } as ExecutionEvent;
   }
 
   /** Its system calls, live: needs `audit: { level: 'security' | 'full' }` when it was created. */

@@ -17,11 +17,13 @@ export interface CallOptions {
 }
 
 export interface Call extends CallOptions {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** A body that is no JSON. */
+  readonly bytes?: Uint8Array<ArrayBuffer> | undefined;
   /** Sent once: repeating it could do it twice. */
   readonly once?: boolean;
 }
@@ -49,6 +51,16 @@ export class Transport {
   /** The answer as JSON. Throws CordonError for a refusal, and what fetch throws when there was no answer at all. */
   async json<T>(call: Call): Promise<T> {
     return (await (await this.send(call)).json()) as T;
+  }
+
+  /** The answer's body, whole. */
+  async bytes(call: Call): Promise<Uint8Array> {
+    return new Uint8Array(await (await this.send(call)).arrayBuffer());
+  }
+
+  /** An answer without a body. */
+  async nothing(call: Call): Promise<void> {
+    await (await this.send(call)).arrayBuffer();
   }
 
   /** The answer's body as it comes. */
@@ -94,7 +106,7 @@ export class Transport {
     }
   }
 
-  private async once({ method, path, query, headers, body, signal }: Call): Promise<Response> {
+  private async once({ method, path, query, headers, body, bytes, signal }: Call): Promise<Response> {
     const url = new URL(this.base + path);
     for (const [name, value] of Object.entries(query ?? {})) {
       for (const one of value === undefined ? [] : [value].flat()) url.searchParams.append(name, String(one));
@@ -104,9 +116,11 @@ export class Transport {
       headers: {
         authorization: `Bearer ${this.options.apiKey}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(bytes === undefined ? {} : { 'content-type': 'application/octet-stream' }),
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(bytes === undefined ? {} : { body: bytes }),
       ...(signal ? { signal } : {}),
     });
     if (response.ok) return response;

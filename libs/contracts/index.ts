@@ -1,3 +1,4 @@
+export * from './context.js';
 export * from './create-execution.dto.js';
 export * from './events.js';
 export * from './execution.js';

@@ -50,4 +50,10 @@ export interface LinkRefusal {
   readonly gone?: SandboxEnd | 'unknown';
   readonly full?: boolean;
   readonly process?: 'unknown';
+  readonly context?: ContextRefusal;
+  /** In words, for the client. */
+  readonly detail?: string;
 }
+
+/** `absent`: the image has no such language; `unready`: its interpreter did not begin; `most`: the sandbox has enough of them. */
+export type ContextRefusal = 'unknown' | 'dead' | 'busy' | 'most' | 'absent' | 'unready';

@@ -7,6 +7,7 @@ import {
   type EndReport,
   FRAME_PAYLOAD_MAX,
   FrameType,
+  type IdleReport,
 } from '@cordon/sentry/boot/boot-message';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
@@ -89,6 +90,8 @@ export class Run implements RunHandle {
   private failed = false;
   private outputBytes = 0;
   private deadline: NodeJS.Timeout | null = null;
+  /** When that is, ms since 1970. */
+  private endsAt: number | null = null;
   private grace: NodeJS.Timeout | null = null;
   private startedAt = 0;
   /** Frames of the caller that came before there was a Sentry. */
@@ -131,13 +134,16 @@ export class Run implements RunHandle {
     const { wallTimeMs } = this.spec.limits;
     const longest = this.spec.session ? SESSION_MAX_MS : wallTimeMs;
     sentry.limitCpu(Math.ceil(longest / 1000) + SENTRY_CPU_MARGIN_SECONDS);
-    this.endAfter(wallTimeMs + (this.spec.session ? 0 : DEADLINE_SLACK_MS));
+    if (!this.spec.session) this.endAfter(wallTimeMs + DEADLINE_SLACK_MS);
+    // Its life may have been prolonged while it waited for a Sentry.
+    else this.endAfter(this.endsAt === null ? wallTimeMs : Math.max(1, this.endsAt - Date.now()));
   }
 
   /** Ends it as `timed_out` in so many milliseconds, and no sooner: the life of a session may be prolonged. */
   endAfter(milliseconds: number): void {
     if (this.done) return;
     if (this.deadline !== null) clearTimeout(this.deadline);
+    this.endsAt = Date.now() + milliseconds;
     this.deadline = setTimeout(() => this.endFromOutside('timed_out'), Math.min(milliseconds, WALL_TIME_MAX_MS));
   }
 
@@ -228,7 +234,7 @@ export class Run implements RunHandle {
       case FrameType.Started:
         return this.handlers.started?.();
       case FrameType.Idle:
-        return this.handlers.idle?.(finite((JSON.parse(payload.toString('utf8')) as { received?: unknown }).received));
+        return this.handlers.idle?.(checkedIdle(JSON.parse(payload.toString('utf8'))));
       case FrameType.Log:
         return this.logged(payload.toString('utf8'));
       case FrameType.End:
@@ -333,6 +339,12 @@ const REASONS: ReadonlySet<string> = new Set<EndReason>([
 
 function finite(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
+}
+
+function checkedIdle(value: unknown): IdleReport {
+  if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
+  const { received, stuck, cpuMs } = value as Record<string, unknown>;
+  return { received: finite(received), stuck: stuck === true, cpuMs: finite(cpuMs) };
 }
 
 function textOrNull(value: unknown): string | null {

@@ -163,6 +163,83 @@ describe('the client', () => {
     expect(await collect(other.executions.list())).toEqual([]);
   });
 
+  it('sandboxes: commands, their events, files, and what they did', async () => {
+    const sandbox = await cordon.sandboxes.create({ audit: { level: 'full' }, labels: { test: 'sdk' } });
+    expect(await sandbox.info()).toMatchObject({ id: sandbox.id, state: 'running', labels: { test: 'sdk' } });
+    expect((await cordon.sandboxes.list()).map(({ id }) => id)).toContain(sandbox.id);
+    expect(await sandbox.exec({ command: ['cat'], stdin: 'given' })).toMatchObject({ exitCode: 0, stdout: 'given' });
+    const bytes = new Uint8Array([0, 255, 10]);
+    expect(await sandbox.files.write('dir/file', bytes, { mode: 0o755 })).toEqual({ bytes: 3 });
+    expect(await sandbox.files.read('dir/file')).toEqual(bytes);
+    expect(await sandbox.files.stat('dir/file')).toMatchObject({ size: 3, mode: 0o755 });
+    await sandbox.files.mkdir('dir/sub');
+    await sandbox.files.move('dir/file', 'dir/sub/file');
+    expect((await sandbox.files.list('dir')).map(({ name }) => name)).toEqual(['sub']);
+    await expect(sandbox.files.remove('dir')).rejects.toMatchObject({ status: 409 });
+    await sandbox.files.remove('dir', { recursive: true });
+    const live = await collect(sandbox.stream(sh('echo one; echo two >&2')));
+    expect(live.map(({ type }) => type)).toEqual(['started', 'stdout', 'stderr', 'exit']);
+    for await (const { type } of sandbox.stream(sh('echo begun; sleep 93'))) if (type === 'stdout') break;
+    const gone = async (): Promise<boolean> => !(await sandbox.processes()).some(({ name }) => name === 'sleep');
+    for (const end = Date.now() + 5_000; !(await gone()); ) expect(Date.now()).toBeLessThan(end);
+    const { process } = await sandbox.start({ ...sh('read x; echo "<$x>"; sleep 94'), openStdin: true });
+    await sandbox.stdin(process, 'in\n', { end: true });
+    let output = '';
+    for await (const event of sandbox.events(process)) {
+      if (event.type !== 'stdout') continue;
+      output += event.data;
+      await sandbox.signal(process, 15);
+    }
+    expect(output).toBe('<in>\n');
+    expect((await collect(sandbox.audit({ syscalls: ['execve'] }))).every(({ name }) => name === 'execve')).toBe(true);
+    expect((await sandbox.usage()).syscalls).toBeGreaterThan(0);
+    expect(await cordon.sandboxes.at(sandbox.id).delete()).toMatchObject({ state: 'ended' });
+    await expect(sandbox.exec(sh('true'))).rejects.toMatchObject({ status: 410 });
+  });
+
+  it('code contexts keep their variables; runs come whole, and live', async () => {
+    const sandbox = await cordon.sandboxes.create();
+    const { id } = await sandbox.contexts.create({ language: 'python' });
+    await sandbox.contexts.run(id, { code: 'x = 6' });
+    expect((await sandbox.contexts.run(id, { code: 'x * 7' })).results).toEqual([
+      { main: true, data: { 'text/plain': '42' } },
+    ]);
+    const live = await collect(sandbox.contexts.stream(id, { code: 'print("out")\n1/0' }));
+    expect(live.map(({ type }) => type).filter((type, at, all) => type !== all[at - 1])).toEqual([
+      'stdout',
+      'error',
+      'end',
+    ]);
+    for await (const event of sandbox.contexts.stream(id, { code: 'print("loop")\nwhile True: pass' }))
+      if (event.type === 'stdout') break;
+    expect(await sandbox.contexts.run(id, { code: 'x' })).toMatchObject({ outcome: 'ok' });
+    await sandbox.contexts.restart(id);
+    expect((await sandbox.contexts.run(id, { code: 'x' })).error?.name).toBe('NameError');
+    expect(await sandbox.contexts.list()).toMatchObject([{ id, state: 'idle' }]);
+    await sandbox.contexts.delete(id);
+    await expect(sandbox.contexts.get(id)).rejects.toMatchObject({ status: 404 });
+    await sandbox.delete();
+  });
+
+  it('submissions are judged, their tests come live', async () => {
+    const tests = [
+      { input: '1', expected: '1' },
+      { input: '2', expected: '3' },
+    ];
+    const judged = await cordon.submissions.judge({
+      runtime: 'python',
+      source: 'print(input())',
+      tests,
+      labels: { test: 'sdk' },
+    });
+    expect(judged).toMatchObject({ state: 'succeeded', verdict: 'WA' });
+    const events = await collect(cordon.submissions.events(judged.id));
+    expect(events.at(-1)).toMatchObject({ type: 'result', data: { verdict: 'WA' } });
+    expect(events.filter(({ type }) => type === 'test').length).toBeGreaterThan(0);
+    const listed = await collect(cordon.submissions.list({ labels: { test: 'sdk' } }));
+    expect(listed.map(({ id }) => id)).toEqual([judged.id]);
+  });
+
   it('its types are those of the document', () => {
     const script = fileURLToPath(new URL('../../scripts/openapi.mjs', import.meta.url));
     const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });

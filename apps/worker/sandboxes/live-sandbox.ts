@@ -12,10 +12,12 @@ import {
   Dialed,
   type EndReport,
   type ImageSpec,
+  type ProcessHandlers,
   type SandboxPool,
   type SessionHandle,
   type SessionRequest,
 } from '@cordon/pool';
+import { Contexts } from '../contexts/contexts.js';
 import { ENVIRONMENT, GUEST_UID } from '../run-spec.js';
 import { ProcessLog } from './process-log.js';
 
@@ -43,6 +45,7 @@ export class LiveSandbox {
   private idle: NodeJS.Timeout | null = null;
   /** Requests under way: not idle. */
   private uses = 0;
+  readonly contexts = new Contexts(this);
   readonly ended: Promise<SandboxEnd>;
 
   constructor(
@@ -109,31 +112,17 @@ export class LiveSandbox {
       announce = resolve;
     });
     const done = this.busy();
-    const env = { ...this.env, ...request.env };
-    const { root, argv, cwd, stdin, terminal, timeoutMs } = request;
     try {
-      const { stream, pid } = await this.session.start(
-        {
-          argv,
-          env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-          cwd,
-          uid: root ? 0 : GUEST_UID,
-          gid: root ? 0 : GUEST_UID,
-          stdin,
-          terminal,
-          timeoutMs,
+      const { stream, pid } = await this.spawn(request, {
+        output: async (descriptor, bytes) => {
+          await ready;
+          await log.output(descriptor, bytes);
         },
-        {
-          output: async (descriptor, bytes) => {
-            await ready;
-            await log.output(descriptor, bytes);
-          },
-          exit: async (exit) => {
-            await ready;
-            log.exit(exit);
-          },
+        exit: async (exit) => {
+          await ready;
+          log.exit(exit);
         },
-      );
+      });
       this.processes.set(stream, log);
       this.forgetEnded();
       log.started(stream, pid);
@@ -142,6 +131,17 @@ export class LiveSandbox {
     } finally {
       done();
     }
+  }
+
+  /** A process whose streams are the caller's own: nobody attaches to it. */
+  spawn(
+    request: Omit<StartProcess, 'background'>,
+    handlers: ProcessHandlers,
+  ): Promise<{ stream: number; pid: number }> {
+    const { root, argv, cwd, stdin, terminal, timeoutMs } = request;
+    const id = root ? 0 : GUEST_UID;
+    const env = Object.entries({ ...this.env, ...request.env }).map(([name, value]) => `${name}=${value}`);
+    return this.session.start({ argv, env, cwd, uid: id, gid: id, stdin, terminal, timeoutMs }, handlers);
   }
 
   /** A connection to one of its ports; keeps it from being idle while it lasts. */

@@ -13,6 +13,7 @@ import {
 import { type ImageSpec, type SandboxPool, SessionEnded, SessionError, type SessionRequest } from '@cordon/pool';
 import type { SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
+import type { ContextAsk } from '../contexts/contexts.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
 
@@ -99,6 +100,8 @@ export class SandboxHost {
         return this.start(live, JSON.parse((await readBody(request)).toString()) as StartProcess, response);
       case 'follow':
         return this.attach(live, Number(process), Number(url.searchParams.get('from') ?? 0), response);
+      case 'contexts':
+        return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'extend': {
         const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
         live.extend(expiresAt);
@@ -212,6 +215,8 @@ export class SandboxHost {
       if (once || event.type === 'exit' || event.type === 'lost') finish();
       else if (!flowing) return drained(response);
     });
+    // Whoever asks for what comes after the end hears that nothing does.
+    if (log.over) finish();
     if (over) stop();
   }
 

@@ -1,3 +1,4 @@
+import { PIPE_BUF } from '../fs/pipe/pipe.js';
 import type { StdioSink } from '../fs/stdio/stdio.js';
 import type { WaitQueue } from '../vfs/wait-queue.js';
 import { FrameType } from './boot-message.js';
@@ -31,13 +32,14 @@ export class Output {
   }
 
   get writable(): boolean {
-    return this.exceeded || this.channel.room() > 0;
+    return this.exceeded || this.channel.room() >= PIPE_BUF;
   }
 
   /** Takes up to `length` bytes; 0 = no room now. Bytes over the limit are dropped: the run is about to end. */
   accept(type: OutputFrame, bytes: Uint8Array, offset: number, length: number): number {
     if (this.exceeded) return length;
     const wanted = Math.min(length, this.remaining);
+    if (length <= PIPE_BUF && wanted > this.channel.room() && !this.channel.closed) return 0;
     const taken = wanted === 0 ? 0 : this.channel.append(type, bytes, offset, wanted);
     this.remaining -= taken;
     if (taken > 0) this.onDirty();

@@ -1,3 +1,4 @@
+import { PIPE_BUF } from '../../fs/pipe/pipe.js';
 import type { StdioSink } from '../../fs/stdio/stdio.js';
 import { POLLOUT, WaitQueue } from '../../vfs/wait-queue.js';
 import { FrameType } from '../boot-message.js';
@@ -51,7 +52,7 @@ export class OutputStream {
     return {
       onWritable: this.onWritable,
       get writable() {
-        return stream.room() > 0;
+        return stream.room() >= PIPE_BUF;
       },
       write: (bytes, offset, length) => this.write(descriptor, bytes, offset, length),
       opened: () => {
@@ -79,7 +80,7 @@ export class OutputStream {
 
   private write(descriptor: number, bytes: Uint8Array, offset: number, length: number): number {
     const taken = Math.min(length, this.room());
-    if (taken <= 0) return this.channel.closed ? length : 0;
+    if (taken <= 0 || (taken < length && length <= PIPE_BUF)) return this.channel.closed ? length : 0;
     view.setUint32(0, this.id, true);
     frame[4] = descriptor;
     frame.set(bytes.subarray(offset, offset + taken), HEADER);

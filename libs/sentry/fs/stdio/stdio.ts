@@ -7,16 +7,20 @@ import type { Bytes } from '../../platform/platform.js';
 import { AnonymousFile, AnonymousInode, PSEUDO_FILE_SYSTEMS } from '../../vfs/anonymous-file.js';
 import type { Caller, FileDescription, Path } from '../../vfs/types.js';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, WaitQueue } from '../../vfs/wait-queue.js';
+import { PIPE_BUF } from '../pipe/pipe.js';
 
 const FIONREAD = 0x541b;
 const STAGING_BYTES = 65536;
 const staging = new Uint8Array(STAGING_BYTES);
 
-/** Where output goes. `write` takes up to `length` bytes and says how many; 0 = no room until `onWritable` is woken. */
+/**
+ * Where output goes. `write` takes up to `length` bytes and says how many; 0 = no room until `onWritable` is woken. Up to PIPE_BUF
+ * bytes are taken together or not at all, as pipe(7) says.
+ */
 export interface StdioSink {
   readonly onWritable: WaitQueue;
   write(bytes: Uint8Array, offset: number, length: Bytes): Bytes;
-  /** Whether `write` would take a byte now. */
+  /** Whether `write` would take PIPE_BUF bytes now. */
   readonly writable: boolean;
   /** A description of the stream came, or went (its last reference). */
   opened?(): void;
@@ -57,7 +61,8 @@ class OutputFile extends AnonymousFile {
   override write(io: IoBuffer, _caller: Caller): number {
     if (io.remaining === 0) return 0;
     const run = io.run(STAGING_BYTES);
-    if (run > 0) {
+    // A short write that lies in pieces must not be cut between them.
+    if (run > 0 && (run === io.remaining || io.remaining > PIPE_BUF)) {
       const taken = this.sink.write(io.runBytes, io.runOffset, run);
       io.advance(taken);
       return taken === 0 ? -EAGAIN : taken;
@@ -66,11 +71,11 @@ class OutputFile extends AnonymousFile {
     return io.faulted ? -EFAULT : this.writeStaged(io);
   }
 
-  /** From the Sentry's own memory (sendfile, splice): what does not fit is left to the caller's next try. */
+  /** Short pieces, and what comes from the Sentry's own memory (sendfile, splice): what does not fit is left to the caller's next try. */
   private writeStaged(io: IoBuffer): number {
     let total = 0;
     while (io.remaining > 0 && this.sink.writable) {
-      const got = io.take(staging, 0, Math.min(4096, io.remaining));
+      const got = io.take(staging, 0, Math.min(PIPE_BUF, io.remaining));
       if (got === 0) break;
       for (let at = 0; at < got; ) at += this.sink.write(staging, at, got - at);
       total += got;

@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+import {
+  CONTEXT_QUEUE_MOST,
+  type ContextDto,
+  type ContextEvent,
+  type ContextLanguage,
+  type RunInContext,
+} from '@cordon/contracts';
+import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
+import { type DriverEvent, Interpreter } from './interpreter.js';
+import { ContextRefused } from './refused.js';
+
+/** Code that a timeout has interrupted is killed after so long, and with it its context. */
+const GRACE_MS = 2_000;
+/** Characters printed while nothing ran: the next run begins with them. */
+const BETWEEN_MOST = 65_536;
+
+export interface Follower {
+  /** It has a place in the queue. */
+  accepted(): void;
+  /** A promise holds the code back until it settles. */
+  event(event: ContextEvent): void | Promise<void>;
+}
+
+interface Run {
+  readonly id: number;
+  readonly request: RunInContext;
+  readonly follower: Follower;
+  readonly done: () => void;
+  timedOut: boolean;
+  timers: NodeJS.Timeout[];
+}
+
+/** One code context: an interpreter, and runs one after the other. */
+export class CodeContext {
+  readonly id = `ctx_${randomBytes(8).toString('hex')}`;
+  private readonly createdAt = new Date().toISOString();
+  private interpreter: Interpreter | null = null;
+  private executionCount = 0;
+  private current: Run | null = null;
+  private readonly waiting: Run[] = [];
+  private between: ContextEvent[] = [];
+  private betweenSize = 0;
+  private nextRun = 1;
+  private removed = false;
+  private starting: Promise<void> | null = null;
+
+  constructor(
+    private readonly live: LiveSandbox,
+    private readonly language: ContextLanguage,
+    private readonly cwd: string,
+    private readonly env: Readonly<Record<string, string>>,
+  ) {}
+
+  get dto(): ContextDto {
+    const { id, language, cwd, executionCount, createdAt } = this;
+    const state = this.interpreter === null ? 'dead' : this.current === null ? 'idle' : 'busy';
+    return { id, language, cwd, state, executionCount, createdAt };
+  }
+
+  /** Begins, or begins anew: nothing is left of what it knew. Rejects as Interpreter.start. */
+  async start(): Promise<void> {
+    // Two at once are one.
+    this.starting ??= this.startOnce().finally(() => {
+      this.starting = null;
+    });
+    await this.starting;
+  }
+
+  private async startOnce(): Promise<void> {
+    await this.stop('the context was restarted');
+    let started: Interpreter | null = null;
+    const { language, cwd, env } = this;
+    started = await Interpreter.start(
+      this.live,
+      { language, cwd, env },
+      {
+        event: (event) => (this.interpreter === started ? this.event(event) : undefined),
+        ended: (how) => (this.interpreter === started ? this.died(how) : undefined),
+      },
+    );
+    if (this.removed) return started.kill();
+    this.executionCount = 0;
+    this.between = [];
+    this.betweenSize = 0;
+    this.interpreter = started;
+  }
+
+  /** Ends the interpreter; runs under way end with it. */
+  private async stop(why: string): Promise<void> {
+    const { interpreter } = this;
+    interpreter?.kill();
+    if (interpreter) await this.died(why);
+  }
+
+  async remove(): Promise<void> {
+    this.removed = true;
+    await this.stop('the context was deleted');
+  }
+
+  interrupt(): void {
+    if (this.current !== null) this.interpreter?.interrupt();
+  }
+
+  /** Runs code when its turn comes; resolves after its `end`, or when `gone` has taken it back. Throws ContextRefused. */
+  async run(request: RunInContext, follower: Follower, gone: AbortSignal): Promise<void> {
+    if (this.interpreter === null) throw new ContextRefused(409, 'dead');
+    if (this.waiting.length >= CONTEXT_QUEUE_MOST) throw new ContextRefused(503, 'busy');
+    follower.accepted();
+    await new Promise<void>((done) => {
+      const run: Run = { id: this.nextRun++, request, follower, done, timedOut: false, timers: [] };
+      gone.addEventListener('abort', () => this.takeBack(run), { once: true });
+      this.waiting.push(run);
+      this.advance();
+    });
+  }
+
+  private advance(): void {
+    const { interpreter } = this;
+    if (this.current !== null || interpreter === null) return;
+    const run = this.waiting.shift();
+    if (run === undefined) return;
+    this.current = run;
+    for (const event of this.between.splice(0)) void run.follower.event(event);
+    this.betweenSize = 0;
+    const { code, env, timeoutMs } = run.request;
+    if (timeoutMs !== undefined) run.timers.push(setTimeout(() => this.timeOut(run), timeoutMs));
+    // An interpreter that ends meanwhile says so itself.
+    interpreter.send({ op: 'run', id: run.id, code, env: env ?? {} }).catch(() => undefined);
+  }
+
+  private timeOut(run: Run): void {
+    run.timedOut = true;
+    this.press(run);
+  }
+
+  /** Its client has left. */
+  private takeBack(run: Run): void {
+    const at = this.waiting.indexOf(run);
+    if (at >= 0) {
+      this.waiting.splice(at, 1);
+      run.done();
+    } else if (this.current === run) {
+      this.press(run);
+    }
+  }
+
+  private press(run: Run): void {
+    const { interpreter } = this;
+    interpreter?.interrupt();
+    run.timers.push(setTimeout(() => interpreter?.kill(), GRACE_MS));
+  }
+
+  private async event(event: DriverEvent): Promise<void> {
+    const run = this.current;
+    if (event.type === 'ready') return;
+    if (run === null) {
+      if (event.type === 'end') return;
+      this.betweenSize += event.type === 'stdout' || event.type === 'stderr' ? event.text.length : 256;
+      if (event.type !== 'result' && this.betweenSize <= BETWEEN_MOST) this.between.push(event);
+      return;
+    }
+    if (event.type !== 'end') return run.follower.event(event);
+    this.executionCount = event.executionCount;
+    await this.finish(run, run.timedOut ? { ...event, outcome: 'timed_out' } : event);
+    this.current = null;
+    this.advance();
+  }
+
+  private async finish(run: Run, end: ContextEvent): Promise<void> {
+    for (const timer of run.timers) clearTimeout(timer);
+    await run.follower.event(end);
+    run.done();
+  }
+
+  private async died(how: string): Promise<void> {
+    this.interpreter = null;
+    const { executionCount } = this;
+    const current = this.current;
+    const runs = [...(current ? [current] : []), ...this.waiting.splice(0)];
+    this.current = null;
+    for (const run of runs) {
+      // What waited has no share in how it ended.
+      void run.follower.event({ type: 'error', name: 'ContextDied', value: how, traceback: '' });
+      await this.finish(run, { type: 'end', executionCount, outcome: run.timedOut ? 'timed_out' : 'died' });
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ContextLanguage } from '@cordon/contracts';
+
+/** The sources as they lie in the project: this file is apps/worker/dist/contexts/drivers.js. */
+const FOLDER = new URL('../../contexts/drivers/', import.meta.url);
+const source = (name: string): string => readFileSync(fileURLToPath(new URL(name, FOLDER)), 'utf8');
+
+const python = source('python.py');
+const javascript = source('node.cjs');
+
+export interface Driver {
+  readonly argv: readonly string[];
+  /** An interrupt is a request as well: the signal alone does not reach the code. */
+  readonly interruptRequest: boolean;
+}
+
+/** The programs are arguments, not files: nothing in the sandbox can change them, and nothing is left behind. */
+export const DRIVERS: Readonly<Record<ContextLanguage, Driver>> = {
+  python: {
+    // -u: what is printed leaves at once.
+    argv: ['python3', '-u', '-c', 'import sys; exec(compile(sys.argv.pop(), "<cordon>", "exec"))', python],
+    interruptRequest: false,
+  },
+  javascript: {
+    // Node has no dup(2). Its parser is for imports, and a terminated timer must not end it.
+    argv: [
+      '/bin/sh',
+      '-c',
+      'exec "$@" 3<&0 4>&1 </dev/null',
+      'sh',
+      'node',
+      '--expose-internals',
+      '--no-force-async-hooks-checks',
+      '--no-warnings',
+      '-e',
+      javascript,
+    ],
+    interruptRequest: true,
+  },
+};

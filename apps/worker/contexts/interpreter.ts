@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto';
+import { CONTEXT_RESULT_BYTES, type ContextEvent, type ContextLanguage, LINK_CHUNK_BYTES } from '@cordon/contracts';
+import type { SessionExit } from '@cordon/pool';
+import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
+import { DRIVERS } from './drivers.js';
+import { FrameSplitter } from './frames.js';
+
+/** JSON may make six characters of one. */
+const FRAME_BYTES = 6 * CONTEXT_RESULT_BYTES + 65_536;
+const READY_MS = 60_000;
+const SIGINT = 2;
+const SIGKILL = 9;
+
+/** What a driver says: the events of a run, and that it has begun. */
+export type DriverEvent = ContextEvent | { readonly type: 'ready' };
+
+export interface InterpreterHandlers {
+  event(event: DriverEvent): void | Promise<void>;
+  /** Nothing comes any more. `how` says what became of it. */
+  ended(how: string): void | Promise<void>;
+}
+
+/** It never came to take code: what it said on its way. */
+export class StartFailed extends Error {
+  override readonly name = 'StartFailed';
+  constructor(
+    readonly absent: boolean,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** One driver that runs in a sandbox. */
+export class Interpreter {
+  private stream = 0;
+  /** Takes requests; false once it has ended. */
+  alive = true;
+  private readonly decoders = [new TextDecoder(), new TextDecoder()];
+  private readonly splitter: FrameSplitter;
+  private violated = false;
+
+  private constructor(
+    private readonly live: LiveSandbox,
+    private readonly language: ContextLanguage,
+    private readonly handlers: InterpreterHandlers,
+    token: string,
+  ) {
+    this.splitter = new FrameSplitter(token, FRAME_BYTES, {
+      output: (bytes) => this.text('stdout', this.decoders[0].decode(bytes, { stream: true })),
+      frame: (payload) => this.frame(payload),
+    });
+  }
+
+  /** Resolves when it takes code. Rejects with StartFailed, SessionError (the directory), SessionEnded. */
+  static async start(
+    live: LiveSandbox,
+    { language, cwd, env }: { language: ContextLanguage; cwd: string; env: Readonly<Record<string, string>> },
+    handlers: InterpreterHandlers,
+  ): Promise<Interpreter> {
+    await live.ask({ op: 'list', path: cwd, offset: 0 });
+    const token = randomBytes(16).toString('hex');
+    let begun = false;
+    let said = '';
+    let begin: (error: StartFailed | null) => void = () => undefined;
+    const ready = new Promise<void>((resolve, reject) => {
+      begin = (error) => (error ? reject(error) : resolve());
+    });
+    ready.catch(() => undefined);
+    const interpreter = new Interpreter(
+      live,
+      language,
+      {
+        event: (event) => {
+          if (begun) return handlers.event(event);
+          if (event.type === 'stdout' || event.type === 'stderr') said = (said + event.text).slice(-4000);
+          if (event.type !== 'ready') return;
+          begun = true;
+          begin(null);
+        },
+        ended: (how) => {
+          if (begun) return handlers.ended(how);
+          begin(new StartFailed(how.endsWith('127'), `${how} before it took code: ${said.trim()}`));
+        },
+      },
+      token,
+    );
+    await interpreter.spawn(cwd, env);
+    const timer = setTimeout(() => {
+      begin(new StartFailed(false, `it was not ready within ${READY_MS / 1000} s`));
+      interpreter.kill();
+    }, READY_MS);
+    try {
+      await interpreter.send({ op: 'hello', token, resultBytes: CONTEXT_RESULT_BYTES });
+      await ready;
+      if (!interpreter.alive) throw new StartFailed(false, 'it ended as soon as it began');
+    } finally {
+      clearTimeout(timer);
+    }
+    return interpreter;
+  }
+
+  private async spawn(cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
+    const { argv } = DRIVERS[this.language];
+    try {
+      const { stream } = await this.live.spawn(
+        { argv, env, cwd, root: false, stdin: true, terminal: false, timeoutMs: null },
+        {
+          output: (descriptor, bytes) => this.output(descriptor, bytes),
+          exit: (exit) => this.over(exit),
+          closed: () => this.over(null),
+        },
+      );
+      this.stream = stream;
+    } catch (error) {
+      if ((error as { errno?: string }).errno === 'ENOENT') throw new StartFailed(true, `${argv[0]}: not found`);
+      throw error;
+    }
+  }
+
+  /** A request to the driver; what an interpreter that has ended is asked is forgotten. */
+  async send(request: object): Promise<void> {
+    const bytes = Buffer.from(`${JSON.stringify(request)}\n`);
+    for (let at = 0; at < bytes.length && this.alive; at += LINK_CHUNK_BYTES)
+      await this.live.ask({ op: 'stdin', process: this.stream }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
+  }
+
+  /** As Ctrl-C at a terminal: to the code, and to the programs it has started. */
+  interrupt(): void {
+    if (DRIVERS[this.language].interruptRequest) void this.send({ op: 'interrupt' }).catch(() => undefined);
+    this.signal(SIGINT);
+  }
+
+  kill(): void {
+    this.signal(SIGKILL);
+  }
+
+  private signal(signal: number): void {
+    if (!this.alive) return;
+    // Gone in the meantime: its end is on the way.
+    void this.live.ask({ op: 'signal', process: this.stream, signal }).catch(() => undefined);
+  }
+
+  private async output(descriptor: 1 | 2, bytes: Buffer): Promise<void> {
+    if (this.violated) return;
+    if (descriptor === 2) return this.text('stderr', this.decoders[1].decode(bytes, { stream: true }));
+    try {
+      await this.splitter.push(bytes);
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof SyntaxError || error instanceof TypeError)) throw error;
+      this.violated = true;
+      this.kill();
+    }
+  }
+
+  private text(type: 'stdout' | 'stderr', text: string): void | Promise<void> {
+    if (text !== '') return this.handlers.event({ type, text });
+  }
+
+  private async frame(payload: string): Promise<void> {
+    const event = checked(JSON.parse(payload));
+    if (event.type === 'end') await this.flush();
+    await this.handlers.event(event);
+  }
+
+  /** Halves of characters whose rest does not come. */
+  private async flush(): Promise<void> {
+    await this.text('stdout', this.decoders[0].decode());
+    await this.text('stderr', this.decoders[1].decode());
+  }
+
+  private async over(exit: SessionExit | null): Promise<void> {
+    if (!this.alive) return;
+    this.alive = false;
+    await this.splitter.end();
+    await this.flush();
+    await this.handlers.ended(this.violated ? 'it broke the protocol and was killed' : describe(exit));
+  }
+}
+
+function describe(exit: SessionExit | null): string {
+  if (exit === null) return 'the sandbox has ended';
+  if (exit.signal !== null) return `the interpreter was killed by ${exit.signal}`;
+  return `the interpreter exited with ${exit.exitCode}`;
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** The code shares its process with the driver: what comes is taken field by field. Throws TypeError for what is no event. */
+function checked(value: unknown): DriverEvent {
+  if (typeof value !== 'object' || value === null) throw new TypeError('no event');
+  const {
+    type,
+    main,
+    data,
+    name,
+    value: message,
+    traceback,
+    executionCount,
+    outcome,
+  } = value as Record<string, unknown>;
+  switch (type) {
+    case 'ready':
+      return { type };
+    case 'result': {
+      const entries = Object.entries(typeof data === 'object' && data !== null ? data : {});
+      return {
+        type,
+        main: main === true,
+        data: Object.fromEntries(entries.map(([mime, found]) => [mime, text(found)])),
+      };
+    }
+    case 'error':
+      return { type, name: text(name), value: text(message), traceback: text(traceback) };
+    case 'end':
+      return {
+        type,
+        executionCount: Number.isSafeInteger(executionCount) ? (executionCount as number) : 0,
+        outcome: outcome === 'ok' || outcome === 'interrupted' ? outcome : 'error',
+      };
+    default:
+      throw new TypeError('no event');
+  }
+}

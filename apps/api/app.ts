@@ -6,6 +6,10 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyBodyParser } from 'fastify';
 import { pino } from 'pino';
+import { E2bDataPlane } from './compat/e2b/data-plane.js';
+import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
+import { E2bController } from './compat/e2b/e2b.controller.js';
+import { E2bService } from './compat/e2b/e2b.service.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
@@ -57,6 +61,7 @@ export class ApiModule {
         PistonController,
         Judge0Controller,
         McpController,
+        E2bController,
         HealthController,
       ],
       providers: [
@@ -69,6 +74,7 @@ export class ApiModule {
         SandboxesService,
         ContextsService,
         Judge0Service,
+        E2bService,
       ],
     };
   }
@@ -114,10 +120,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   });
   let keys: KeysService;
   let toPort: ReturnType<typeof servePorts>;
+  let e2b: E2bDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
+    if (e2b.handle(request, reply)) return;
     if (request.url.startsWith('/v1/') || isMcp(request.url))
       await authenticate(request, reply, keys, bearerOf(request));
+    if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
     toPort(request, reply);
@@ -133,5 +142,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
+  e2b = new E2bDataPlane(app, sockets, null);
   return app;
 }

@@ -19,7 +19,7 @@ Commands
 Options of run and trace
   --memory SIZE      committed memory (1g)         --time TIME     wall clock (1h)
   --cpu TIME         processor time (as --time)    --processes N   tasks alive at once (1024)
-  --net MODE         none or loopback (loopback)   --platform P    auto, systrap, ptrace (auto)
+  --net MODE         none or loopback (loopback)   --platform P    auto, systrap, kvm, ptrace (auto)
   --env NAME=VALUE   may repeat                    --cwd DIR       (/work)
   --file HOST[:PATH] puts a file into the sandbox, PATH relative to /work; may repeat
   -t, --terminal     a terminal instead of pipes; the default of run when stdin and stdout are one (--no-terminal: never)

@@ -1,6 +1,6 @@
 import { hostImage } from '@cordon/images';
 import { createPool } from '@cordon/pool';
-import { PLATFORM_NAMES, type PlatformName, type PlatformProbe } from '@cordon/sentry/platform/choose';
+import { isFastEnough, PLATFORM_NAMES, type PlatformName, type PlatformProbe } from '@cordon/sentry/platform/choose';
 
 /** Probes each platform in a zygote of its own, as a worker would, by running a guest on it. */
 async function probe(name: PlatformName): Promise<PlatformProbe> {
@@ -14,15 +14,24 @@ async function probe(name: PlatformName): Promise<PlatformProbe> {
   }
 }
 
-/** What can run guest code here, what it costs, and what `auto` takes: the first that works. */
+function describe({ works, detail, callTime }: PlatformProbe): string {
+  if (!works) return `not here: ${detail}`;
+  const odd = detail ? ` (${detail})` : '';
+  return `works, ${(callTime / 1000).toFixed(1)} us for a system call that does nothing${odd}`;
+}
+
+/** What can run guest code here, what it costs, and what `auto` takes: the first that works and is not slow. */
 export async function platforms(): Promise<number> {
   let chosen = '';
   for (const name of PLATFORM_NAMES) {
-    const { works, detail, callTime } = await probe(name);
-    const found = works ? `works, ${(callTime / 1000).toFixed(1)} us for a system call that does nothing` : detail;
-    const choice = works && !chosen ? '  <- auto: the first of this list that works' : '';
-    if (works && !chosen) chosen = name;
-    process.stdout.write(`${name.padEnd(8)} ${found}${choice}\n`);
+    const found = await probe(name);
+    let choice = '';
+    if (found.works && !isFastEnough(found)) choice = '  (auto passes it by: too slow)';
+    else if (found.works && !chosen) {
+      chosen = name;
+      choice = '  <- auto: the first of this list that works';
+    }
+    process.stdout.write(`${name.padEnd(8)} ${describe(found)}${choice}\n`);
   }
   return chosen ? 0 : 1;
 }

@@ -114,6 +114,7 @@ async function main(): Promise<never> {
     uidBase: config.uidBase,
     uidRange: config.uidRange,
     without: config.without,
+    platform: config.platform,
     nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
   layers.push(...probe(childEvents, event));

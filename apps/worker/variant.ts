@@ -14,6 +14,7 @@ export function varied(job: ExecutionJob, runtime: DiscoveredRuntime | null): Di
     fileName: '',
     extension: '',
     programs: [],
+    packages: [],
     versionArguments: [],
     versionPattern: /$/,
     version: '',

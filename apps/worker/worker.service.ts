@@ -62,14 +62,16 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 
   async onApplicationBootstrap(): Promise<void> {
     const image = hostImage();
-    const runtimes = await discoverRuntimes(image);
-    this.pool = await createPool({
+    const starting = createPool({
       image,
       platform: this.settings.platform,
       spares: this.settings.spares,
       renewAfter: 1000,
       log: (line) => this.log.info(line),
     });
+    // Some compilers take a second to say their version.
+    const [pool, runtimes] = await Promise.all([starting, discoverRuntimes(image)]);
+    this.pool = pool;
     const { store } = this;
     this.executor = new Executor({
       pool: this.pool,

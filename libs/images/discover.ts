@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImageSpec } from '@cordon/sentry/boot/boot-message';
-import { DEFAULT_ENVIRONMENT, RUNTIMES, type Runtime } from './catalogue.js';
+import { RUNTIMES } from './catalogue.js';
+import { DEFAULT_ENVIRONMENT, type Runtime } from './runtime.js';
 
 /** A runtime that this image really has. */
 export interface DiscoveredRuntime extends Runtime {
@@ -57,13 +58,14 @@ const known = new Map<string, Promise<string | null>>();
 
 /** Asks a program for its version: the operator's own binary, run natively, once per process and file. */
 function askVersion(runtime: Runtime, host: string): Promise<string | null> {
-  const key = `${runtime.id} ${host} ${statSync(host).mtimeMs}`;
+  const { versionArguments, versionPattern } = runtime;
+  const key = [host, statSync(host).mtimeMs, ...versionArguments, versionPattern].join(' ');
   let answer = known.get(key);
   if (answer === undefined) {
     answer = new Promise((resolve) => {
       const child = execFile(
         host,
-        [...runtime.versionArguments],
+        [...versionArguments],
         {
           timeout: VERSION_TIMEOUT_MS,
           killSignal: 'SIGKILL',
@@ -72,7 +74,7 @@ function askVersion(runtime: Runtime, host: string): Promise<string | null> {
           env: { ...DEFAULT_ENVIRONMENT },
         },
         (error, stdout, stderr) => {
-          const match = runtime.versionPattern.exec(stdout + stderr);
+          const match = versionPattern.exec(stdout + stderr);
           resolve(match?.[1] ?? (error === null ? 'unknown' : null));
         },
       );
@@ -84,18 +86,41 @@ function askVersion(runtime: Runtime, host: string): Promise<string | null> {
   return answer;
 }
 
+/** Whether a version is so new. What no version is known of is not. */
+function isAtLeast(version: string, least: string): boolean {
+  const given = version.split('.').map(Number);
+  const wanted = least.split('.').map(Number);
+  for (const [place, number] of wanted.entries()) {
+    const own = given[place] ?? 0;
+    if (Number.isNaN(own) || own < number) return false;
+    if (own > number) return true;
+  }
+  return true;
+}
+
+/** Programs asked at once. */
+const AT_ONCE = 4;
+
 /** The runtimes of an image, in the order of the catalogue. A program that cannot even say its version is left out. */
 export async function discoverRuntimes(image: ImageSpec): Promise<DiscoveredRuntime[]> {
-  const found = RUNTIMES.map((runtime) => {
-    const programs = runtime.programs.map((program) => findProgram(image, program));
-    return programs.every((program) => program !== null) ? { runtime, program: programs[0]! } : null;
-  });
-  const runtimes: DiscoveredRuntime[] = [];
-  for (const entry of found) {
-    if (entry === null) continue;
-    const { runtime, program } = entry;
-    const version = await askVersion(runtime, program.host);
-    if (version !== null) runtimes.push({ ...runtime, version, path: program.path, image: image.name });
-  }
-  return runtimes;
+  const found: (DiscoveredRuntime | null)[] = [];
+  let next = 0;
+  const ask = async (): Promise<void> => {
+    while (next < RUNTIMES.length) {
+      const place = next++;
+      found[place] = await discover(image, RUNTIMES[place]);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, ask));
+  return found.filter((runtime) => runtime !== null);
+}
+
+async function discover(image: ImageSpec, runtime: Runtime): Promise<DiscoveredRuntime | null> {
+  const programs = runtime.programs.map((program) => findProgram(image, program));
+  const [first] = programs;
+  if (!first || programs.includes(null)) return null;
+  const version = await askVersion(runtime, first.host);
+  const { leastVersion } = runtime;
+  if (version === null || (leastVersion !== undefined && !isAtLeast(version, leastVersion))) return null;
+  return { ...runtime, version, path: first.path, image: image.name };
 }

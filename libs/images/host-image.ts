@@ -1,21 +1,27 @@
-import { existsSync, lstatSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { ImageMount, ImageSpec } from '@cordon/sentry/boot/boot-message';
 
 /** Directories of programs and libraries. Links (merged /usr) stay links. */
 const PROGRAM_DIRECTORIES = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+/** Of packages that keep outside of them what their programs cannot do without. */
+const PACKAGE_DIRECTORIES = ['/var/lib/ghc'];
 
 /**
  * What programs look for in /etc and what says nothing about this machine. An allow-list: accounts, keys, network,
  * machine-id and whatever a package puts there tomorrow stay out.
  */
 const ETC_ENTRIES = [
+  'R',
   'alternatives',
   'bash.bashrc',
   'ca-certificates.conf',
   'debian_version',
   'fonts',
+  'fpc.cfg',
   'gai.conf',
+  'gnucobol',
   'gprofng.rc',
+  'groovy',
   'host.conf',
   'inputrc',
   'java-8-openjdk',
@@ -30,6 +36,8 @@ const ETC_ENTRIES = [
   'magic',
   'magic.mime',
   'mime.types',
+  'mono',
+  'octaverc',
   'perl',
   'php',
   'protocols',
@@ -40,7 +48,9 @@ const ETC_ENTRIES = [
   'python3.12',
   'python3.13',
   'python3.14',
+  'racket',
   'rpc',
+  'sbclrc',
   'services',
   'ssl/certs',
   'ssl/openssl.cnf',
@@ -49,6 +59,9 @@ const ETC_ENTRIES = [
   'vim',
   'xattr.conf',
 ];
+
+/** As those, with a version in their names. */
+const ETC_PATTERNS = [/^fpc-[\d.]+\.cfg$/];
 
 const PASSWD = `root:x:0:0:root:/root:/bin/bash
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
@@ -165,7 +178,8 @@ export function hostImage(): ImageSpec {
     if (kind === 'link') links.push({ path, target: readlinkSync(path) });
     else if (kind === 'mount' && readable(path)) mounts.push({ path, source: path });
   };
-  for (const path of PROGRAM_DIRECTORIES) add(path);
-  for (const entry of ETC_ENTRIES) add(`/etc/${entry}`);
+  for (const path of [...PROGRAM_DIRECTORIES, ...PACKAGE_DIRECTORIES]) add(path);
+  const versioned = readdirSync('/etc').filter((name) => ETC_PATTERNS.some((pattern) => pattern.test(name)));
+  for (const entry of [...ETC_ENTRIES, ...versioned]) add(`/etc/${entry}`);
   return { name: 'host', mounts, files: FILES, links };
 }

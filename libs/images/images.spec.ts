@@ -49,6 +49,14 @@ describe('the catalogue', () => {
     for (const name of names) expect(name).toBe(name.toLowerCase());
   });
 
+  it('says for each row which packages bring it', () => {
+    for (const { id, packages, run, fileName } of RUNTIMES) {
+      expect(packages, id).not.toEqual([]);
+      expect(run.length, id).toBeGreaterThan(0);
+      expect(fileName, id).toMatch(/^[mM]ain\.\w+$/);
+    }
+  });
+
   it('finds runtimes by id and alias, whatever the case', () => {
     expect(findRuntime('Python3')?.id).toBe('python');
     expect(findRuntime('c++')?.id).toBe('cpp');
@@ -75,6 +83,9 @@ describe('discovery', () => {
       writeFileSync(join(root, 'usr/bin', name), text, { mode });
     program('python3', '#!/bin/sh\necho Python 3.99.1\n');
     program('perl', '#!/bin/sh\nexit 1\n');
+    // A Node that does not strip types yet, and a C compiler without Objective-C.
+    program('node', '#!/bin/sh\necho v22.9.0\n');
+    program('gcc', '#!/bin/sh\ncase $1 in -dumpfullversion) echo 99.1.0;; *) echo cc1obj;; esac\n');
     program('lua', 'not executable', 0o644);
     symlinkSync('/bin/sh', join(root, 'usr/bin/bash'));
     symlinkSync('/nowhere', join(root, 'usr/bin/ruby'));
@@ -92,7 +103,16 @@ describe('discovery', () => {
     const found = await discoverRuntimes(image());
     expect(found.map(({ id, version, path }) => ({ id, version, path }))).toEqual([
       { id: 'python', version: '3.99.1', path: '/usr/bin/python3' },
+      { id: 'node', version: '22.9.0', path: '/usr/bin/node' },
+      ...['c', 'c90', 'c99', 'c11', 'c23'].map((id) => ({ id, version: '99.1.0', path: '/usr/bin/gcc' })),
     ]);
+  });
+
+  it('does not offer what a program is too old for', async () => {
+    writeFileSync(join(root, 'usr/bin/node'), '#!/bin/sh\necho v22.18.0\n', { mode: 0o755 });
+    const ids = (await discoverRuntimes(image())).map(({ id }) => id);
+    expect(ids).toContain('typescript-node');
+    expect(ids).not.toContain('objective-c');
   });
 
   it('does not follow links out of the image', () => {

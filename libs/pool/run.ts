@@ -7,6 +7,7 @@ import {
   type EndReport,
   FRAME_PAYLOAD_MAX,
   FrameType,
+  type IdleReport,
 } from '@cordon/sentry/boot/boot-message';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
@@ -228,7 +229,7 @@ export class Run implements RunHandle {
       case FrameType.Started:
         return this.handlers.started?.();
       case FrameType.Idle:
-        return this.handlers.idle?.(finite((JSON.parse(payload.toString('utf8')) as { received?: unknown }).received));
+        return this.handlers.idle?.(checkedIdle(JSON.parse(payload.toString('utf8'))));
       case FrameType.Log:
         return this.logged(payload.toString('utf8'));
       case FrameType.End:
@@ -333,6 +334,12 @@ const REASONS: ReadonlySet<string> = new Set<EndReason>([
 
 function finite(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
+}
+
+function checkedIdle(value: unknown): IdleReport {
+  if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
+  const { received, stuck, cpuMs } = value as Record<string, unknown>;
+  return { received: finite(received), stuck: stuck === true, cpuMs: finite(cpuMs) };
 }
 
 function textOrNull(value: unknown): string | null {

@@ -1,5 +1,5 @@
 import type { AuditRecord } from '@cordon/sentry/audit/record';
-import type { AuditLevel, BootMessage, EndReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
+import type { AuditLevel, BootMessage, EndReport, IdleReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
 import type { ConfinementLayer } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformName, PlatformProbe } from '@cordon/sentry/platform/choose';
 import type { Session } from './session.js';
@@ -18,8 +18,8 @@ export interface RunHandlers {
   started?(): void;
   stdout?(bytes: Uint8Array): void | Promise<void>;
   stderr?(bytes: Uint8Array): void | Promise<void>;
-  /** With `tellIdle`: so many bytes of stdin arrived, and nothing but more of them can wake the guest. Its output came before. */
-  idle?(received: number): void;
+  /** With `tellIdle`: the guest waits for input. Its output came before. */
+  idle?(report: IdleReport): void;
   /** Decoded records in order; sequence numbers have no gaps unless `EndReport.auditTruncated`. */
   audit?(records: readonly AuditRecord[]): void | Promise<void>;
   /** Lines for the operator. */
@@ -84,4 +84,4 @@ export interface SandboxPool {
   close(): Promise<void>;
 }
 
-export type { AuditLevel, ConfinementLayer, EndReport, ImageSpec, PlatformName, PlatformProbe };
+export type { AuditLevel, ConfinementLayer, EndReport, IdleReport, ImageSpec, PlatformName, PlatformProbe };

@@ -146,6 +146,8 @@ const TARGETS = {
   'post-python': { runsc: 5, native: 2 },
   'sandbox-exec': { execution: 0.5 },
   'rate-8': { rate: 150 },
+  'judge-20': { one: 20 },
+  'judge-20-parallel': { one: 20 },
 };
 
 const rows = [];
@@ -197,6 +199,7 @@ function ratiosOf(row) {
   if (row.spin) add('ours/bare spin', ours / row.spin.median, target.spin, true);
   if (row.futex) add('ours/bare futex', ours / row.futex.median, target.futex, true);
   if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
+  if (row.one) add('ours/one POST of the binary', ours / row.one.median, target.one, true);
   if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
@@ -276,7 +279,7 @@ try {
 } finally {
   await Promise.all(pools.map((one) => one.close()));
 }
-const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8'];
+const SERVER_ROWS = ['post-true', 'post-python', 'rate-1', 'rate-2', 'rate-8', 'judge-20', 'judge-20-parallel'];
 if (SERVER_ROWS.some(want)) await benchServer();
 if (options.json) {
   mkdirSync(dirname(options.json), { recursive: true });
@@ -400,10 +403,36 @@ async function benchServer() {
         ours: () => rate(concurrency, 3000, () => once({ command: ['/bin/true'] })),
       });
     }
+    await measureJudge(post, once);
   } finally {
     agent.destroy();
     server.kill('SIGINT');
     await new Promise((resolve) => server.on('exit', resolve));
+  }
+}
+
+/** A submission with 20 small tests, compiled before, beside one execution of its binary. */
+async function measureJudge(post, once) {
+  const source = readFileSync(join(HERE, 'programs', 'sum.cpp'), 'utf8');
+  const binary = join(work, 'sum');
+  execFileSync('g++', ['-O2', '-std=gnu++20', '-o', binary, join(HERE, 'programs', 'sum.cpp')]);
+  const files = [{ path: 'sum', content: readFileSync(binary).toString('base64'), encoding: 'base64' }];
+  const one = { command: ['./sum'], files, stdin: '1 2 3\n', audit: { level: 'off' }, network: 'none' };
+  const tests = Array.from({ length: 20 }, (_, index) => ({ input: `${index} 2 3\n`, expected: `${index + 5}\n` }));
+  const judge = async (parallel) => {
+    const body = { runtime: 'cpp', source, tests, parallel };
+    const { status, body: text } = await post(body, '/v1/submissions?wait=30');
+    if (status !== 200 || JSON.parse(text).verdict !== 'AC') throw new Error(`POST answered ${status}: ${text}`);
+  };
+  for (const [name, parallel] of [
+    ['judge-20', 1],
+    ['judge-20-parallel', 2],
+  ]) {
+    await judge(parallel);
+    await measure(name, `submission with 20 C++ tests, ${parallel} at once, ms`, {
+      one: () => medianOf(20, () => once(one)),
+      ours: () => medianOf(5, () => judge(parallel)),
+    });
   }
 }
 

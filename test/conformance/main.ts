@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { hostImage } from '@cordon/images';
-import { createPool } from '@cordon/pool';
+import { createPool, PLATFORM_NAMES } from '@cordon/pool';
 import type { Case, Suite } from './case.ts';
 import { runGuest } from './guest.ts';
 import { type KnownFailures, readKnownFailures } from './known-failures.ts';
@@ -43,7 +43,7 @@ const uid = process.getuid?.() || ORDINARY_USER;
 async function run(queue: { suite: Suite; testCase: Case }[], scores: CaseScore[]): Promise<void> {
   const known: KnownFailures = readKnownFailures();
   const jobs = Number(options.jobs);
-  const platform = options.platform === 'ptrace' ? 'ptrace' : 'auto';
+  const platform = PLATFORM_NAMES.find((name) => name === options.platform) ?? 'auto';
   const pool = await createPool({ image: hostImage(), platform, spares: jobs, renewAfter: 100 });
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next; next = queue.shift()) {

@@ -29,6 +29,8 @@ interface DeploymentOptions {
   readonly store?: StoreSettings;
   readonly webhooks?: WebhookSettings;
   readonly problemBytes?: number;
+  /** Of each worker; null: as it comes. */
+  readonly concurrency?: number | null;
 }
 
 /** A Redis of its own, the real API in this process, and workers as real processes. One per test file. */
@@ -52,11 +54,11 @@ export class Deployment {
   }
 
   async startWorker(): Promise<ChildProcess> {
+    const { concurrency = 2 } = this.options;
     const env = {
       ...process.env,
       REDIS_URL: this.redis.url,
-      CORDON_CONCURRENCY: '2',
-      CORDON_SPARES: '1',
+      ...(concurrency === null ? {} : { CORDON_CONCURRENCY: String(concurrency), CORDON_SPARES: '1' }),
       CORDON_CACHE_DIR: join(this.directory, 'cache'),
     };
     const child = fork(WORKER, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });

@@ -99,6 +99,26 @@ describe('interactive problems', () => {
     expect(result.wallMs).toBeLessThan(WALL / 2);
   });
 
+  it('a runtime with timers of its own that waits for 2 s is taken for one in a deadlock; one that thinks is not', async () => {
+    // What a JVM or Go does: a thread that never sleeps long, and one that reads.
+    const ticking = (rest: string): string => `import threading, time, sys
+def tick():
+    while True: time.sleep(0.05)
+threading.Thread(target=tick, daemon=True).start()
+${rest}`;
+    const result = await python(ticking('sys.stdin.readline()'));
+    expect(result).toMatchObject({ verdict: 'TLE', message: expect.stringContaining('deadlock') });
+    expect(result.wallMs).toBeGreaterThan(2_000);
+    expect(result.wallMs).toBeLessThan(WALL - 1_000);
+    const thinking = `def think():
+    end = time.process_time() + 2.6
+    while time.process_time() < end: pass
+    print(777777, flush=True)
+threading.Thread(target=think).start()
+sys.stdin.readline()`;
+    expect((await python(ticking(thinking), { limits: { wallTimeMs: 9_000 } })).verdict).toBe('AC');
+  });
+
   it('who sleeps, or waits with a time limit of its own, is in no deadlock', async () => {
     const sleeper = 'import time; time.sleep(0.7); print(777777, flush=True); input()';
     expect((await python(sleeper)).verdict).toBe('AC');

@@ -10,6 +10,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['semaphores and conditions in files opened by each process', 'named-semaphores.c'],
   ['system calls that the program itself takes over', 'user-dispatch.c'],
   ['executable mappings after many system calls', 'executable-mappings.c'],
+  ['exceptions of the processor', 'exceptions.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
   ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],
   ['every futex command, futex_waitv, membarrier', 'futexes.c'],

@@ -30,12 +30,13 @@ export interface UpgradeRequest {
 }
 
 /** Does what is to be done with one request, or refuses it by throwing a ProblemException. */
-type Accept = (principal: Principal, request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
+type Accept = (principal: Principal | null, request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
 
 interface Route {
   /** Null: not this one's. */
-  readonly match: (url: string) => { accept: Accept } | null;
-  readonly scopes: readonly Scope[];
+  readonly match: (request: IncomingMessage) => { accept: Accept } | null;
+  /** Null: whoever asks is somebody else's business. */
+  readonly scopes: readonly Scope[] | null;
 }
 
 /** The WebSockets of the API: key, scope and rate limit as for requests; refusals before the upgrade are problem documents. */
@@ -65,14 +66,19 @@ export class WebSocketRoutes {
 
   /** `pattern`: of the whole path. `permit` decides, by throwing a ProblemException, and gives what serves the client then. */
   add(pattern: RegExp, scopes: readonly Scope[], permit: (request: UpgradeRequest) => Promise<Serve>): void {
-    const match = (address: string): { accept: Accept } | null => {
-      const url = new URL(address, 'http://api');
+    const match = ({ url: address }: IncomingMessage): { accept: Accept } | null => {
+      const url = new URL(address ?? '/', 'http://api');
       const groups = pattern.exec(url.pathname)?.slice(1);
       if (!groups) return null;
       const accept: Accept = async (principal, request, socket, head) => {
         const gone = new AbortController();
         socket.on('close', () => gone.abort());
-        const serve = await permit({ principal, groups, query: url.searchParams, gone: gone.signal });
+        const serve = await permit({
+          principal: principal as Principal,
+          groups,
+          query: url.searchParams,
+          gone: gone.signal,
+        });
         this.sockets.handleUpgrade(request, socket, head, (client) => {
           client.on('error', () => client.terminate());
           serve(client).catch(() => client.terminate());
@@ -93,20 +99,33 @@ export class WebSocketRoutes {
       ...rest: [IncomingMessage, Duplex, Buffer]
     ) => Promise<void>,
   ): void {
-    const matched = (url: string): { accept: Accept } | null => {
+    const matched = ({ url = '/' }: IncomingMessage): { accept: Accept } | null => {
       const place = match(url);
-      return place === null ? null : { accept: (principal, ...rest) => accept(place, { principal }, ...rest) };
+      return place && { accept: (principal, ...rest) => accept(place, { principal: principal as Principal }, ...rest) };
     };
     this.routes.push({ match: matched, scopes });
   }
 
+  /** The same, where `accept` itself finds out who asks. */
+  addOpen<Place>(
+    match: (request: IncomingMessage) => Place | null,
+    accept: (place: Place, ...rest: [IncomingMessage, Duplex, Buffer]) => Promise<void>,
+  ): void {
+    const matched = (request: IncomingMessage): { accept: Accept } | null => {
+      const place = match(request);
+      return place && { accept: (_principal, ...rest) => accept(place, ...rest) };
+    };
+    this.routes.push({ match: matched, scopes: null });
+  }
+
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     for (const { match, scopes } of this.routes) {
-      const found = match(request.url ?? '/');
+      const found = match(request);
       // Other paths may be another listener's.
       if (found === null) continue;
       socket.on('error', () => socket.destroy());
-      this.principal(request, scopes)
+      const permitted = scopes === null ? Promise.resolve(null) : this.principal(request, scopes);
+      permitted
         .then((principal) => found.accept(principal, request, socket, head))
         .catch((error: unknown) => refuseUpgrade(socket, toProblem(error)));
       return;

@@ -1,13 +1,5 @@
 import type { Readable } from 'node:stream';
-import {
-  FILE_UPLOAD_BYTES,
-  LINK_CHUNK_BYTES,
-  MoveDto,
-  PathDto,
-  SandboxFileDto,
-  SandboxFileListDto,
-  WrittenDto,
-} from '@cordon/contracts';
+import { LINK_CHUNK_BYTES, MoveDto, PathDto, SandboxFileDto, SandboxFileListDto, WrittenDto } from '@cordon/contracts';
 import { Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req, Res, UseGuards } from '@nestjs/common';
 import {
   ApiBearerAuth,
@@ -26,8 +18,8 @@ import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { validateDto } from '../http/validate-dto.js';
 import { SandboxesService } from './sandboxes.service.js';
+import { upload } from './upload.js';
 import { absolutePath } from './validate.js';
-import type { WorkerLink } from './worker-link.js';
 
 const PATH = {
   name: 'path',
@@ -104,7 +96,9 @@ export class SandboxFilesController {
     // JSON bodies were parsed for other endpoints' sake; here a body is what the file shall hold.
     if (!isStream(request.body)) throw new ProblemException('unsupported-media-type', 'send application/octet-stream');
     const body = request.body;
-    return this.sandboxes.with(request.tenant, id, (link) => upload(link, id, place, Number.parseInt(mode, 8), body));
+    return this.sandboxes.with(request.tenant, id, (link) =>
+      upload(link, id, place, body, { mode: Number.parseInt(mode, 8) }),
+    );
   }
 
   @Delete()
@@ -201,30 +195,4 @@ export class SandboxFilesController {
 
 function isStream(body: unknown): body is Readable {
   return typeof body === 'object' && body !== null && typeof (body as Readable).pipe === 'function';
-}
-
-/** In pieces, to a name beside the file's own: a client that goes away in the middle leaves the old content. */
-async function upload(link: WorkerLink, id: string, path: string, mode: number, body: Readable): Promise<WrittenDto> {
-  const partial = `${path.replace(/\/+$/, '')}.${Math.random().toString(36).slice(2, 10)}.partial`;
-  let offset = 0;
-  const put = async (bytes: Uint8Array): Promise<void> => {
-    await link.ask(id, { op: 'write', path: partial, offset, truncate: offset === 0, mode }, bytes);
-    offset += bytes.length;
-  };
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      if (offset + chunk.length > FILE_UPLOAD_BYTES)
-        throw new ProblemException('payload-too-large', `a file holds at most ${FILE_UPLOAD_BYTES} bytes`);
-      for (let at = 0; at < chunk.length; at += LINK_CHUNK_BYTES) await put(chunk.subarray(at, at + LINK_CHUNK_BYTES));
-    }
-    if (offset === 0) await put(Buffer.alloc(0));
-    await link.ask(id, { op: 'move', from: partial, to: path });
-  } catch (error) {
-    await link.ask(id, { op: 'remove', path: partial, recursive: false }).catch(() => undefined);
-    // Nobody is left to be told.
-    throw body.destroyed && !body.readableEnded
-      ? new ProblemException('invalid-request', 'the upload broke off')
-      : error;
-  }
-  return { bytes: offset };
 }

@@ -1,9 +1,12 @@
 import type { ExecutionLimits, TestResultDto } from '@cordon/contracts';
-import type { EndReport, RunHandle } from '@cordon/pool';
+import type { EndReport, IdleReport, RunHandle } from '@cordon/pool';
 import { messageOf, type Outcome, verdictOf } from './outcome.js';
 import { type Program, type Runner, workFile } from './runner.js';
 import type { Test } from './test-source.js';
 
+/** So long may both programs wait for input, and take next to no processor time, before that is called a deadlock. */
+const QUIET_MS = 2_000;
+const QUIET_CPU_MS = 100;
 /** The interactor may go on for this long after the submission's own time is over: it has something to say. */
 const INTERACTOR_MORE_MS = 2_000;
 /** What the interactor prints at most, whatever the submission may. */
@@ -27,18 +30,21 @@ interface Side {
   handle: RunHandle | null;
   /** Bytes sent to its stdin, and how many of them had arrived when it was last found waiting for nothing but more; -1: never. */
   sent: number;
-  idleAt: number;
+  stuckAt: number;
+  /** Since when it waits for input without doing much, and what it had taken by then; null: it does not. */
+  quiet: { readonly since: number; readonly cpuMs: number } | null;
   over: boolean;
 }
 
-const newSide = (): Side => ({ handle: null, sent: 0, idleAt: -1, over: false });
+const newSide = (): Side => ({ handle: null, sent: 0, stuckAt: -1, quiet: null, over: false });
 
 /**
  * A submission and an interactor, each in a sandbox of its own, the stdout of one being the stdin of the other by way of this process. When
  * one ends, the other's input does.
  *
  * A deadlock: both have everything that was sent to them and can be woken by nothing but more. Then neither will ever send: a Sentry says so
- * behind the last byte its guest printed, so there is nothing under way that was not counted.
+ * behind the last byte its guest printed, so there is nothing under way that was not counted. Of a guest whose runtime has timers of its own
+ * (the JVM, Go, Erlang) nobody can know that: waiting for input for a while without doing anything stands for it.
  */
 class Interaction {
   private readonly submission = newSide();
@@ -70,7 +76,7 @@ class Interaction {
       {
         stdout: (bytes) => this.pass(bytes, this.submission),
         stderr: (bytes) => this.hear(bytes),
-        idle: (received) => this.idle(this.interactor, received),
+        idle: (report) => this.idle(this.interactor, report),
       },
     );
     const judged = runner.start(
@@ -84,7 +90,7 @@ class Interaction {
       },
       {
         stdout: (bytes) => this.pass(bytes, this.interactor),
-        idle: (received) => this.idle(this.submission, received),
+        idle: (report) => this.idle(this.submission, report),
       },
     );
     this.interactor.handle = judging;
@@ -99,6 +105,8 @@ class Interaction {
   /** Resolves when there is room for more: the program that writes waits for the other. */
   private pass(bytes: Uint8Array, to: Side): Promise<void> {
     to.sent += bytes.length;
+    this.submission.quiet = null;
+    this.interactor.quiet = null;
     return to.handle === null ? Promise.resolve() : to.handle.writeStdin(Buffer.from(bytes));
   }
 
@@ -107,10 +115,14 @@ class Interaction {
     this.wordBytes += bytes.length;
   }
 
-  private idle(side: Side, received: number): void {
-    side.idleAt = received;
+  private idle(side: Side, { received, stuck, cpuMs }: IdleReport): void {
+    const now = performance.now();
+    if (stuck) side.stuckAt = received;
+    if (received !== side.sent) side.quiet = null;
+    else if (side.quiet === null || cpuMs - side.quiet.cpuMs > QUIET_CPU_MS) side.quiet = { since: now, cpuMs };
     const { submission, interactor } = this;
-    const waits = ({ sent, idleAt, over }: Side): boolean => !over && idleAt === sent;
+    const waits = ({ sent, stuckAt, quiet, over }: Side): boolean =>
+      !over && (stuckAt === sent || (quiet !== null && now - quiet.since >= QUIET_MS));
     if (!waits(submission) || !waits(interactor)) return;
     this.deadlock = true;
     submission.handle?.cancel();

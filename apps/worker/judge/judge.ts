@@ -137,6 +137,12 @@ export class Judging {
     const noneLeft = new AbortController();
     let next = 0;
     let stopped = false;
+    // The next test does not wait for the news of this one to be written.
+    let telling = Promise.resolve();
+    const tell = (result: TestResultDto): void => {
+      telling = telling.then(() => this.options.told(result));
+      telling.catch(() => this.cancel());
+    };
     const one = async (): Promise<void> => {
       const index = next++;
       if (next >= count) noneLeft.abort();
@@ -144,7 +150,7 @@ export class Judging {
       const result = skip ? skipped(index) : await this.runTest(index, source, programs);
       results[index] = result;
       if (stopAtFirstFailure && result.verdict !== 'AC') stopped = true;
-      await this.options.told(result);
+      tell(result);
     };
     const lane = async (): Promise<void> => {
       while (next < count) await one();
@@ -163,6 +169,7 @@ export class Judging {
     const extra = Math.min(parallel, count) - 1;
     try {
       await Promise.all([lane(), ...Array.from({ length: Math.max(0, extra) }, extraLane)]);
+      await telling;
     } finally {
       noneLeft.abort();
     }

@@ -215,6 +215,8 @@ export class SandboxHost {
       if (once || event.type === 'exit' || event.type === 'lost') finish();
       else if (!flowing) return drained(response);
     });
+    // Whoever asks for what comes after the end hears that nothing does.
+    if (log.over) finish();
     if (over) stop();
   }
 

@@ -71,7 +71,7 @@ export interface BootMessage {
    * (session-message.ts). argv, stdin, terminal and the limits of wall time and output do not apply.
    */
   readonly session?: boolean;
-  /** Say `Idle` when nothing but input can wake the guest any more. */
+  /** Say `Idle` when the guest waits for input. */
   readonly tellIdle?: boolean;
 }
 
@@ -106,6 +106,19 @@ export interface EndReport {
   /** True when the audit byte budget stopped the recording. */
   readonly auditTruncated: boolean;
   readonly platform: string;
+}
+
+/** The guest has read all of its input that came, and waits for more. */
+export interface IdleReport {
+  /** Bytes of stdin that came. */
+  readonly received: number;
+  /**
+   * Nothing but more input can wake it: all its tasks wait, and none for a timer. Told once for each `received`. False: told regularly, of
+   * guests whose runtime has timers of its own (the JVM, Go).
+   */
+  readonly stuck: boolean;
+  /** What it took so far. */
+  readonly cpuMs: number;
 }
 
 /** Frame types on the supervisor <-> Sentry socket: u32 length of payload (LE), u8 type, payload. */
@@ -146,7 +159,7 @@ export const FrameType = {
   Exit: 73,
   /** u32 stream: nobody in the sandbox holds its output open any more, and the process has exited. */
   Closed: 74,
-  /** JSON {received}: so many bytes of stdin came, and only more of them can wake the guest. What it printed before was sent before. */
+  /** JSON IdleReport. What the guest printed before was sent before. */
   Idle: 75,
 } as const;
 export type FrameKind = (typeof FrameType)[keyof typeof FrameType];

@@ -18,7 +18,14 @@ import { HANDLERS, ROW_BY_NUMBER } from '../syscalls/table.js';
 import { DescriptorTable } from '../vfs/fd-table.js';
 import type { Caller, FsContext } from '../vfs/types.js';
 import { POLLIN, POLLOUT } from '../vfs/wait-queue.js';
-import { type BootMessage, type EndReason, type EndReport, FrameType, type ImageSpec } from './boot-message.js';
+import {
+  type BootMessage,
+  type EndReason,
+  type EndReport,
+  FrameType,
+  type IdleReport,
+  type ImageSpec,
+} from './boot-message.js';
 import { FrameChannel } from './channel.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
@@ -35,6 +42,8 @@ const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
 const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
 const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
 const AUDIT_IDLE_MOST: Nanoseconds = 30_000 * MILLISECOND;
+/** How often it is told that a guest waits for input, as long as it does. */
+const IDLE_TOLD: Nanoseconds = 500 * MILLISECOND;
 /** Queued bytes that leave at once. */
 const FLUSH_BYTES = 32 * 1024;
 const SI_USER = 0;
@@ -126,7 +135,7 @@ export class Sentry {
       tasks: limits.processes,
     });
     mountPseudoFileSystems(kernel, this.tree);
-    if (message.tellIdle) kernel.onIdle = () => this.tellIdle();
+    if (message.tellIdle) this.watchIdleness();
     this.connectOutput(limits.outputBytes);
     if (recorder) this.flushRegularly(recorder, message.session ? AUDIT_IDLE_MOST : AUDIT_IDLE);
     platform.watch(this.channelFd, POLLIN, this.channelReady);
@@ -276,18 +285,34 @@ export class Sentry {
     if (events & ~POLLOUT && !this.channel.receive(this.receive)) this.kernel.end('canceled', 'the supervisor is gone');
   };
 
-  /** Bytes of stdin that came, and how many had when `Idle` was last said. */
+  /** Bytes of stdin that came, and how many had when it was last said that nothing else can wake the guest. */
   private received = 0;
   private idleSaidAt = -1;
 
-  private tellIdle(): void {
+  private watchIdleness(): void {
+    const { kernel, platform, stdin } = this;
+    kernel.onIdle = () => this.tellStuck();
+    const timer = kernel.createTimer((now) => {
+      if (!stdin.queue.empty && stdin.available === 0 && !stdin.ended) this.tellIdle(false);
+      timer.set(now + IDLE_TOLD);
+    }, true);
+    timer.set(platform.now() + IDLE_TOLD);
+  }
+
+  private tellStuck(): void {
     if (this.idleSaidAt === this.received || !this.kernel.stuck) return;
     // What the guest printed goes first; one that waited for room to print goes on.
-    const sent = this.channel.flush();
-    if (sent && this.kernel.stuck) {
+    if (!this.channel.flush()) this.watchForRoom();
+    else if (this.kernel.stuck) {
       this.idleSaidAt = this.received;
-      this.send(FrameType.Idle, JSON.stringify({ received: this.received }));
+      this.tellIdle(true);
     }
+  }
+
+  private tellIdle(stuck: boolean): void {
+    const { received } = this;
+    const report: IdleReport = { received, stuck, cpuMs: this.platform.cpuTime() / MILLISECOND };
+    this.send(FrameType.Idle, JSON.stringify(report));
     if (!this.channel.flush()) this.watchForRoom();
   }
 

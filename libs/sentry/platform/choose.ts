@@ -1,4 +1,5 @@
 import { host } from './host.js';
+import { KvmPlatform } from './kvm/kvm-platform.js';
 import { HostMemoryFile } from './memory-file.js';
 import {
   type Context,
@@ -15,19 +16,27 @@ import {
 import { PtracePlatform } from './ptrace/ptrace-platform.js';
 import { SystrapPlatform } from './systrap/systrap-platform.js';
 
-/** Fastest first: `auto` takes the first that works. */
-export const PLATFORM_NAMES = ['systrap', 'ptrace'] as const;
+/** In the order in which `auto` tries them: it takes the first that works and is fast enough. */
+export const PLATFORM_NAMES = ['systrap', 'kvm', 'ptrace'] as const;
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
+
+/**
+ * A KVM whose calls take longer than this (ns) has no VT-x or SVM under it, or is nested: `auto` passes it by. With hardware under it
+ * a call takes one or two microseconds.
+ */
+const KVM_SLOW = 20e3;
 
 /** A platform as it is made in the zygote; `start` comes in the process that uses it. */
 export interface StartablePlatform extends Platform {
   start(): void;
+  /** What is odd about this host's support for it, for people. */
+  quirks?(): string[];
 }
 
 export interface PlatformProbe {
   readonly name: string;
   readonly works: boolean;
-  /** Why it does not work; empty when it does. */
+  /** Why it does not work; what is odd about it when it does, or empty. */
   readonly detail: string;
   /** One system call that does nothing, there and back, in ns; the median of some. */
   readonly callTime: number;
@@ -37,6 +46,8 @@ export function createPlatform(name: PlatformName, memory: MemoryFile): Startabl
   switch (name) {
     case 'systrap':
       return new SystrapPlatform(memory);
+    case 'kvm':
+      return new KvmPlatform(memory);
     case 'ptrace':
       return new PtracePlatform(memory);
   }
@@ -86,7 +97,8 @@ export function probePlatform(name: PlatformName): PlatformProbe {
   try {
     memory.attach();
     platform.start();
-    return { name, works: true, detail: '', callTime: runProbe(platform) };
+    const callTime = runProbe(platform);
+    return { name, works: true, detail: platform.quirks?.().join('; ') ?? '', callTime };
   } catch (error) {
     return { name, works: false, detail: error instanceof Error ? error.message : String(error), callTime: 0 };
   } finally {
@@ -95,8 +107,13 @@ export function probePlatform(name: PlatformName): PlatformProbe {
   }
 }
 
+/** Whether `auto` may take it. */
+export function isFastEnough({ name, callTime }: PlatformProbe): boolean {
+  return name !== 'kvm' || callTime <= KVM_SLOW;
+}
+
 /**
- * The platform to use: the one asked for, or for `auto` the fastest that works. Throws with every probe's reason when none does.
+ * The platform to use: the one asked for, or for `auto` the first that works and is fast enough. Throws with every probe's reason when none does.
  */
 export function choosePlatform(requested: string): { name: PlatformName; probes: readonly PlatformProbe[] } {
   const names = PLATFORM_NAMES.filter((name) => requested === 'auto' || requested === name);
@@ -105,7 +122,7 @@ export function choosePlatform(requested: string): { name: PlatformName; probes:
   for (const name of names) {
     const probe = probePlatform(name);
     probes.push(probe);
-    if (probe.works) return { name, probes };
+    if (probe.works && (requested !== 'auto' || isFastEnough(probe))) return { name, probes };
   }
-  throw new Error(probes.map(({ name, detail }) => `${name}: ${detail}`).join('; '));
+  throw new Error(probes.map(({ name, works, detail }) => `${name}: ${works ? 'too slow' : detail}`).join('; '));
 }

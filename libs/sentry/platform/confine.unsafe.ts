@@ -111,6 +111,8 @@ export interface ZygoteConfinement {
   readonly without: readonly string[];
   /** Descriptors that are /dev/null in a child and that V8 may still write to. */
   readonly nullDescriptors: readonly number[];
+  /** Where their guest code runs. */
+  readonly platform: string;
 }
 
 /** What children do; set by `confineZygote`, inherited by fork. */
@@ -149,10 +151,7 @@ export function confineZygote(options: ZygoteConfinement): Layer[] {
     uidBase: root && wanted('user-namespace-or-uid') ? options.uidBase : -1,
     uidRange: options.uidRange,
     limits: wanted('limits'),
-    filter:
-      wanted('seccomp') && native.filterSupported() === 1
-        ? compileFilter(sentryRules({ nullDescriptors: options.nullDescriptors }))
-        : null,
+    filter: wanted('seccomp') && native.filterSupported() === 1 ? compileFilter(sentryRules(options)) : null,
   };
   ownIdentity = root ? plan.uidBase >= 0 : namespaces.has('user');
   return layers;

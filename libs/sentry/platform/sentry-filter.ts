@@ -8,6 +8,8 @@ import type { SyscallRule } from './seccomp-program.js';
 export interface FilterContext {
   /** Descriptors of Node that are /dev/null in a child: V8 still writes to libuv's eventfd. */
   readonly nullDescriptors: readonly number[];
+  /** Where guest code runs: in stub processes, or in a virtual machine (`kvm`). */
+  readonly platform: string;
 }
 
 const PTRACE_CONT = 7;
@@ -32,36 +34,83 @@ const F_SETOWN = 8;
 const STANDARD_ERROR = 2;
 const CHANNEL = 3;
 
+// ioctl(2) requests of KVM, and the descriptors that native/kvm.c gives the machine and its processor.
+const KVM_RUN = 0xae80;
+const KVM_INTERRUPT = 0x4004ae86;
+const KVM_SET_MSRS = 0x4008ae89;
+const KVM_GET_XSAVE = 0x9000aea4;
+const KVM_SET_XSAVE = 0x5000aea5;
+const KVM_GET_DEBUGREGS = 0x8080aea1;
+const KVM_SET_DEBUGREGS = 0x4080aea2;
+const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
+const VM_DESCRIPTOR = 4000;
+const VCPU_DESCRIPTOR = 4001;
+
+/** Guest code in a virtual machine. Nothing else can be asked of KVM: the machine is complete, the device is closed. */
+const MACHINE_RULES: readonly SyscallRule[] = [
+  {
+    name: 'ioctl',
+    arguments: [
+      { index: 0, oneOf: [VCPU_DESCRIPTOR] },
+      {
+        index: 1,
+        oneOf: [
+          KVM_RUN,
+          KVM_SET_MSRS,
+          KVM_GET_XSAVE,
+          KVM_SET_XSAVE,
+          KVM_INTERRUPT,
+          KVM_GET_DEBUGREGS,
+          KVM_SET_DEBUGREGS,
+        ],
+      },
+    ],
+    why: 'running guest code, its FS and GS base, its vector registers, stopping it, single steps',
+  },
+  {
+    name: 'ioctl',
+    arguments: [
+      { index: 0, oneOf: [VM_DESCRIPTOR] },
+      { index: 1, oneOf: [KVM_SET_USER_MEMORY_REGION] },
+    ],
+    why: 'making KVM forget page tables',
+  },
+];
+
+const STUB_RULES: readonly SyscallRule[] = [
+  {
+    name: 'ptrace',
+    // No ATTACH and no SEIZE: only stubs, which asked to be traced when they were made.
+    arguments: [
+      {
+        index: 0,
+        oneOf: [
+          PTRACE_SYSEMU,
+          PTRACE_GETREGS,
+          PTRACE_SETREGS,
+          PTRACE_CONT,
+          PTRACE_GETSIGINFO,
+          PTRACE_GETREGSET,
+          PTRACE_SETREGSET,
+        ],
+      },
+    ],
+    why: 'running guest code in stubs',
+  },
+  { name: 'wait4', why: 'traps of stubs' },
+  { name: 'tgkill', arguments: [{ index: 2, oneOf: [SIGURG] }], why: 'stopping a running stub thread' },
+  { name: 'sched_setaffinity', why: 'moving stub threads between the cores' },
+  { name: 'kill', arguments: [{ index: 1, oneOf: [SIGKILL] }], why: 'ending a stub' },
+];
+
 /** In the order in which the filter tries them: the calls of every trap first. */
-export function sentryRules({ nullDescriptors }: FilterContext): SyscallRule[] {
+export function sentryRules({ nullDescriptors, platform }: FilterContext): SyscallRule[] {
   return [
-    {
-      name: 'ptrace',
-      // No ATTACH and no SEIZE: only stubs, which asked to be traced when they were made.
-      arguments: [
-        {
-          index: 0,
-          oneOf: [
-            PTRACE_SYSEMU,
-            PTRACE_GETREGS,
-            PTRACE_SETREGS,
-            PTRACE_CONT,
-            PTRACE_GETSIGINFO,
-            PTRACE_GETREGSET,
-            PTRACE_SETREGSET,
-          ],
-        },
-      ],
-      why: 'running guest code in stubs',
-    },
-    { name: 'wait4', why: 'traps of stubs' },
+    ...(platform === 'kvm' ? MACHINE_RULES : STUB_RULES),
     { name: 'clock_gettime', why: 'CPU time of stubs' },
     { name: 'ppoll', why: 'waiting for the channel' },
     { name: 'timer_settime', why: 'deadlines while guest code runs' },
     { name: 'rt_sigreturn', why: 'the handler of that timer' },
-    { name: 'tgkill', arguments: [{ index: 2, oneOf: [SIGURG] }], why: 'stopping a running stub thread' },
-    { name: 'sched_setaffinity', why: 'moving stub threads between the cores' },
-    { name: 'kill', arguments: [{ index: 1, oneOf: [SIGKILL] }], why: 'ending a stub' },
     {
       name: 'write',
       arguments: [{ index: 0, oneOf: [CHANNEL, STANDARD_ERROR, ...nullDescriptors] }],

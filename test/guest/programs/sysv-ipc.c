@@ -177,7 +177,8 @@ static void shm_control(void) {
   printf("IPC_INFO %d\n", shmctl(id, IPC_INFO, (struct shmid_ds *)&info) >= 0);
   printf("%lu %lu %lu %lu %lu\n", info.shmmax, info.shmmin, info.shmmni, info.shmseg, info.shmall);
   struct shm_info usage;
-  printf("SHM_INFO %d used %d\n", shmctl(id, SHM_INFO, (struct shmid_ds *)&usage) >= 0, usage.used_ids >= 1);
+  int told = shmctl(id, SHM_INFO, (struct shmid_ds *)&usage) >= 0;
+  printf("SHM_INFO %d used %d\n", told, usage.used_ids >= 1);
   printf("SHM_STAT %d\n", shmctl(id & 32767, SHM_STAT, &ds) == id);
   printf("SHM_STAT_ANY %d\n", shmctl(id & 32767, SHM_STAT_ANY, &ds) == id);
   R(shmctl(32000, SHM_STAT, &ds));

@@ -34,8 +34,10 @@ export type ProcessRequest =
   | { readonly op: 'signal'; readonly process: number; readonly signal: number }
   | { readonly op: 'resize'; readonly process: number; readonly rows: number; readonly columns: number };
 
-/** Paths are absolute. Done as the sandbox's user. */
-export type FileRequest =
+/** Paths are absolute. Done as the sandbox's user, or its root. */
+export type FileRequest = FileOperation & { readonly root?: boolean };
+
+type FileOperation =
   /** Reply: `size`, and up to CHUNK_MAX bytes from `offset`; none at the end. */
   | { readonly op: 'read'; readonly path: string; readonly offset: number; readonly length: number }
   /** Bytes at `offset`, or at the end (null); `truncate` empties the file first. Parents are made. Reply: `written`. */

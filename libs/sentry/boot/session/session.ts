@@ -64,6 +64,7 @@ export class Session {
   private readonly moving = new Set<SessionConnection>();
   private readonly moveTimer: Timer;
   private readonly files: SessionFiles;
+  private readonly rootFiles: SessionFiles;
   private readonly startedAt: Nanoseconds;
 
   constructor(private readonly host: SessionHost) {
@@ -72,6 +73,7 @@ export class Session {
     this.moveTimer = kernel.createTimer(() => this.move());
     const walker = this.walker(message.uid, message.gid);
     this.files = new SessionFiles(walker);
+    this.rootFiles = new SessionFiles(this.walker(0, 0));
     const memory = new MemoryManager(memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes)));
     const { fs, credentials } = this.walker(0, 0);
     kernel.createIdleInit(
@@ -148,7 +150,8 @@ export class Session {
         this.reply(id, {});
         break;
       default: {
-        const done: FileReply = this.files.handle(request, payload);
+        const files = request.root ? this.rootFiles : this.files;
+        const done: FileReply = files.handle(request, payload);
         this.reply(id, done.reply, done.bytes);
       }
     }

@@ -7,5 +7,6 @@ NAPI_MODULE_INIT() {
   cordon_register_host(env, exports);
   cordon_register_ptrace(env, exports);
   cordon_register_systrap(env, exports);
+  cordon_register_kvm(env, exports);
   return exports;
 }

@@ -64,6 +64,11 @@ int cordon_move_host_vdso(void) {
   return move(from, HOST_VDSO);
 }
 
+size_t cordon_host_vdso_range(void **at) {
+  *at = (void *)start;
+  return code ? end - start : 0;
+}
+
 void cordon_forget_host_vdso(void) { start = end = code = 0; }
 
 napi_value cordon_host_vdso(napi_env env, napi_callback_info info) {

@@ -173,6 +173,11 @@ static int memory_fd = -1;
 
 int cordon_memory_fd(void) { return memory_fd; }
 
+uint8_t *cordon_memory_base(size_t *capacity) {
+  *capacity = memory_capacity;
+  return memory_base;
+}
+
 static napi_value memory_reserve(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   memory_capacity = (size_t)int_of(env, arguments[0]);

@@ -41,6 +41,8 @@ export interface StubNative {
   /** Where stubs have the host's vdso, and what it is; null without one. */
   hostVdso(): { address: GuestAddress; bytes: ArrayBuffer } | null;
   watch(fd: HostFd, events: number): number;
+  /** What the platform knows of why `next` failed. */
+  trouble?(): string;
   /** Pairs of descriptor and ready events. */
   watched(out: Int32Array): number;
 }

@@ -1,4 +1,6 @@
+import { accessSync, constants } from 'node:fs';
 import { host } from '@cordon/sentry/platform/host';
+import { KvmPlatform } from '@cordon/sentry/platform/kvm/kvm-platform';
 import { HostMemoryFile } from '@cordon/sentry/platform/memory-file';
 import { type Context, MEMORY_SOURCE, type PlatformAddressSpace, Reg, Trap } from '@cordon/sentry/platform/platform';
 import { PtracePlatform, ptraceNative } from '@cordon/sentry/platform/ptrace/ptrace-platform';
@@ -16,7 +18,20 @@ const SPIN = [0xeb, 0xfe];
 const PLATFORMS: [string, (memory: HostMemoryFile) => StubPlatform][] = [
   ['ptrace', (memory) => new PtracePlatform(memory)],
   ['systrap', (memory) => new SystrapPlatform(memory)],
+  ['kvm', (memory) => new KvmPlatform(memory)],
 ];
+
+/** Why this host has no KVM for us; empty where it has. */
+function kvmDenied(): string {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const denied = kvmDenied();
 
 let memory: HostMemoryFile;
 let platform: StubPlatform;
@@ -40,7 +55,11 @@ function trapOf(context: Context, space: PlatformAddressSpace): number {
   return context.trap;
 }
 
-describe.each(PLATFORMS)('%s platform', (name, create) => {
+describe.skipIf(denied === '')('kvm platform', () => {
+  it.skip(`is not tried: ${denied}`);
+});
+
+describe.each(PLATFORMS.filter(([name]) => name !== 'kvm' || denied === ''))('%s platform', (name, create) => {
   beforeAll(() => {
     memory = new HostMemoryFile();
     platform = create(memory);

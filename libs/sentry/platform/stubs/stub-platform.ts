@@ -29,7 +29,12 @@ function must(result: number, what: string): number {
   return result;
 }
 
-class StubAddressSpace implements PlatformAddressSpace {
+/** An address space that the native half knows by a number. */
+export interface NumberedSpace extends PlatformAddressSpace {
+  readonly index: number;
+}
+
+class StubAddressSpace implements NumberedSpace {
   readonly minAddress = MIN_ADDRESS;
   readonly mapsFiles = true;
 
@@ -127,7 +132,7 @@ export class StubPlatform implements Platform {
   }
 
   prepare(context: Context, space: PlatformAddressSpace): boolean {
-    const result = this.native.prepare((context as StubContext).index, (space as StubAddressSpace).index);
+    const result = this.native.prepare((context as StubContext).index, (space as NumberedSpace).index);
     if (result === -EAGAIN || result === -ENOMEM) return false;
     must(result, 'preparing a thread');
     return true;
@@ -136,7 +141,7 @@ export class StubPlatform implements Platform {
   resume(context: Context, space: PlatformAddressSpace): void {
     this.flushDeferred();
     this.deferred = context as StubContext;
-    this.deferredSpace = (space as StubAddressSpace).index;
+    this.deferredSpace = (space as NumberedSpace).index;
     this.deferred.running = true;
   }
 
@@ -155,8 +160,10 @@ export class StubPlatform implements Platform {
       return context;
     }
     if (result === NEXT_WATCHED) this.tellWatchers();
-    else if (result <= NEXT_RESUME_FAILED)
-      throw new PlatformError(`resuming a guest: errno ${NEXT_RESUME_FAILED - result}`);
+    else if (result <= NEXT_RESUME_FAILED) {
+      const trouble = this.native.trouble?.() ?? '';
+      throw new PlatformError(`resuming a guest: errno ${NEXT_RESUME_FAILED - result} ${trouble}`.trimEnd());
+    }
     return null;
   }
 

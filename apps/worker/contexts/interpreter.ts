@@ -12,7 +12,7 @@ const SIGINT = 2;
 const SIGKILL = 9;
 
 /** What a driver says: that it takes code, that a run can be interrupted from now on, and the events of the run. */
-export type DriverEvent = ContextEvent | { readonly type: 'ready' | 'begun' };
+export type DriverEvent = ContextEvent | { readonly type: 'ready' } | { readonly type: 'begun' };
 
 export interface InterpreterHandlers {
   event(event: DriverEvent): void | Promise<void>;

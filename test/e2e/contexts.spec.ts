@@ -194,10 +194,10 @@ describe('a Python context', () => {
     const looped = await run(ctx, 'kept = 1\nwhile True: pass', { timeoutMs: 300 });
     expect(looped).toMatchObject({ outcome: 'timed_out', error: { name: 'KeyboardInterrupt' } });
     expect(value(await run(ctx, 'kept'))).toBe('1');
-    expect(await run(ctx, 'subprocess.run(["sleep", "100"])', { timeoutMs: 300 })).toMatchObject({
+    expect(await run(ctx, 'import subprocess; subprocess.run(["sleep", "100"])', { timeoutMs: 300 })).toMatchObject({
       outcome: 'timed_out',
     });
-    const awaiting = await run(ctx, 'await asyncio.sleep(100)', { timeoutMs: 300 });
+    const awaiting = await run(ctx, 'import asyncio; await asyncio.sleep(100)', { timeoutMs: 300 });
     expect(awaiting.outcome).toBe('timed_out');
   });
 

@@ -29,6 +29,7 @@ import { ProblemFilter } from './http/problem.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
+import { isMcp, McpController } from './mcp/mcp.controller.js';
 import { buildDocument } from './openapi.js';
 import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
@@ -66,6 +67,7 @@ export class ApiModule {
         WebhooksController,
         PistonController,
         Judge0Controller,
+        McpController,
         E2bController,
         HealthController,
       ],
@@ -135,7 +137,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (e2b.handle(request, reply)) return;
-    if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (request.url.startsWith('/v1/') || isMcp(request.url))
+      await authenticate(request, reply, keys, bearerOf(request));
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);

@@ -13,6 +13,7 @@ import { E2bService } from './compat/e2b/e2b.service.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { serveConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -137,6 +138,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
+  serveConnect(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, null);

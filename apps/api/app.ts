@@ -10,6 +10,7 @@ import { E2bDataPlane } from './compat/e2b/data-plane.js';
 import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
 import { E2bController } from './compat/e2b/e2b.controller.js';
 import { E2bService } from './compat/e2b/e2b.service.js';
+import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
@@ -141,6 +142,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   serveConnect(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
-  e2b = new E2bDataPlane(app, sockets, null);
+  e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   return app;
 }

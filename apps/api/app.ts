@@ -14,7 +14,7 @@ import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
-import { servePistonConnect } from './compat/piston/connect.js';
+import { serveConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -153,8 +153,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
+  serveConnect(app, sockets);
   serveTerminals(app, sockets);
-  servePistonConnect(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   return app;

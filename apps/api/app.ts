@@ -13,6 +13,10 @@ import { E2bService } from './compat/e2b/e2b.service.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { OpenSandboxDataPlane } from './compat/opensandbox/data-plane.js';
+import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/opensandbox.auth.js';
+import { OpenSandboxController } from './compat/opensandbox/opensandbox.controller.js';
+import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -60,6 +64,7 @@ export class ApiModule {
         PistonController,
         Judge0Controller,
         E2bController,
+        OpenSandboxController,
         HealthController,
       ],
       providers: [
@@ -73,6 +78,7 @@ export class ApiModule {
         ContextsService,
         Judge0Service,
         E2bService,
+        OpenSandboxService,
       ],
     };
   }
@@ -119,10 +125,12 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   let keys: KeysService;
   let toPort: ReturnType<typeof servePorts>;
   let e2b: E2bDataPlane;
+  let openSandbox: OpenSandboxDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
-    if (e2b.handle(request, reply)) return;
+    if (e2b.handle(request, reply) || openSandbox.handle(request, reply)) return;
     if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (isOpenSandbox(request.url)) return authenticateOpenSandbox(request, reply, keys);
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
@@ -140,5 +148,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, null);
+  openSandbox = new OpenSandboxDataPlane(app, sockets);
   return app;
 }

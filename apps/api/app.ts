@@ -9,13 +9,16 @@ import { pino } from 'pino';
 import { E2bDataPlane } from './compat/e2b/data-plane.js';
 import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
 import { E2bController } from './compat/e2b/e2b.controller.js';
+import { E2bFilter } from './compat/e2b/e2b.filter.js';
 import { E2bService } from './compat/e2b/e2b.service.js';
+import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
 import { OpenSandboxDataPlane } from './compat/opensandbox/data-plane.js';
 import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/opensandbox.auth.js';
 import { OpenSandboxController } from './compat/opensandbox/opensandbox.controller.js';
+import { OpenSandboxFilter } from './compat/opensandbox/opensandbox.filter.js';
 import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
@@ -141,13 +144,18 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyParser: false,
   });
   keys = app.get(KeysService);
-  app.useGlobalFilters(new ProblemFilter(log));
+  app.useGlobalFilters(
+    new ProblemFilter(log, [
+      [isE2b, new E2bFilter()],
+      [isOpenSandbox, new OpenSandboxFilter()],
+    ]),
+  );
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
-  e2b = new E2bDataPlane(app, sockets, null);
+  e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   openSandbox = new OpenSandboxDataPlane(app, sockets);
   return app;
 }

@@ -1123,6 +1123,8 @@ export interface components {
             runtime?: string;
             /** @description custom: its source */
             source?: string;
+            /** @description custom: beside its source, testlib.h for example */
+            files?: components["schemas"]["FileDto"][];
         };
         InteractorDto: {
             /**
@@ -1132,6 +1134,8 @@ export interface components {
             runtime: string;
             /** @description Its source. Called as testlib’s are: input file, output file (its own notes), answer file; it talks to the program by stdin and stdout. Exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the interactor; what it prints on stderr is the message */
             source: string;
+            /** @description Beside its source, testlib.h for example */
+            files?: components["schemas"]["FileDto"][];
         };
         CreateSubmissionDto: {
             /**
@@ -1308,6 +1312,8 @@ export interface components {
             runtime: string;
             /** @description Not in a list */
             source?: string;
+            /** @description Not in a list; base64 */
+            files?: components["schemas"]["FileDto"][];
         };
         ShownDefaultsDto: {
             points: number;
@@ -1320,7 +1326,7 @@ export interface components {
             title: string;
             limits: components["schemas"]["LimitsDto"];
             compileLimits: components["schemas"]["LimitsDto"];
-            /** @description Without its source in a list */
+            /** @description Without its source and files in a list */
             checker: components["schemas"]["CheckerDto"];
             interactor: components["schemas"]["ShownInteractorDto"] | null;
             defaults: components["schemas"]["ShownDefaultsDto"];

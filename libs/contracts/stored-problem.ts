@@ -16,7 +16,7 @@ import {
   MinLength,
   ValidateNested,
 } from 'class-validator';
-import { LimitsDto } from './create-execution.dto.js';
+import { FileDto, LimitsDto } from './create-execution.dto.js';
 import type { ExecutionLimits } from './limits.js';
 import {
   CheckerDto,
@@ -142,6 +142,7 @@ export class ShownDefaultsDto {
 export class ShownInteractorDto {
   @ApiProperty() runtime!: string;
   @ApiPropertyOptional({ description: 'Not in a list' }) source?: string;
+  @ApiPropertyOptional({ type: [FileDto], description: 'Not in a list; base64' }) files?: FileDto[];
 }
 
 export class StoredProblemDto {
@@ -149,7 +150,7 @@ export class StoredProblemDto {
   @ApiProperty() title!: string;
   @ApiProperty({ type: LimitsDto }) limits!: LimitsDto;
   @ApiProperty({ type: LimitsDto }) compileLimits!: LimitsDto;
-  @ApiProperty({ type: CheckerDto, description: 'Without its source in a list' }) checker!: CheckerDto;
+  @ApiProperty({ type: CheckerDto, description: 'Without its source and files in a list' }) checker!: CheckerDto;
   @ApiProperty({ type: ShownInteractorDto, nullable: true }) interactor!: ShownInteractorDto | null;
   @ApiProperty({ type: ShownDefaultsDto }) defaults!: ShownDefaultsDto;
   @ApiProperty({ type: 'integer', description: 'The latest; 0: it has no tests yet' }) version!: number;

@@ -77,6 +77,14 @@ export class CheckerDto {
   @IsString()
   @MaxLength(REQUEST_LIMITS.sourceBytes)
   source?: string;
+
+  @ApiPropertyOptional({ type: [FileDto], description: 'custom: beside its source, testlib.h for example' })
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(REQUEST_LIMITS.files)
+  @ValidateNested({ each: true })
+  @Type(() => FileDto)
+  files?: FileDto[];
 }
 
 export class InteractorDto {
@@ -93,6 +101,14 @@ export class InteractorDto {
   @IsString()
   @MaxLength(REQUEST_LIMITS.sourceBytes)
   source!: string;
+
+  @ApiPropertyOptional({ type: [FileDto], description: 'Beside its source, testlib.h for example' })
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(REQUEST_LIMITS.files)
+  @ValidateNested({ each: true })
+  @Type(() => FileDto)
+  files?: FileDto[];
 }
 
 export class TestDto {
@@ -336,10 +352,14 @@ export class RejudgedListDto {
   @ApiProperty({ type: String, nullable: true, description: 'Pass as ?cursor= to go on' }) nextCursor!: string | null;
 }
 
+/** Beside a program's source. */
+export type JudgeFiles = readonly { readonly path: string; readonly base64: string }[];
+
 /** A program of the problem's, not of the submission's. */
 export interface JudgeProgram {
   readonly runtime: string;
   readonly source: string;
+  readonly files: JudgeFiles;
 }
 
 /** How outputs are compared. */
@@ -349,6 +369,7 @@ export interface JudgeChecker {
   readonly relative: number;
   readonly runtime: string | null;
   readonly source: string | null;
+  readonly files: JudgeFiles;
 }
 
 /** Where a submission comes from. Kept with its record. */
@@ -369,7 +390,8 @@ export interface JudgeJob {
     readonly points: number;
     readonly group: string | null;
   }[];
-  readonly checker: JudgeChecker;
+  /** Null: the stored problem's, as its interactor is. */
+  readonly checker: JudgeChecker | null;
   /** Present: it judges, and the checker does not. */
   readonly interactor?: JudgeProgram;
   readonly compileLimits: ExecutionLimits;

@@ -115,11 +115,18 @@ export async function discoverRuntimes(image: ImageSpec): Promise<DiscoveredRunt
   return found.filter((runtime) => runtime !== null);
 }
 
+async function versionOf(image: ImageSpec, runtime: Runtime, host: string): Promise<string | null> {
+  if (runtime.versionProgram === undefined) return askVersion(runtime, host);
+  const asked = findProgram(image, runtime.versionProgram);
+  // It only knows about the program; the program is there all the same.
+  return (asked && (await askVersion(runtime, asked.host))) ?? 'unknown';
+}
+
 async function discover(image: ImageSpec, runtime: Runtime): Promise<DiscoveredRuntime | null> {
   const programs = runtime.programs.map((program) => findProgram(image, program));
   const [first] = programs;
   if (!first || programs.includes(null)) return null;
-  const version = await askVersion(runtime, first.host);
+  const version = await versionOf(image, runtime, first.host);
   const { leastVersion } = runtime;
   if (version === null || (leastVersion !== undefined && !isAtLeast(version, leastVersion))) return null;
   return { ...runtime, version, path: first.path, image: image.name };

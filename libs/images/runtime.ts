@@ -8,9 +8,11 @@ export interface Runtime {
   /** The name the source is saved under, in the working directory. */
   readonly fileName: string;
   readonly extension: string;
-  /** Programs that must all exist; the first one is asked for its version. */
+  /** Programs that must all exist; the first one is asked for the version. */
   readonly programs: readonly string[];
-  /** Arguments that make the first program print its version. */
+  /** The program that is asked instead of the first one, where that takes a second to say its version. */
+  readonly versionProgram?: string;
+  /** Arguments that make that program print the version. */
   readonly versionArguments: readonly string[];
   /** First group: the version, in stdout followed by stderr. */
   readonly versionPattern: RegExp;

@@ -90,6 +90,8 @@ export class Run implements RunHandle {
   private failed = false;
   private outputBytes = 0;
   private deadline: NodeJS.Timeout | null = null;
+  /** When that is, ms since 1970. */
+  private endsAt: number | null = null;
   private grace: NodeJS.Timeout | null = null;
   private startedAt = 0;
   /** Frames of the caller that came before there was a Sentry. */
@@ -132,13 +134,16 @@ export class Run implements RunHandle {
     const { wallTimeMs } = this.spec.limits;
     const longest = this.spec.session ? SESSION_MAX_MS : wallTimeMs;
     sentry.limitCpu(Math.ceil(longest / 1000) + SENTRY_CPU_MARGIN_SECONDS);
-    this.endAfter(wallTimeMs + (this.spec.session ? 0 : DEADLINE_SLACK_MS));
+    if (!this.spec.session) this.endAfter(wallTimeMs + DEADLINE_SLACK_MS);
+    // Its life may have been prolonged while it waited for a Sentry.
+    else this.endAfter(this.endsAt === null ? wallTimeMs : Math.max(1, this.endsAt - Date.now()));
   }
 
   /** Ends it as `timed_out` in so many milliseconds, and no sooner: the life of a session may be prolonged. */
   endAfter(milliseconds: number): void {
     if (this.done) return;
     if (this.deadline !== null) clearTimeout(this.deadline);
+    this.endsAt = Date.now() + milliseconds;
     this.deadline = setTimeout(() => this.endFromOutside('timed_out'), Math.min(milliseconds, WALL_TIME_MAX_MS));
   }
 

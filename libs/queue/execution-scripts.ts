@@ -76,6 +76,7 @@ redis.call('ZADD', P .. 'tenant:' .. tenant .. ':executions', ARGV[6], id)
 if ARGV[19] ~= '' then
   redis.call('ZADD', ARGV[19], ARGV[6], id)
   redis.call('ZREMRANGEBYSCORE', ARGV[19], '-inf', ARGV[6] - 2000 * ARGV[11])
+  redis.call('EXPIRE', ARGV[19], 2 * ARGV[11])
 end
 say(id, 'status', '{"state":"queued","at":"' .. ARGV[5] .. '"}')
 enqueue(id, priority, key, place, ARGV[6])

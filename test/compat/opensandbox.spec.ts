@@ -167,7 +167,7 @@ describe('OpenSandbox: execd', () => {
     expect((await execd('get', '/command/status/cmd-999')).status).toBe(404);
     expect((await execd('get', '/nothing')).body.code).toBe('NOT_FOUND');
     expect((await execd('post', '/session')).body.code).toBe('NOT_IMPLEMENTED');
-    const large = await execd('post', '/command').send({ command: 'x'.repeat(9 << 20) });
+    const large = await execd('post', '/command').send({ command: 'x'.repeat(20 << 20) });
     expect(large.status).toBe(413);
   });
 

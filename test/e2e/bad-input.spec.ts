@@ -26,7 +26,7 @@ const file = (path: string, content = 'x', encoding?: string): unknown => ({
 });
 
 const REFUSALS: readonly Refusal[] = [
-  { name: 'unknown runtime', body: { runtime: 'cobol', source: '' }, pointer: '/runtime', type: 'unknown-runtime' },
+  { name: 'unknown runtime', body: { runtime: 'brainfuck', source: '' }, pointer: '/runtime', type: 'unknown-runtime' },
   { name: 'runtime without source', body: { runtime: 'bash' }, pointer: '/source' },
   { name: 'neither runtime nor command', body: {}, pointer: '' },
   { name: 'command and runtime', body: { ...TRUE, runtime: 'bash' }, pointer: '/runtime' },

@@ -84,6 +84,18 @@ describe('stored problems', () => {
     [{ title: 'x', checker: { kind: 'custom', runtime: 'python' } }, '/checker/source'],
     [{ title: 'x', checker: { kind: 'custom', runtime: 'nope', source: '' } }, '/checker/runtime'],
     [{ title: 'x', interactor: { runtime: 'nope', source: '' } }, '/interactor/runtime'],
+    [
+      { title: 'x', interactor: { runtime: 'sh', source: '', files: [{ path: '../x', content: '' }] } },
+      '/interactor/files/0/path',
+    ],
+    [{ title: 'x', checker: { kind: 'exact', files: [] } }, '/checker/files'],
+    [
+      {
+        title: 'x',
+        checker: { kind: 'custom', runtime: 'sh', source: '', files: [{ path: 'main.sh', content: '' }] },
+      },
+      '/checker/files',
+    ],
     [{ title: 'x', interactor: { runtime: 'sh', source: '' }, checker: { kind: 'exact' } }, '/checker'],
     [{ title: 'x', defaults: { groupBy: 'name' } }, '/defaults/groupBy'],
   ])('refuses %j', async (body, pointer) => {
@@ -294,6 +306,26 @@ describe('submissions of a stored problem', () => {
     await cordon.postTo(`/v1/problems/${id}/versions`, { tests: [{ input: '1 1', expected: '3\n' }], append: true });
     expect(await judge({ problem: id })).toMatchObject({ verdict: 'WA', version: 2, score: 2, maxScore: 3 });
     expect(await judge({ problem: id, version: 1 })).toMatchObject({ verdict: 'AC', version: 1 });
+  });
+
+  it('are judged by a checker of the problem’s own, whose source is shown to who asks for the problem alone', async () => {
+    const source = 'import sys, rules\nsys.exit(0 if rules.good(int(open(sys.argv[2]).read())) else 1)';
+    const files = [{ path: 'rules.py', content: 'def good(number): return number % 2' }];
+    const { id } = await make({ checker: { kind: 'custom', runtime: 'py', source, files } });
+    await cordon.postTo(`/v1/problems/${id}/versions`, { tests: [{ input: '1 2' }, { input: '1 1' }] });
+    const result = await judge({ problem: id });
+    expect(result.tests.map(({ verdict }) => verdict)).toEqual(['AC', 'WA']);
+    const again = await cordon.postTo(`/v1/submissions/${result.id}/rejudge`, {});
+    expect((await cordon.get(`/v1/submissions/${again.body.id}?wait=30`)).body.score).toBe(1);
+    const content = Buffer.from(files[0].content).toString('base64');
+    expect((await cordon.get(`/v1/problems/${id}`)).body.checker).toEqual({
+      kind: 'custom',
+      runtime: 'python',
+      source,
+      files: [{ path: 'rules.py', content, encoding: 'base64' }],
+    });
+    const list = (await cordon.get('/v1/problems')).body.items as StoredProblemDto[];
+    expect(list.find((one) => one.id === id)?.checker).toEqual({ kind: 'custom', runtime: 'python' });
   });
 
   it('carry large and many tests', async () => {

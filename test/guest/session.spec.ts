@@ -279,6 +279,15 @@ describe('sessions of their own', () => {
     expect((await two.ended).reason).toBe('timed_out');
   });
 
+  it('live as long as they were told last, also when that was before they began', async () => {
+    const three = open({ wallTimeMs: 300 });
+    three.endAfter(60_000);
+    await sh('sleep 0.5', { in: three });
+    expect((await sh('echo here', { in: three })).stdout).toBe('here\n');
+    three.end();
+    await three.ended;
+  });
+
   it('use no CPU while idle', async () => {
     const idle = open();
     await sh('sleep 100 & echo', { in: idle });

@@ -2,6 +2,7 @@ import {
   CreateExecutionDto,
   type ExecutionJob,
   type ExecutionLimits,
+  type FileDto,
   LIMITS,
   type LimitName,
   type Priority,
@@ -39,27 +40,32 @@ export function pathFault(path: string): string | null {
   return null;
 }
 
-function checkFiles(dto: CreateExecutionDto, errors: ProblemError[]): ExecutionJob['files'] {
+/** `place`: pointer to the object that has them. */
+export function checkFiles(
+  given: readonly FileDto[] | undefined,
+  place: string,
+  errors: ProblemError[],
+): ExecutionJob['files'] {
   const seen = new Set<string>();
   const files: { path: string; base64: string }[] = [];
   let total = 0;
-  for (const [index, { path, content, encoding }] of (dto.files ?? []).entries()) {
+  for (const [index, { path, content, encoding }] of (given ?? []).entries()) {
     const fault = pathFault(path) ?? (seen.has(path) ? 'given twice' : null);
-    if (fault) errors.push({ pointer: `/files/${index}/path`, detail: fault });
+    if (fault) errors.push({ pointer: `${place}/files/${index}/path`, detail: fault });
     seen.add(path);
-    const bytes = bytesOf(content, encoding, `/files/${index}/content`, errors);
+    const bytes = bytesOf(content, encoding, `${place}/files/${index}/content`, errors);
     total += bytes.length;
     if (bytes.length > REQUEST_LIMITS.fileBytes) {
-      errors.push({ pointer: `/files/${index}/content`, detail: `over ${REQUEST_LIMITS.fileBytes} bytes` });
+      errors.push({ pointer: `${place}/files/${index}/content`, detail: `over ${REQUEST_LIMITS.fileBytes} bytes` });
     }
     files.push({ path, base64: bytes.toString('base64') });
   }
   for (const path of seen) {
     const parent = [...seen].find((other) => other !== path && path.startsWith(`${other}/`));
-    if (parent) errors.push({ pointer: '/files', detail: `"${parent}" is both a file and a directory` });
+    if (parent) errors.push({ pointer: `${place}/files`, detail: `"${parent}" is both a file and a directory` });
   }
   if (total > REQUEST_LIMITS.filesBytes)
-    errors.push({ pointer: '/files', detail: `over ${REQUEST_LIMITS.filesBytes} bytes together` });
+    errors.push({ pointer: `${place}/files`, detail: `over ${REQUEST_LIMITS.filesBytes} bytes together` });
   return files;
 }
 
@@ -147,7 +153,7 @@ export function validateExecution(
   const errors: ProblemError[] = [];
   const runtime = checkProgram(dto, runtimes, errors);
   const stdin = bytesOf(dto.stdin ?? '', dto.stdinEncoding, '/stdin', errors);
-  const files = checkFiles(dto, errors);
+  const files = checkFiles(dto.files, '', errors);
   const env = checkMap(dto.env, '/env', REQUEST_LIMITS.environment, /^[^=\0]+$/, errors);
   const labels = checkMap(dto.labels, '/labels', REQUEST_LIMITS.labels, /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, errors);
   const cwd = checkCwd(dto.cwd, errors);

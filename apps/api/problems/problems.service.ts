@@ -3,6 +3,8 @@ import {
   type CheckerDto,
   CreateProblemVersionDto,
   CreateStoredProblemDto,
+  type FileDto,
+  type JudgeFiles,
   PROBLEM_LIMITS,
   type ProblemError,
   type ProblemSettings,
@@ -60,7 +62,7 @@ export class ProblemsService {
   }
 
   async get(tenant: string, id: string): Promise<StoredProblemDto> {
-    return toDto(await this.find(tenant, id), true);
+    return toDto(await this.find(tenant, id, true), true);
   }
 
   async list(
@@ -102,7 +104,7 @@ export class ProblemsService {
 
   /** What a submission may name; null when there is no such problem or version. */
   async named(tenant: string, id: string, version: number | undefined): Promise<NamedProblem | null> {
-    const problem = ID.test(id) ? await this.store.get(id, tenant) : null;
+    const problem = ID.test(id) ? await this.store.get(id, tenant, false) : null;
     if (!problem) return null;
     if (version !== undefined && (version > problem.version || (await this.store.tests(id, version)) === null))
       return null;
@@ -211,8 +213,8 @@ export class ProblemsService {
     }
   }
 
-  private async find(tenant: string, id: string): Promise<StoredProblem> {
-    const problem = ID.test(id) ? await this.store.get(id, tenant) : null;
+  private async find(tenant: string, id: string, whole = false): Promise<StoredProblem> {
+    const problem = ID.test(id) ? await this.store.get(id, tenant, whole) : null;
     if (!problem) throw notFound();
     return problem;
   }
@@ -223,19 +225,25 @@ const nameOf = (given: string | undefined, before: number): string => given ?? S
 const answersNeeded = ({ interactor, checker }: ProblemSettings): boolean =>
   interactor === null && checker.kind !== 'custom';
 
+const shownFiles = (files: JudgeFiles): FileDto[] =>
+  files.map(({ path, base64 }) => ({ path, content: base64, encoding: 'base64' }));
+
 function toDto({ id, settings, version, createdAt, updatedAt }: StoredProblem, whole: boolean): StoredProblemDto {
   const { title, limits, compileLimits, checker, interactor, points, groupBy } = settings;
-  const { kind, absolute, relative, runtime, source } = checker;
+  const { kind, absolute, relative, runtime, source, files } = checker;
   const shown: CheckerDto = { kind };
   if (kind === 'float') Object.assign(shown, { absolute, relative });
-  if (kind === 'custom') Object.assign(shown, { runtime }, whole ? { source } : {});
+  if (kind === 'custom') Object.assign(shown, { runtime }, whole ? { source, files: shownFiles(files) } : {});
   return {
     id,
     title,
     limits,
     compileLimits,
     checker: shown,
-    interactor: interactor && { runtime: interactor.runtime, ...(whole ? { source: interactor.source } : {}) },
+    interactor: interactor && {
+      runtime: interactor.runtime,
+      ...(whole ? { source: interactor.source, files: shownFiles(interactor.files) } : {}),
+    },
     defaults: { points, groupBy },
     version,
     createdAt,

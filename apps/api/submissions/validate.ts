@@ -69,8 +69,9 @@ export function validateSubmission(
     errors.push({ pointer: '/problem', detail: 'no such problem, or no such version' });
   if (problem?.version === 0) errors.push({ pointer: '/problem', detail: 'it has no tests yet' });
   const settings = problem?.settings;
-  const checker = settings?.checker ?? checkerOf(dto.checker, runtimes, errors);
-  const interactor = settings ? settings.interactor : interactorOf(dto.interactor, dto.checker, runtimes, errors);
+  // A problem's own programs stay with it: they may be long, and its submissions many.
+  const checker = settings ? null : checkerOf(dto.checker, runtimes, errors);
+  const interactor = settings ? null : interactorOf(dto.interactor, dto.checker, runtimes, errors);
   if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors);
   const { runtime, source, files, labels, priority } = dto;
   const limits = over(settings?.limits, dto.limits);

@@ -1,6 +1,6 @@
-import type { DifferenceDto, JudgeJob } from '@cordon/contracts';
+import type { CheckerKind, DifferenceDto } from '@cordon/contracts';
 
-type BuiltIn = Exclude<JudgeJob['checker']['kind'], 'custom'>;
+type BuiltIn = Exclude<CheckerKind, 'custom'>;
 
 export interface Comparison {
   readonly verdict: 'AC' | 'WA' | 'PE';

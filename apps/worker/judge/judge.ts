@@ -2,6 +2,7 @@ import type {
   AuditEntry,
   AuditEvent,
   ExecutionJob,
+  JudgeChecker,
   JudgeJob,
   JudgeOutcome,
   TestResultDto,
@@ -42,6 +43,8 @@ export interface JudgeOptions {
 /** Everything that tests are run with. */
 interface Programs {
   readonly submission: Program;
+  /** How to, where none of the others does. */
+  readonly compare: JudgeChecker;
   readonly checker: Program | null;
   readonly interactor: Program | null;
 }
@@ -79,9 +82,10 @@ export class Judging {
 
   /** Rejects with TestDataGone when the tests are those of a problem that was deleted. */
   async run(runtime: DiscoveredRuntime): Promise<JudgeOutcome> {
-    const { job, judge } = this;
-    const source = await testsOf(judge, this.options.reader);
-    const runs = source.tests.length * (judge.interactor ? 2 : 1);
+    const { job } = this;
+    const source = await testsOf(this.judge, this.options.reader);
+    const { checker, interactor } = source;
+    const runs = source.tests.length * (interactor ? 2 : 1);
     this.runner.auditBytes = Math.min(
       AUDIT_BYTES.most,
       Math.max(AUDIT_BYTES.least, Math.floor(AUDIT_BYTES.all / runs)),
@@ -91,12 +95,12 @@ export class Judging {
     if (!compiled.artifacts) {
       return outcome(source, compiled.failure === null ? 'CE' : 'IE', compilation, [], compiled.failure);
     }
-    const { checker, interactor } = judge;
     const judges = interactor ?? (checker.kind === 'custom' ? checker : null);
     const made = judges ? await this.compileJudge(judges, interactor ? 'interactor' : 'checker') : null;
     if (made?.failure) return outcome(source, 'IE', compilation, [], made.failure);
     const programs: Programs = {
       submission: { runtime, artifacts: compiled.artifacts },
+      compare: checker,
       checker: interactor ? null : (made?.program ?? null),
       interactor: interactor ? (made?.program ?? null) : null,
     };
@@ -115,12 +119,12 @@ export class Judging {
 
   /** A program of the problem's: that it does not compile is a failure of the judge. */
   private async compileJudge(
-    { runtime, source }: { runtime: string | null; source: string | null },
+    { runtime, source, files }: Pick<JudgeChecker, 'runtime' | 'source' | 'files'>,
     what: string,
   ): Promise<{ program: Program | null; failure: string | null }> {
     const found = this.options.runtimes.get(runtime ?? '');
     if (!found) return { program: null, failure: `no runtime ${runtime} for the ${what}` };
-    const made = await this.compile(found, filesOf({ source, files: [] }, found));
+    const made = await this.compile(found, filesOf({ source, files }, found));
     if (made.artifacts) return { program: { runtime: found, artifacts: made.artifacts }, failure: null };
     const why = made.failure ?? `the ${what} did not compile: ${made.compilation?.output ?? ''}`;
     return { program: null, failure: why.slice(0, MESSAGE_SHOWN) };
@@ -193,14 +197,18 @@ export class Judging {
     return toResult(index, outcome);
   }
 
-  private async runCompared(index: number, test: Test, { submission, checker }: Programs): Promise<Outcome> {
+  private async runCompared(
+    index: number,
+    test: Test,
+    { submission, checker, compare: how }: Programs,
+  ): Promise<Outcome> {
     const { args, limits } = this.job;
     const audited = { test: index, program: 'submission' } as const;
     const { report, output } = await this.runner.run({ program: submission, args, limits, audited }, test.input);
     const verdict = verdictOf(report);
     if (verdict !== 'AC') return { verdict, message: report.reason === 'error' ? report.detail : null, report };
     if (checker) return { ...(await this.check(checker, test, output)), report };
-    const { kind, absolute, relative } = this.judge.checker;
+    const { kind, absolute, relative } = how;
     if (kind === 'custom') throw new Error('a custom checker was not compiled');
     const found = compare({ kind, absolute, relative }, test.expected.toString('utf8'), output.toString('utf8'));
     return { ...found, message: null, report };

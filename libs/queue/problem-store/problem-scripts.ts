@@ -1,10 +1,11 @@
 /** Changes of stored problems, one script each: there is no half-made version, and no chunk without an owner. */
 
-/** ARGV: id, tenant, settings, at (ISO), at (ms), most problems of a tenant. -> 1, or 0 when there are too many. */
+/** ARGV: id, tenant, settings, at (ISO), at (ms), most problems of a tenant, sources. -> 1, or 0 when there are too many. */
 export const CREATE_PROBLEM = `
 local of = 'cordon:tenant:' .. ARGV[2] .. ':problems'
 if redis.call('ZCARD', of) >= tonumber(ARGV[6]) then return 0 end
-redis.call('HSET', 'cordon:problem:' .. ARGV[1], 'tenant', ARGV[2], 'settings', ARGV[3], 'version', 0, 'createdAt', ARGV[4], 'updatedAt', ARGV[4])
+redis.call('HSET', 'cordon:problem:' .. ARGV[1], 'tenant', ARGV[2], 'settings', ARGV[3], 'sources', ARGV[7],
+  'version', 0, 'createdAt', ARGV[4], 'updatedAt', ARGV[4])
 redis.call('ZADD', of, ARGV[5], ARGV[1])
 return 1`;
 

@@ -3,6 +3,7 @@ import { PROBLEM_LIMITS, type ProblemSettings, type ProblemVersionDto } from '@c
 import type { Redis } from 'ioredis';
 import { keys } from '../names.js';
 import { ADD_VERSION, CREATE_PROBLEM, DELETE_PROBLEM } from './problem-scripts.js';
+import { decodeSettings, encodeSettings } from './settings.js';
 import { type StoredFile, Upload } from './upload.js';
 
 /** Bytes of test data that a tenant may keep, unless the operator says otherwise. */
@@ -57,29 +58,27 @@ export class ProblemStore {
     const id = newProblemId();
     const now = new Date();
     const at = now.toISOString();
-    const place = [id, tenant, JSON.stringify(settings), at, now.getTime(), PROBLEM_LIMITS.problems];
+    const text = encodeSettings(settings);
+    const place = [id, tenant, text.settings, at, now.getTime(), PROBLEM_LIMITS.problems, text.sources];
     const made = await this.redis.eval(CREATE_PROBLEM, 0, ...place);
     return made === 1 ? { id, settings, version: 0, createdAt: at, updatedAt: at } : null;
   }
 
-  /** Null when there is none, or another tenant's. */
-  async get(id: string, tenant: string): Promise<StoredProblem | null> {
-    const record = await this.redis.hgetall(keys.problem(id));
-    if (record.tenant !== tenant) return null;
-    const { settings, version, createdAt, updatedAt } = record;
-    return {
-      id,
-      settings: JSON.parse(settings) as ProblemSettings,
-      version: Number(version),
-      createdAt,
-      updatedAt,
-    };
+  /** Null when there is none, or another tenant's. Without `whole` it has no sources of programs. */
+  async get(id: string, tenant: string, whole: boolean): Promise<StoredProblem | null> {
+    const fields = ['tenant', 'settings', 'version', 'createdAt', 'updatedAt', ...(whole ? ['sources'] : [])];
+    const [owner, settings, version, createdAt, updatedAt, sources = null] = await this.redis.hmget(
+      keys.problem(id),
+      ...fields,
+    );
+    if (owner !== tenant || settings === null || createdAt === null || updatedAt === null) return null;
+    return { id, settings: decodeSettings(settings, sources), version: Number(version), createdAt, updatedAt };
   }
 
   /** Newest first; the cursor is how many came before. */
   async list(tenant: string, offset: number, limit: number): Promise<{ items: StoredProblem[]; next: number | null }> {
     const ids = await this.redis.zrevrange(keys.problemsOf(tenant), offset, offset + limit);
-    const found = await Promise.all(ids.slice(0, limit).map((id) => this.get(id, tenant)));
+    const found = await Promise.all(ids.slice(0, limit).map((id) => this.get(id, tenant, false)));
     return { items: found.filter((problem) => problem !== null), next: ids.length > limit ? offset + limit : null };
   }
 

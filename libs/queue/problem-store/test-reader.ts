@@ -1,6 +1,8 @@
+import type { ProblemSettings } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys } from '../names.js';
 import type { StoredTest } from './problem-store.js';
+import { decodeSettings } from './settings.js';
 import type { StoredFile } from './upload.js';
 
 /** Test data that a worker keeps at hand, in bytes. */
@@ -11,6 +13,13 @@ export class TestDataGone extends Error {
   override readonly name = 'TestDataGone';
 }
 
+/** A stored problem as it is judged by. */
+export interface JudgedProblem {
+  readonly tenant: string;
+  readonly settings: ProblemSettings;
+  readonly tests: readonly StoredTest[];
+}
+
 /** Tests of stored problems as a worker reads them. Content never changes under its digest, so what was read is kept at hand. */
 export class TestReader {
   /** In the order of their last use. */
@@ -19,14 +28,15 @@ export class TestReader {
 
   constructor(private readonly redis: Redis) {}
 
-  /** The tests of a version and whose they are. Throws TestDataGone. */
-  async tests(problem: string, version: number): Promise<{ tenant: string; tests: StoredTest[] }> {
-    const [tenant, text] = await Promise.all([
-      this.redis.hget(keys.problem(problem), 'tenant'),
-      this.redis.hget(keys.problemVersions(problem), String(version)),
+  /** One version of it. Throws TestDataGone. */
+  async problem(id: string, version: number): Promise<JudgedProblem> {
+    const [[tenant, settings, sources], tests] = await Promise.all([
+      this.redis.hmget(keys.problem(id), 'tenant', 'settings', 'sources'),
+      this.redis.hget(keys.problemVersions(id), String(version)),
     ]);
-    if (tenant === null || text === null) throw new TestDataGone(`problem ${problem}, version ${version} was deleted`);
-    return { tenant, tests: JSON.parse(text) as StoredTest[] };
+    if (tenant === null || settings === null || tests === null)
+      throw new TestDataGone(`problem ${id}, version ${version} was deleted`);
+    return { tenant, settings: decodeSettings(settings, sources), tests: JSON.parse(tests) as StoredTest[] };
   }
 
   async read(tenant: string, { chunks }: StoredFile): Promise<Buffer> {

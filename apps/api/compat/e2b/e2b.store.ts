@@ -40,6 +40,17 @@ export class E2bStore {
     await this.redis.set(place(id), JSON.stringify(record), 'EX', KEPT_SECONDS);
   }
 
+  defaultContext(id: string, language: string): Promise<string | null> {
+    return this.redis.hget(`${place(id)}:contexts`, language);
+  }
+
+  /** -> the one that there is: whoever came first made it. */
+  async setDefaultContext(id: string, language: string, context: string): Promise<string> {
+    const key = `${place(id)}:contexts`;
+    await this.redis.multi().hsetnx(key, language, context).expire(key, KEPT_SECONDS).exec();
+    return (await this.redis.hget(key, language)) ?? context;
+  }
+
   async get(id: string): Promise<E2bRecord | null> {
     const known = this.cache.get(id);
     if (known) return known;

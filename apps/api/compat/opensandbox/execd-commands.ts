@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
-import { type ProcessEvent, REQUEST_LIMITS, type StartProcess } from '@cordon/contracts';
+import { type ProcessEvent, REQUEST_LIMITS, type StartProcess, WORK_DIRECTORY } from '@cordon/contracts';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { fieldsOf, stringMap } from './create-body.js';
 import { guestPath } from './guest-path.js';
@@ -88,7 +88,7 @@ function commandOf(body: unknown): { command: string; start: StartProcess } {
   if (Object.entries(env).some(([name, text]) => /[=\0]/.test(name) || text.includes('\0')))
     throw invalid('envs has a name with "=" or a NUL');
   const start = startOf(['/bin/bash', '--noprofile', '--norc', '-c', command], {
-    env,
+    env: uid === GUEST_UID ? { HOME: WORK_DIRECTORY, ...env } : env,
     root: uid !== GUEST_UID,
     background,
     timeoutMs: timeout === undefined ? null : Number(timeout),

@@ -8,7 +8,8 @@ const PING_MS = 15_000;
 export async function jsonBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request) {
+  // Leaving the loop must not close the connection: there is an answer to give.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     length += (chunk as Buffer).length;
     if (length > BODY_MOST)
       throw new OpenSandboxError(413, 'INVALID_REQUEST_BODY', `the body has over ${BODY_MOST} bytes`);

@@ -20,6 +20,7 @@ import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/ope
 import { OpenSandboxController } from './compat/opensandbox/opensandbox.controller.js';
 import { OpenSandboxFilter } from './compat/opensandbox/opensandbox.filter.js';
 import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js';
+import { servePistonConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -39,6 +40,9 @@ import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxArchiveController } from './sandboxes/sandbox-archive.controller.js';
+import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
+import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -60,6 +64,8 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxArchiveController,
+        SandboxAuditController,
         ContextsController,
         RuntimesController,
         KeysController,
@@ -78,6 +84,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        SandboxAuditService,
         ContextsService,
         Judge0Service,
         E2bService,
@@ -88,6 +95,7 @@ export class ApiModule {
 }
 
 const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
+const DIRECTORY_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files\/archive(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -119,6 +127,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Files of sandboxes, taken as they come; everywhere else bodies are JSON.
   fastify.addContentTypeParser('application/octet-stream', (request, payload, done) => {
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
+  fastify.addContentTypeParser('application/x-tar', (request, payload, done) => {
+    if (request.method === 'PUT' && DIRECTORY_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {
@@ -154,6 +166,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
+  servePistonConnect(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   openSandbox = new OpenSandboxDataPlane(app, sockets);

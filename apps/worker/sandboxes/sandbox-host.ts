@@ -102,7 +102,7 @@ export class SandboxHost {
       case 'start':
         return this.start(live, JSON.parse((await readBody(request)).toString()) as StartProcess, response);
       case 'follow':
-        return this.attach(live, Number(process), Number(url.searchParams.get('from') ?? 0), response);
+        return this.attach(live, Number(process), url.searchParams, response);
       case 'contexts':
         return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'extend': {
@@ -197,14 +197,27 @@ export class SandboxHost {
     this.follow(live, log, 0, response, request.background);
   }
 
-  private async attach(live: LiveSandbox, process: number, from: number, response: ServerResponse): Promise<void> {
+  /** `from`: the first event. `now`: those that there are, without waiting for others. */
+  private async attach(
+    live: LiveSandbox,
+    process: number,
+    query: URLSearchParams,
+    response: ServerResponse,
+  ): Promise<void> {
     const log = live.process(process);
     if (!log) throw new Refused(404, { process: 'unknown' });
-    this.follow(live, log, from, response, false);
+    this.follow(live, log, Number(query.get('from') ?? 0), response, false, query.has('now'));
   }
 
-  /** Lines of events until the end of the process, or only the first. */
-  private follow(live: LiveSandbox, log: ProcessLog, from: number, response: ServerResponse, once: boolean): void {
+  /** Lines of events until the end of the process, or only the first, or those of `now`. */
+  private follow(
+    live: LiveSandbox,
+    log: ProcessLog,
+    from: number,
+    response: ServerResponse,
+    once: boolean,
+    now = false,
+  ): void {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     // Whoever attaches knows that there is such a process before it says something.
     response.flushHeaders();
@@ -226,7 +239,7 @@ export class SandboxHost {
       else if (!flowing) return drained(response);
     });
     // Whoever asks for what comes after the end hears that nothing does.
-    if (log.over) finish();
+    if (log.over || now) finish();
     if (over) stop();
   }
 

@@ -14,6 +14,7 @@ import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { servePistonConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -33,6 +34,9 @@ import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxArchiveController } from './sandboxes/sandbox-archive.controller.js';
+import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
+import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -54,6 +58,8 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxArchiveController,
+        SandboxAuditController,
         ContextsController,
         RuntimesController,
         KeysController,
@@ -71,6 +77,7 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        SandboxAuditService,
         ContextsService,
         Judge0Service,
         E2bService,
@@ -80,6 +87,7 @@ export class ApiModule {
 }
 
 const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
+const DIRECTORY_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files\/archive(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -113,6 +121,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
+  fastify.addContentTypeParser('application/x-tar', (request, payload, done) => {
+    if (request.method === 'PUT' && DIRECTORY_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {
     if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
@@ -139,6 +151,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveTerminals(app, sockets);
+  servePistonConnect(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   return app;

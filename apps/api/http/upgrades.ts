@@ -132,8 +132,28 @@ export class WebSocketRoutes {
     }
   }
 
-  private async principal(request: IncomingMessage, scopes: readonly Scope[]): Promise<Principal> {
-    const key = bearerOf(request);
+  /** WebSockets whose key is elsewhere. `match`: the key of a request that is for this one, or null. */
+  addSocket(
+    match: (request: IncomingMessage) => { key: string | null } | null,
+    scopes: readonly Scope[],
+    serve: (client: WebSocket, principal: Principal, gone: AbortSignal) => Promise<void>,
+  ): void {
+    this.addOpen(match, async ({ key }, request, socket, head) => {
+      const principal = await this.principalOf(key, scopes);
+      const gone = new AbortController();
+      socket.on('close', () => gone.abort());
+      this.sockets.handleUpgrade(request, socket, head, (client) => {
+        client.on('error', () => client.terminate());
+        serve(client, principal, gone.signal).catch(() => client.terminate());
+      });
+    });
+  }
+
+  private principal(request: IncomingMessage, scopes: readonly Scope[]): Promise<Principal> {
+    return this.principalOf(bearerOf(request), scopes);
+  }
+
+  private async principalOf(key: string | null, scopes: readonly Scope[]): Promise<Principal> {
     const principal = key === null ? null : await this.keys.principalOf(key);
     if (principal === null) throw new ProblemException('unauthorized', 'send "Authorization: Bearer <key>"');
     requireScope(principal, scopes);

@@ -33,6 +33,11 @@ function decodeURIComponentSafely(text: string): string {
   }
 }
 
+/** The key as Piston's clients send it: as it is in Authorization; "Bearer" may stand before it. */
+export function keyOf(request: Pick<IncomingMessage, 'headers'>): string | null {
+  return bearerOf(request) ?? request.headers.authorization?.trim() ?? null;
+}
+
 /** Before the body is read. Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
 export async function authenticatePiston(
   request: FastifyRequest,
@@ -40,7 +45,7 @@ export async function authenticatePiston(
   keys: KeysService,
 ): Promise<FastifyReply | undefined> {
   try {
-    await authenticate(request, reply, keys, bearerOf(request) ?? request.headers.authorization?.trim() ?? null);
+    await authenticate(request, reply, keys, keyOf(request));
   } catch (error) {
     if (!(error instanceof ProblemException)) throw error;
     const { status, title } = error.problem;

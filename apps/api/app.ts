@@ -9,11 +9,18 @@ import { pino } from 'pino';
 import { E2bDataPlane } from './compat/e2b/data-plane.js';
 import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
 import { E2bController } from './compat/e2b/e2b.controller.js';
+import { E2bFilter } from './compat/e2b/e2b.filter.js';
 import { E2bService } from './compat/e2b/e2b.service.js';
 import { CodeInterpreter } from './compat/e2b/interpreter.js';
 import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
+import { OpenSandboxDataPlane } from './compat/opensandbox/data-plane.js';
+import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/opensandbox.auth.js';
+import { OpenSandboxController } from './compat/opensandbox/opensandbox.controller.js';
+import { OpenSandboxFilter } from './compat/opensandbox/opensandbox.filter.js';
+import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js';
+import { serveConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -28,11 +35,15 @@ import { ProblemFilter } from './http/problem.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
+import { isMcp, McpController } from './mcp/mcp.controller.js';
 import { buildDocument } from './openapi.js';
 import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
 import { RuntimesController } from './runtimes/runtimes.controller.js';
 import { servePorts } from './sandboxes/ports.js';
+import { SandboxArchiveController } from './sandboxes/sandbox-archive.controller.js';
+import { SandboxAuditController } from './sandboxes/sandbox-audit.controller.js';
+import { SandboxAuditService } from './sandboxes/sandbox-audit.service.js';
 import { SandboxFilesController } from './sandboxes/sandbox-files.controller.js';
 import { SandboxesController } from './sandboxes/sandboxes.controller.js';
 import { SandboxesService } from './sandboxes/sandboxes.service.js';
@@ -54,13 +65,17 @@ export class ApiModule {
         ProblemsController,
         SandboxesController,
         SandboxFilesController,
+        SandboxArchiveController,
+        SandboxAuditController,
         ContextsController,
         RuntimesController,
         KeysController,
         WebhooksController,
         PistonController,
         Judge0Controller,
+        McpController,
         E2bController,
+        OpenSandboxController,
         HealthController,
       ],
       providers: [
@@ -71,15 +86,18 @@ export class ApiModule {
         ProblemsService,
         SubmissionsService,
         SandboxesService,
+        SandboxAuditService,
         ContextsService,
         Judge0Service,
         E2bService,
+        OpenSandboxService,
       ],
     };
   }
 }
 
 const ARCHIVE_PLACE = /^\/v1\/problems\/[^/?]+\/versions(?:\?|$)/;
+const DIRECTORY_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files\/archive(?:\?|$)/;
 const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 
 /** The whole HTTP application, not yet listening. */
@@ -113,6 +131,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (request.method === 'PUT' && FILE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
+  fastify.addContentTypeParser('application/x-tar', (request, payload, done) => {
+    if (request.method === 'PUT' && DIRECTORY_PLACE.test(request.url)) done(null, payload);
+    else done(new UnsupportedMediaTypeException('the body must be JSON'));
+  });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {
     if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
@@ -120,10 +142,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   let keys: KeysService;
   let toPort: ReturnType<typeof servePorts>;
   let e2b: E2bDataPlane;
+  let openSandbox: OpenSandboxDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
-    if (e2b.handle(request, reply)) return;
-    if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (e2b.handle(request, reply) || openSandbox.handle(request, reply)) return;
+    if (request.url.startsWith('/v1/') || isMcp(request.url))
+      await authenticate(request, reply, keys, bearerOf(request));
+    if (isOpenSandbox(request.url)) return authenticateOpenSandbox(request, reply, keys);
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
@@ -134,12 +159,19 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyParser: false,
   });
   keys = app.get(KeysService);
-  app.useGlobalFilters(new ProblemFilter(log));
+  app.useGlobalFilters(
+    new ProblemFilter(log, [
+      [isE2b, new E2bFilter()],
+      [isOpenSandbox, new OpenSandboxFilter()],
+    ]),
+  );
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
+  serveConnect(app, sockets);
   serveTerminals(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
+  openSandbox = new OpenSandboxDataPlane(app, sockets);
   return app;
 }

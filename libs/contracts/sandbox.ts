@@ -51,6 +51,14 @@ export const TERMINAL_SIZE = { minimum: 1, maximum: 1000, rows: 24, columns: 80 
 export const PROCESS_LOG_BYTES = 1 << 20;
 /** Largest file that one request writes. */
 export const FILE_UPLOAD_BYTES = 256 << 20;
+/** System calls of a sandbox that are kept, as JSON: the last ones. */
+export const SANDBOX_AUDIT_BYTES = 16 << 20;
+/** What stands for calls that are not kept any more: an entry of this name, with their number as its only argument. */
+export const AUDIT_GAP = 'audit_gap';
+/** The last entry where the Sentry's own budget for a sandbox's life is used up. */
+export const AUDIT_TRUNCATED = 'audit_truncated';
+/** Of a directory that comes as an archive: entries, bytes of their names, bytes of their content. */
+export const ARCHIVE_LIMITS = { entries: 10_000, nameBytes: 1024, bytes: FILE_UPLOAD_BYTES } as const;
 export const SANDBOX_ENDS = ['deleted', 'expired', 'idle', 'cpu_exceeded', 'worker_lost', 'error'] as const;
 export type SandboxEnd = (typeof SANDBOX_ENDS)[number];
 
@@ -299,6 +307,10 @@ export class SandboxFileListDto {
 
 export class WrittenDto {
   @ApiProperty({ type: 'integer' }) bytes!: number;
+}
+
+export class UnpackedDto extends WrittenDto {
+  @ApiProperty({ type: 'integer', description: 'Files, directories and links' }) entries!: number;
 }
 
 export class PathDto {

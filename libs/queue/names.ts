@@ -37,6 +37,8 @@ export const keys = {
   webhookSecret: (tenant: string): string => `${PREFIX}:tenant:${tenant}:webhook-secret`,
   /** A sandbox's record (JSON); sorted set of a tenant's sandbox ids by creation time (ms). */
   sandbox: (id: string): string => `${PREFIX}:sandbox:${id}`,
+  /** Its system calls (stream). */
+  sandboxAudit: (id: string): string => `${PREFIX}:sandbox:${id}:audit`,
   sandboxesOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:sandboxes`,
   /** A stored problem's record; its versions' tests, summaries and chunks, by number; its submissions by creation time (ms). */
   problem: (id: string): string => `${PREFIX}:problem:${id}`,

@@ -14,6 +14,12 @@ export interface SandboxRecord {
   readonly sandbox: SandboxDto;
 }
 
+/** How long what is known of it is kept, from now. */
+export function keptSeconds({ state, expiresAt }: SandboxDto): number {
+  if (state === 'ended') return ENDED_SECONDS;
+  return Math.max(Math.ceil((Date.parse(expiresAt) - Date.now()) / 1000), 0) + SLACK_SECONDS;
+}
+
 /** Which sandboxes there are and which worker keeps each; what is inside them is known there alone. */
 export class SandboxStore {
   constructor(private readonly redis: Redis) {}
@@ -21,12 +27,11 @@ export class SandboxStore {
   /** Written by the worker: at the beginning, when its time changes, and at the end. */
   async save(record: SandboxRecord): Promise<void> {
     const { sandbox, tenant } = record;
-    const ended = sandbox.state === 'ended';
-    const left = Math.ceil((Date.parse(sandbox.expiresAt) - Date.now()) / 1000);
-    const seconds = ended ? ENDED_SECONDS : Math.max(left, 0) + SLACK_SECONDS;
+    const seconds = keptSeconds(sandbox);
     await this.redis
       .multi()
       .set(keys.sandbox(sandbox.id), JSON.stringify(record), 'EX', seconds)
+      .expire(keys.sandboxAudit(sandbox.id), seconds)
       .zadd(keys.sandboxesOf(tenant), Date.parse(sandbox.createdAt), sandbox.id)
       .exec();
   }

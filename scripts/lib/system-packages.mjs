@@ -13,6 +13,7 @@ const PACKAGES = {
   python3: 'python3',
   perl: 'perl',
   strace: 'strace',
+  'qemu-system-x86_64': 'qemu-system-x86',
 };
 
 const present = (program) => spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;

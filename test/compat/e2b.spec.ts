@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import request from 'supertest';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KEY, OTHER_KEY, useDeployment } from '../e2e/harness.js';
@@ -119,6 +120,12 @@ describe('E2B: control plane', () => {
     expect(response.body).toEqual({ code: status, message: expect.any(String) });
   });
 
+  it('tells what is no JSON in its own shape', async () => {
+    const { status, body } = await control('post', '/sandboxes').set('content-type', 'application/json').send('{"a');
+    expect(status).toBe(400);
+    expect(body).toEqual({ code: 400, message: expect.any(String) });
+  });
+
   it('refuses without a key, and shows nothing of another tenant’s', async () => {
     expect((await server().get('/compat/e2b/sandboxes')).body).toEqual({ code: 401, message: expect.any(String) });
     expect((await control('get', `/sandboxes/${made.sandboxID}`, OTHER_KEY)).status).toBe(404);
@@ -131,6 +138,21 @@ describe('E2B: control plane', () => {
 });
 
 describe('E2B: envd', () => {
+  it('a form that breaks off in the middle of a file leaves nothing', async () => {
+    const { port } = deployment.app.getHttpServer().address() as { port: number };
+    const socket = connect(port, '127.0.0.1');
+    socket.write(
+      `POST /compat/e2b/sandbox/files HTTP/1.1\r\nHost: x\r\nX-Access-Token: ${made.envdAccessToken}\r\n` +
+        `E2b-Sandbox-Id: ${made.sandboxID}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99999\r\n\r\n` +
+        `--b\r\nContent-Disposition: form-data; name="file"; filename="torn/file"\r\n\r\n${'y'.repeat(5000)}`,
+    );
+    const listed = async (): Promise<number | undefined> =>
+      (await unary('/filesystem.Filesystem/ListDir', { path: 'torn' })).body.entries?.length;
+    await expect.poll(listed).toBe(1);
+    socket.destroy();
+    await expect.poll(listed).toBe(0);
+  });
+
   it('streams a process: start, data, end', async () => {
     const events = await start('printf out; printf err >&2; exit 4');
     expect(events[0].message).toEqual({ event: { start: { pid: expect.any(Number) } } });

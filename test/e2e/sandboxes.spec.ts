@@ -196,17 +196,10 @@ describe('a sandbox', () => {
     await until(async () => (await sh(id, 'cat kept; ls -a | grep -c partial')).stdout === 'old0\n');
   });
 
-  it('tells its usage and its system calls', async () => {
-    await sh(id, 'echo x > recorded');
+  it('tells its usage', async () => {
     const usage = (await cordon.get(at(id, '/usage'))).body;
     expect(usage.cpuMs).toBeGreaterThan(0);
     expect(usage.memoryBytes).toBeGreaterThan(0);
-    const audit = await cordon
-      .get(at(id, '/audit?syscall=openat'))
-      .buffer(true)
-      .parse((response, done) => asText(response as unknown as NodeJS.ReadableStream, done));
-    expect(audit.body).toContain('recorded');
-    for (const line of (audit.body as string).trim().split('\n')) expect(JSON.parse(line).name).toBe('openat');
   });
 
   it('is invisible to others', async () => {
@@ -328,11 +321,3 @@ describe('the end of a sandbox', () => {
     expect(response.body.errors[0].pointer).toBe(pointer);
   });
 });
-
-function asText(response: NodeJS.ReadableStream, done: (error: Error | null, text: string) => void): void {
-  let text = '';
-  response.on('data', (chunk: Buffer) => {
-    text += chunk.toString('utf8');
-  });
-  response.on('end', () => done(null, text));
-}

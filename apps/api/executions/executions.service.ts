@@ -281,6 +281,11 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  /** Calls `wake` at each news of an execution or sandbox, until the returned function is called. */
+  follow(id: string, wake: () => void): () => void {
+    return this.news.follow(id, wake);
+  }
+
   /** Nothing more will come: it ended and its events were all read (or are gone). */
   private async over(id: string): Promise<boolean> {
     const state = await this.store.state(id);

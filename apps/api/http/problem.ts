@@ -57,7 +57,11 @@ export function toProblem(error: unknown): Problem {
 
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  constructor(private readonly log: Logger) {}
+  /** `peers`: places of other services, and who speaks as they do of what fails before their controllers are reached. */
+  constructor(
+    private readonly log: Logger,
+    private readonly peers: readonly (readonly [is: (url: string) => boolean, filter: ExceptionFilter])[] = [],
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
@@ -67,6 +71,8 @@ export class ProblemFilter implements ExceptionFilter {
     if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
       this.log.error({ err: error, url: request.url }, 'request failed');
     if (reply.raw.headersSent) return void reply.raw.end();
+    const peer = this.peers.find(([is]) => is(request.url));
+    if (peer) return void peer[1].catch(error, host);
     const retryAfter = error instanceof ProblemException ? error.retryAfter : undefined;
     if (retryAfter !== undefined || body.status === 503)
       reply.header('retry-after', String(retryAfter ?? RETRY_SECONDS));

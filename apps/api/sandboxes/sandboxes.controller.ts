@@ -1,5 +1,4 @@
 import {
-  type AuditEntry,
   CreateSandboxDto,
   ExecDto,
   ExecResultDto,
@@ -15,7 +14,7 @@ import {
   StdinDto,
   TERMINAL_SIZE,
 } from '@cordon/contracts';
-import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Req, Res, UseGuards } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBearerAuth,
@@ -36,7 +35,6 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
-import { wholeNumber } from '../http/query.js';
 import { validateDto } from '../http/validate-dto.js';
 import { collect } from './exec.js';
 import { SandboxesService } from './sandboxes.service.js';
@@ -297,41 +295,6 @@ export class SandboxesController {
       id,
       async (link) => (await link.ask<{ usage: SandboxUsageDto }>(id, { op: 'usage' })).reply.usage,
     );
-  }
-
-  @Get(':id/audit')
-  @ApiOperation({ summary: 'Its system calls so far, one JSON object a line; the last 20,000 are kept' })
-  @ApiQuery({ name: 'syscall', required: false, description: 'Names, separated by commas', schema: { type: 'string' } })
-  @ApiQuery({ name: 'pid', required: false, schema: { type: 'integer', minimum: 1, maximum: 2 ** 31 } })
-  @ApiOkResponse({ description: 'The records', content: { 'application/x-ndjson': { schema: { type: 'string' } } } })
-  @ApiProblems('not-found', 'sandbox-ended', 'invalid-request')
-  async audit(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Query('syscall') syscall?: string,
-    @Query('pid') pid?: string,
-  ): Promise<void> {
-    const names = syscall === undefined ? null : new Set(String(syscall).split(','));
-    const wanted = pid === undefined ? null : wholeNumber(pid, 'pid', 1, 2 ** 31, 0);
-    const gone = goneSignal(reply);
-    await this.sandboxes.with(request.tenant, id, async (link) => {
-      let begun = false;
-      const begin = (): void => {
-        if (begun) return;
-        begun = true;
-        reply.hijack();
-        reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' });
-      };
-      for await (const line of link.lines(`/sandboxes/${id}/audit`, {}, gone)) {
-        begin();
-        const record = JSON.parse(line) as AuditEntry;
-        if ((names === null || names.has(record.name)) && (wanted === null || record.pid === wanted))
-          await writeTo(reply, `${line}\n`, gone);
-      }
-      begin();
-      reply.raw.end();
-    });
   }
 }
 

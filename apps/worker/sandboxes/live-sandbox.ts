@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import {
-  type AuditEntry,
   FIXED_LIMITS,
   type OpenSandbox,
   type SandboxDto,
@@ -19,12 +18,11 @@ import {
 } from '@cordon/pool';
 import { Contexts } from '../contexts/contexts.js';
 import { ENVIRONMENT, GUEST_UID } from '../run-spec.js';
+import type { AuditWriter } from './audit-writer.js';
 import { ProcessLog } from './process-log.js';
 
 /** Processes that have ended and are remembered for those who attach later. */
 const ENDED_KEPT = 64;
-/** Audit records kept for reading. */
-const RECORDS_KEPT = 20_000;
 const SIGKILL = 9;
 
 export interface Started {
@@ -35,9 +33,6 @@ export interface Started {
 /** One sandbox on this worker: its session, its processes, its time. */
 export class LiveSandbox {
   sandbox: SandboxDto;
-  readonly records: AuditEntry[] = [];
-  /** Records that were dropped from the front. */
-  recordsDropped = 0;
   private readonly session: SessionHandle;
   private readonly processes = new Map<number, ProcessLog>();
   private readonly env: Readonly<Record<string, string>>;
@@ -53,6 +48,7 @@ export class LiveSandbox {
     image: ImageSpec,
     { sandbox, env }: OpenSandbox,
     readonly tenant: string,
+    readonly audit: AuditWriter,
     log: (line: string) => void,
   ) {
     this.sandbox = sandbox;
@@ -73,7 +69,7 @@ export class LiveSandbox {
         cpus: 1,
         files: [],
       },
-      { audit: (entries) => this.record(entries), log },
+      { audit: (entries) => audit.records(entries, this.sandbox), log },
     );
     this.ended = this.session.ended.then((report) => this.over(report));
     this.rest();
@@ -176,14 +172,6 @@ export class LiveSandbox {
   private rest(): void {
     if (this.endReason !== null) return;
     this.idle = setTimeout(() => this.end('idle'), this.sandbox.idleSeconds * 1000);
-  }
-
-  private record(entries: readonly AuditEntry[]): void {
-    this.records.push(...entries);
-    const over = this.records.length - RECORDS_KEPT;
-    if (over <= 0) return;
-    this.records.splice(0, over);
-    this.recordsDropped += over;
   }
 
   private forgetEnded(): void {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import {
+  type AuditEntry,
   LINK_CHUNK_BYTES,
   type LinkRefusal,
   type OpenSandbox,
@@ -11,19 +12,21 @@ import {
   type StartProcess,
 } from '@cordon/contracts';
 import { type ImageSpec, type SandboxPool, SessionEnded, SessionError, type SessionRequest } from '@cordon/pool';
-import type { SandboxStore } from '@cordon/queue';
+import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
+import { AuditWriter } from './audit-writer.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
 
 const BODY_MAX = 8 << 20;
-const AUDIT_BATCH = 200;
 
 export interface SandboxHostOptions {
   readonly pool: SandboxPool;
   readonly image: ImageSpec;
   readonly store: SandboxStore;
+  readonly audit: SandboxAuditStore;
+  readonly renderAudit: (entry: AuditEntry) => string;
   readonly workerId: string;
   readonly log: Logger;
   /** Sandboxes at once. */
@@ -99,7 +102,7 @@ export class SandboxHost {
       case 'start':
         return this.start(live, JSON.parse((await readBody(request)).toString()) as StartProcess, response);
       case 'follow':
-        return this.attach(live, Number(process), Number(url.searchParams.get('from') ?? 0), response);
+        return this.attach(live, Number(process), url.searchParams, response);
       case 'contexts':
         return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'extend': {
@@ -109,7 +112,10 @@ export class SandboxHost {
         return sendJson(response, 200, live.sandbox);
       }
       case 'audit':
-        return this.audit(live, response);
+        // What it did until now is in the store when this is answered.
+        await live.use(() => live.ask({ op: 'flush' }));
+        await live.audit.written();
+        return sendJson(response, 200, {});
       case 'end':
         live.end('deleted');
         await live.ended;
@@ -146,9 +152,10 @@ export class SandboxHost {
 
   private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
     if (this.sandboxes.size >= this.options.capacity) throw new Refused(503, { full: true });
-    const { pool, image, log } = this.options;
+    const { pool, image, log, audit, renderAudit } = this.options;
     const { id } = open.sandbox;
-    const live = new LiveSandbox(pool, image, open, tenant, (line) => log.warn({ sandbox: id }, line));
+    const writer = new AuditWriter(audit, id, renderAudit, (line) => log.warn({ sandbox: id }, line));
+    const live = new LiveSandbox(pool, image, open, tenant, writer, (line) => log.warn({ sandbox: id }, line));
     this.sandboxes.set(id, live);
     void live.ended.then((reason) => this.ended(id, live, reason));
     await this.save(live);
@@ -159,7 +166,10 @@ export class SandboxHost {
     this.sandboxes.delete(id);
     this.ends.set(id, reason);
     if (this.ends.size > 10_000) this.ends.delete(this.ends.keys().next().value as string);
-    await this.save(live).catch((error: Error) => this.options.log.warn({ sandbox: id }, error.message));
+    await live.audit.written();
+    await this.save(live)
+      .then(() => this.options.audit.wake(id))
+      .catch((error: Error) => this.options.log.warn({ sandbox: id }, error.message));
   }
 
   private save({ tenant, sandbox }: LiveSandbox): Promise<void> {
@@ -187,14 +197,27 @@ export class SandboxHost {
     this.follow(live, log, 0, response, request.background);
   }
 
-  private async attach(live: LiveSandbox, process: number, from: number, response: ServerResponse): Promise<void> {
+  /** `from`: the first event. `now`: those that there are, without waiting for others. */
+  private async attach(
+    live: LiveSandbox,
+    process: number,
+    query: URLSearchParams,
+    response: ServerResponse,
+  ): Promise<void> {
     const log = live.process(process);
     if (!log) throw new Refused(404, { process: 'unknown' });
-    this.follow(live, log, from, response, false);
+    this.follow(live, log, Number(query.get('from') ?? 0), response, false, query.has('now'));
   }
 
-  /** Lines of events until the end of the process, or only the first. */
-  private follow(live: LiveSandbox, log: ProcessLog, from: number, response: ServerResponse, once: boolean): void {
+  /** Lines of events until the end of the process, or only the first, or those of `now`. */
+  private follow(
+    live: LiveSandbox,
+    log: ProcessLog,
+    from: number,
+    response: ServerResponse,
+    once: boolean,
+    now = false,
+  ): void {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     // Whoever attaches knows that there is such a process before it says something.
     response.flushHeaders();
@@ -216,22 +239,8 @@ export class SandboxHost {
       else if (!flowing) return drained(response);
     });
     // Whoever asks for what comes after the end hears that nothing does.
-    if (log.over) finish();
+    if (log.over || now) finish();
     if (over) stop();
-  }
-
-  private async audit(live: LiveSandbox, response: ServerResponse): Promise<void> {
-    await live.use(() => live.ask({ op: 'flush' }));
-    response.writeHead(200, {
-      'content-type': 'application/x-ndjson',
-      'x-records-dropped': String(live.recordsDropped),
-    });
-    const records = [...live.records];
-    for (let at = 0; at < records.length && !response.destroyed; at += AUDIT_BATCH) {
-      const lines = records.slice(at, at + AUDIT_BATCH).map((record) => `${JSON.stringify(record)}\n`);
-      if (!response.write(lines.join(''))) await drained(response);
-    }
-    response.end();
   }
 
   private refuse(response: ServerResponse, error: unknown): void {

@@ -11,7 +11,8 @@ export type Message = Readonly<Record<string, unknown>>;
 export async function readBody(request: IncomingMessage, most = BODY_MOST): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request) {
+  // Leaving the loop must not close the connection: there is an answer to give.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     length += (chunk as Buffer).length;
     if (length > most) throw new Failure('invalid_argument', `the body has over ${most} bytes`, 413);
     chunks.push(chunk as Buffer);

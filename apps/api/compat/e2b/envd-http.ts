@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { LINK_CHUNK_BYTES, type SandboxFileDto } from '@cordon/contracts';
 import busboy from 'busboy';
@@ -97,18 +97,18 @@ async function* parts(request: IncomingMessage): AsyncGenerator<{ name: string; 
   const form = busboy({ headers: request.headers, preservePath: true, limits: { files: FILES_MOST, fields: 16 } });
   form.on('file', (field, body, { filename }) => {
     count++;
+    // Whoever reads it hears of what befalls it; a part that nobody reads has nobody to tell.
+    body.on('error', () => undefined);
     if (field !== 'file' || !filename) body.resume();
     else queue.write({ name: filename, body });
   });
   form.on('filesLimit', () => queue.destroy(new E2bError('invalid_argument', `more than ${FILES_MOST} files`)));
-  form.on('error', (error) =>
-    queue.destroy(new E2bError('invalid_argument', `not a form: ${(error as Error).message}`)),
-  );
-  form.on('close', () => queue.end());
-  request.on('aborted', () =>
-    queue.destroy(new E2bError('invalid_argument', `the upload broke off after ${count} files`)),
-  );
-  request.pipe(form);
+  // A form that breaks off breaks off the file that is being read, too.
+  pipeline(request, form, (error) => {
+    if (error)
+      queue.destroy(new E2bError('invalid_argument', `not a form, or it broke off: ${error.message} (part ${count})`));
+    else queue.end();
+  });
   yield* queue as AsyncIterable<{ name: string; body: Readable }>;
 }
 

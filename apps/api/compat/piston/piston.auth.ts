@@ -33,14 +33,25 @@ function decodeURIComponentSafely(text: string): string {
   }
 }
 
-/** Before the body is read. Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
+/** Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
+function keyOf(request: Pick<IncomingMessage, 'headers'>): string | null {
+  return bearerOf(request) ?? request.headers.authorization?.trim() ?? null;
+}
+
+/** The key of a request to upgrade, which nobody has rewritten yet. */
+export function keyOfUpgrade(request: IncomingMessage): string | null {
+  withoutKey(request);
+  return keyOf(request);
+}
+
+/** Before the body is read. */
 export async function authenticatePiston(
   request: FastifyRequest,
   reply: FastifyReply,
   keys: KeysService,
 ): Promise<FastifyReply | undefined> {
   try {
-    await authenticate(request, reply, keys, bearerOf(request) ?? request.headers.authorization?.trim() ?? null);
+    await authenticate(request, reply, keys, keyOf(request));
   } catch (error) {
     if (!(error instanceof ProblemException)) throw error;
     const { status, title } = error.problem;

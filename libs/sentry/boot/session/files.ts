@@ -2,7 +2,7 @@ import { EINVAL, EISDIR, ENOENT, ENOTDIR } from '../../abi/errno.js';
 import { O_CREAT, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } from '../../abi/fcntl.js';
 import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.js';
 import { BufferIo } from '../../mm/io.js';
-import { makeDirectory, removeDirectory, removeFile, renameName } from '../../syscalls/file/names.js';
+import { makeDirectory, makeSymlink, removeDirectory, removeFile, renameName } from '../../syscalls/file/names.js';
 import type { DentryNode } from '../../vfs/dentry.js';
 import { newStat } from '../../vfs/inode.js';
 import { openAt } from '../../vfs/open.js';
@@ -53,6 +53,9 @@ export class SessionFiles {
         return { reply: { entry: this.stat(bytesOf(request.path)) } };
       case 'mkdir':
         this.mkdir(bytesOf(request.path), request.mode);
+        return { reply: {} };
+      case 'symlink':
+        this.symlink(bytesOf(request.path), bytesOf(request.target));
         return { reply: {} };
       case 'move':
         this.move(bytesOf(request.from), bytesOf(request.to));
@@ -171,6 +174,14 @@ export class SessionFiles {
     if (parent > 0) this.mkdir(path.slice(0, parent), DIRECTORY_MODE);
     const last = check(resolveParent(this.walker, null, path));
     check<number>(makeDirectory(this.walker, last, mode));
+  }
+
+  private symlink(path: string, target: string): void {
+    if (target === '' || target.includes('\0')) throw new FileError(EINVAL);
+    const slash = path.lastIndexOf('/');
+    if (slash > 0) this.mkdir(path.slice(0, slash), DIRECTORY_MODE);
+    const last = check(resolveParent(this.walker, null, path));
+    check<number>(makeSymlink(this.walker, last, target));
   }
 
   private move(from: string, to: string): void {

@@ -53,6 +53,8 @@ type FileOperation =
   | { readonly op: 'stat'; readonly path: string }
   /** With its parents; one that is there is no error. */
   | { readonly op: 'mkdir'; readonly path: string; readonly mode: number }
+  /** Its parents are made. */
+  | { readonly op: 'symlink'; readonly path: string; readonly target: string }
   | { readonly op: 'move'; readonly from: string; readonly to: string }
   /** A directory only when `recursive`, or when it is empty. */
   | { readonly op: 'remove'; readonly path: string; readonly recursive: boolean };

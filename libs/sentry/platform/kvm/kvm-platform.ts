@@ -75,6 +75,7 @@ export class KvmPlatform extends StubPlatform {
     kvmNative.open();
     this.machine = {
       tables: this.tables,
+      spaces: new Set(),
       createSpace: (root) => must(kvmNative.createSpace(root), 'creating an address space'),
       releaseSpace: (index) => void kvmNative.releaseSpace(index),
       spaceTime: (index) => kvmNative.spaceTime(index),
@@ -99,6 +100,7 @@ export class KvmPlatform extends StubPlatform {
     const count = must(kvmNative.supportedCpuid(supported), 'reading the CPUID that KVM supports');
     super.start();
     this.tables.start();
+    this.machine.spaces.clear();
     // Cautious until it is known.
     this.tables.shadowed = notices !== true;
     writeDescriptors(this.tables.words);

@@ -25,6 +25,7 @@ const TWO_32 = 4294967296;
 /** What an address space needs of the machine. */
 export interface Machine {
   readonly tables: TableArea;
+  readonly spaces: Set<KvmAddressSpace>;
   createSpace(root: number): number;
   releaseSpace(index: number): void;
   spaceTime(index: number): Nanoseconds;
@@ -57,6 +58,7 @@ export class KvmAddressSpace implements NumberedSpace {
   ) {
     this.words = machine.tables.words;
     this.index = machine.createSpace(root * PAGE_SIZE);
+    machine.spaces.add(this);
   }
 
   /** Null when there is no room for one more. */
@@ -139,6 +141,7 @@ export class KvmAddressSpace implements NumberedSpace {
   }
 
   release(): void {
+    this.machine.spaces.delete(this);
     this.machine.releaseSpace(this.index);
     this.machine.tables.release(this.root);
   }
@@ -186,8 +189,7 @@ export class KvmAddressSpace implements NumberedSpace {
           this.span = unit - (address % unit) + (address % LEAF_BYTES);
           return -1;
         }
-        const below = this.machine.tables.allocate();
-        if (below === 0) throw new PlatformError('no room for page tables');
+        const below = this.machine.tables.allocate() || this.tableFromOthers();
         words[entry] = (below * PAGE_SIZE + TABLE_ENTRY) >>> 0;
       }
       table = words[entry] >>> 12;
@@ -195,6 +197,20 @@ export class KvmAddressSpace implements NumberedSpace {
     this.lastBlock = block;
     this.lastLeaf = table;
     return table * TABLE_WORDS + slot * 2;
+  }
+
+  /** Spaces keep the tables of what they have unmapped; when there is no room for more, those go. */
+  private tableFromOthers(): number {
+    const { machine } = this;
+    machine.flush();
+    for (const space of machine.spaces) {
+      space.lastBlock = -1;
+      machine.tables.prune(space.root);
+    }
+    machine.tables.recycle();
+    const table = machine.tables.allocate();
+    if (table === 0) throw new PlatformError('no room for page tables');
+    return table;
   }
 
   /** Notes what a change of a present entry asks of the machine. */

@@ -105,7 +105,33 @@ export class TableArea {
     (this.shadowed ? this.retired : this.free).push(table);
   }
 
-  private recycle(): void {
+  /**
+   * Frees the lowest tables below a root in which nothing is left; with shadow paging they can be used after `recycle` only.
+   * Precondition: translations are flushed before a guest runs again. Returns how many there were.
+   */
+  prune(root: number): number {
+    return this.pruneBelow(root, 3, TABLE_SLOTS / 2);
+  }
+
+  private pruneBelow(table: number, level: number, slots: number): number {
+    const { words } = this;
+    let pruned = 0;
+    for (let slot = 0; slot < slots; slot++) {
+      const place = table * WORDS + slot * 2;
+      const below = words[place] >>> 12;
+      if (below < AreaPage.FirstFree) continue;
+      if (level > 1) pruned += this.pruneBelow(below, level - 1, TABLE_SLOTS);
+      else if (words.subarray(below * WORDS, (below + 1) * WORDS).every((word) => word === 0)) {
+        words[place] = 0;
+        (this.shadowed ? this.retired : this.free).push(below);
+        pruned++;
+      }
+    }
+    return pruned;
+  }
+
+  /** Makes tables of released spaces usable where KVM may still know what was in them. */
+  recycle(): void {
     if (this.retired.length === 0) return;
     this.forgetTables();
     this.free.push(...this.retired.splice(0));

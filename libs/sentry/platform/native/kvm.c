@@ -674,7 +674,7 @@ static napi_value set_processor(napi_env env, napi_callback_info info) {
   special.cs = (struct kvm_segment){.limit = ~0u, .selector = 0x10, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
   special.ss = (struct kvm_segment){.limit = ~0u, .selector = 0x18, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
   special.ds = special.es = special.fs = special.gs =
-      (struct kvm_segment){.limit = ~0u, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
+      (struct kvm_segment){.limit = ~0u, .type = 3, .present = 1, .dpl = 3, .db = 1, .s = 1, .g = 1};
   special.tr = (struct kvm_segment){.base = value[6], .limit = (uint32_t)value[7], .selector = 0x40, .type = 11, .present = 1};
   special.ldt = (struct kvm_segment){.type = 2, .unusable = 1};
   if (ioctl(vcpu, KVM_SET_SREGS, &special) < 0) return number(env, -errno);

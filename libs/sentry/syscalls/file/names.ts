@@ -180,7 +180,11 @@ function doSymlink(task: Task, targetAddress: number, dirfd: number, index: numb
   if (typeof target === 'number') return target;
   if (target === '') return -ENOENT;
   const last = parentOf(task, dirfd, index, address);
-  if (typeof last === 'number') return last;
+  return typeof last === 'number' ? last : makeSymlink(task, last, target);
+}
+
+/** symlink(2) of a name whose parent is resolved. */
+export function makeSymlink(task: Walker, last: LastComponent, target: string): number {
   const refused = checkCreate(task, last, false);
   if (refused) return refused;
   return made(last, last.parent.inode.symlink(last.name, target, task));

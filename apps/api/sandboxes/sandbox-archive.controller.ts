@@ -1,0 +1,106 @@
+import type { Readable } from 'node:stream';
+import { UnpackedDto } from '@cordon/contracts';
+import { Controller, Get, HttpCode, Param, Put, Query, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiConsumes, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
+import { AuthGuard, Scopes } from '../http/auth.guard.js';
+import { goneSignal, writeTo } from '../http/gone.js';
+import { ProblemException } from '../http/problem.js';
+import { packed } from './pack.js';
+import { SandboxesService } from './sandboxes.service.js';
+import { unpack } from './unpack.js';
+import { absolutePath } from './validate.js';
+
+const TAR = 'application/x-tar';
+const PATH = {
+  name: 'path',
+  required: true,
+  description: 'A directory: absolute, or relative to /work',
+  schema: { type: 'string', minLength: 1, maxLength: 4095 },
+} as const;
+const USER = {
+  name: 'user',
+  required: false,
+  description: 'root: of the sandbox only',
+  schema: { type: 'string', enum: ['user', 'root'], default: 'user' },
+} as const;
+
+@ApiTags('sandboxes')
+@ApiBearerAuth()
+@UseGuards(AuthGuard)
+@Scopes('sandbox')
+@Controller('v1/sandboxes/:id/files/archive')
+export class SandboxArchiveController {
+  constructor(private readonly sandboxes: SandboxesService) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'A directory as a tar archive',
+    description:
+      'Files, directories and symbolic links. Where a file becomes shorter while it is read, the answer breaks off.',
+  })
+  @ApiQuery(PATH)
+  @ApiQuery(USER)
+  @ApiOkResponse({ description: 'The archive', content: { [TAR]: { schema: { type: 'string', format: 'binary' } } } })
+  @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
+  async read(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Query('path') path?: string,
+    @Query('user') user?: string,
+  ): Promise<void> {
+    const place = absolutePath(path, '?path');
+    const root = isRoot(user);
+    const gone = goneSignal(reply);
+    await this.sandboxes.with(request.tenant, id, async (link) => {
+      // What is no directory is refused before the answer begins.
+      await link.ask(id, { op: 'list', path: place, offset: 0, root });
+      const archive = packed(link, id, place, root);
+      gone.addEventListener('abort', () => archive.destroy());
+      reply.hijack();
+      reply.raw.writeHead(200, { 'content-type': TAR });
+      try {
+        for await (const chunk of archive) await writeTo(reply, chunk as Buffer, gone);
+        reply.raw.end();
+      } catch {
+        // Half an archive must not look like a whole one.
+        reply.raw.destroy();
+      }
+    });
+  }
+
+  @Put()
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Unpack a tar archive into a directory, which is made',
+    description:
+      'What is there stays, unless the archive has something of that name. First all of it is read: one that breaks off or is refused ' +
+      '(“..”, absolute names, links that lead out of it, devices, hard links) changes nothing.',
+  })
+  @ApiQuery(PATH)
+  @ApiQuery(USER)
+  @ApiConsumes(TAR)
+  @ApiBody({ schema: { type: 'string', format: 'binary' } })
+  @ApiOkResponse({ type: UnpackedDto })
+  @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
+  write(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Query('path') path?: string,
+    @Query('user') user?: string,
+  ): Promise<UnpackedDto> {
+    const place = absolutePath(path, '?path');
+    const root = isRoot(user);
+    const body = request.body as Readable | undefined;
+    if (typeof body?.pipe !== 'function') throw new ProblemException('unsupported-media-type', `send ${TAR}`);
+    return this.sandboxes.with(request.tenant, id, (link) => unpack(link, id, place, body, root));
+  }
+}
+
+function isRoot(user: string | undefined): boolean {
+  if (user === undefined || user === 'user') return false;
+  if (user === 'root') return true;
+  throw new ProblemException('invalid-request', undefined, [{ pointer: '?user', detail: 'user or root' }]);
+}

@@ -1,8 +1,10 @@
+import { readlinkSync } from 'node:fs';
 import { type BootMessage, type EndReport, FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
 import type { ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
 import { closeImageSources } from '@cordon/sentry/platform/confine.unsafe';
 import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
+import { openDescriptors } from './quiesce.js';
 import type { SentryLike } from './sentry-like.js';
 
 /**
@@ -82,6 +84,15 @@ function reportOf(fd: number): EndReport | null {
   return null;
 }
 
+/** Closes the image's files that a kernel now gone had open; what the platform keeps (memory files, sockets) is its own. */
+function closeImageFiles(before: ReadonlySet<number>): void {
+  for (const fd of openDescriptors()) {
+    if (before.has(fd)) continue;
+    const name = readlinkSync(`/proc/self/fd/${fd}`);
+    if (name.startsWith('/') && !name.startsWith('/memfd:')) host.close(fd);
+  }
+}
+
 /**
  * Runs guests in the zygote itself, each in a kernel of its own, so that children inherit compiled code instead of
  * compiling it. Several, since code that has seen one kernel only is thrown away when it meets the next.
@@ -90,6 +101,7 @@ function reportOf(fd: number): EndReport | null {
 export function rehearse(create: () => SentryLike, config: ZygoteConfig): string | null {
   const pair = new Int32Array(2);
   check(native.keepAffinity(), 'sched_getaffinity');
+  const before = new Set(openDescriptors());
   try {
     for (let round = 0; round < config.rehearsals; round++) {
       check(native.socketPair(pair), 'socketpair');
@@ -106,6 +118,7 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): string
       } finally {
         host.memoryDetach();
         closeImageSources();
+        closeImageFiles(before);
         host.close(supervisor);
         host.close(channel);
       }

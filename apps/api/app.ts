@@ -20,7 +20,7 @@ import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/ope
 import { OpenSandboxController } from './compat/opensandbox/opensandbox.controller.js';
 import { OpenSandboxFilter } from './compat/opensandbox/opensandbox.filter.js';
 import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js';
-import { servePistonConnect } from './compat/piston/connect.js';
+import { serveConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
 import { ContextsController } from './contexts/contexts.controller.js';
@@ -35,6 +35,7 @@ import { ProblemFilter } from './http/problem.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
+import { isMcp, McpController } from './mcp/mcp.controller.js';
 import { buildDocument } from './openapi.js';
 import { ProblemsController } from './problems/problems.controller.js';
 import { ProblemsService } from './problems/problems.service.js';
@@ -72,6 +73,7 @@ export class ApiModule {
         WebhooksController,
         PistonController,
         Judge0Controller,
+        McpController,
         E2bController,
         OpenSandboxController,
         HealthController,
@@ -144,7 +146,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
     if (e2b.handle(request, reply) || openSandbox.handle(request, reply)) return;
-    if (request.url.startsWith('/v1/')) await authenticate(request, reply, keys, bearerOf(request));
+    if (request.url.startsWith('/v1/') || isMcp(request.url))
+      await authenticate(request, reply, keys, bearerOf(request));
     if (isOpenSandbox(request.url)) return authenticateOpenSandbox(request, reply, keys);
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
@@ -165,8 +168,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
   const sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
+  serveConnect(app, sockets);
   serveTerminals(app, sockets);
-  servePistonConnect(app, sockets);
   toPort = servePorts(app, sockets);
   e2b = new E2bDataPlane(app, sockets, new CodeInterpreter(app.get(ContextsService), app.get(E2bService).store));
   openSandbox = new OpenSandboxDataPlane(app, sockets);

@@ -1,4 +1,5 @@
 import { doctor } from './doctor.js';
+import { serveMcp } from './mcp.js';
 import { parseRunOptions, UsageError } from './options.js';
 import { platforms } from './platforms.js';
 import { runProgram } from './run.js';
@@ -11,6 +12,8 @@ Commands
              124 when a limit ended it, 125 when the Sentry failed)
   trace      the same, and prints its system calls as strace does (stderr, or -o FILE; -e NAME,NAME filters)
   doctor     which layers of isolation this machine permits, and what follows where one is missing
+  mcp        tools for models, by the Model Context Protocol on stdin and stdout: through the server at CORDON_URL with
+             CORDON_API_KEY, or, without CORDON_URL, in Sentries of its own
   platforms  which platforms were probed, measured and chosen
 
 Options of run and trace
@@ -34,6 +37,8 @@ async function main(args: readonly string[]): Promise<number> {
       return doctor();
     case 'platforms':
       return platforms();
+    case 'mcp':
+      return serveMcp(rest);
     case undefined:
     case 'help':
     case '--help':

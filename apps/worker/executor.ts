@@ -1,4 +1,11 @@
-import type { AuditEntry, ExecutionJob, ExecutionLimits, ExecutionResult, ExecutionState } from '@cordon/contracts';
+import type {
+  AuditEntry,
+  CompilationDto,
+  ExecutionJob,
+  ExecutionLimits,
+  ExecutionResult,
+  ExecutionState,
+} from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
 import type { ExecutionStore, InputMessage, Taken, TestReader } from '@cordon/queue';
@@ -191,6 +198,7 @@ export class Executor {
     if (job.judge && runtime) return judgeJob(job, job.judge, runtime, attempt, this.options, this.controlOf(run));
     const staged = job.compileLimits && runtime ? await this.compile(job, runtime, job.compileLimits, run) : null;
     if (staged !== null && staged.artifacts === null) return this.notCompiled(staged, run);
+    if (staged?.compilation && job.interactive) await this.tellCompiled(job.id, attempt, staged.compilation);
     const relay = new EventRelay(store, job.id, attempt, this.options.renderAudit);
     try {
       const report = await this.runs(job, runtime, relay, run, staged?.artifacts ?? null);
@@ -230,6 +238,12 @@ export class Executor {
     if (this.draining && !run.canceled) return null;
     const state = run.canceled ? 'canceled' : failure === null ? 'failed' : 'error';
     return { state, result: { compilation: compilation ?? undefined, detail: failure }, events: [] };
+  }
+
+  /** Whoever talks with the program wants to know that it begins. */
+  private async tellCompiled(id: string, attempt: number, compilation: CompilationDto): Promise<void> {
+    const data = { state: 'running', at: new Date().toISOString(), compilation };
+    await this.options.store.append(id, attempt, [{ type: 'status', data }]);
   }
 
   private controlOf(run: Running): JudgeControl {

@@ -1,4 +1,5 @@
 import type { ExecutionState } from './execution.js';
+import type { CompilationDto } from './submission.js';
 
 /** One system call as clients see it (the shape of the Sentry's decoded records). */
 export interface AuditEntry {
@@ -22,6 +23,8 @@ export interface StatusEvent {
   readonly attempt?: number;
   /** The worker of an earlier attempt was lost; output so far is void. */
   readonly restarted?: boolean;
+  /** Of a job with `compileLimits`: it is compiled, its program begins now. */
+  readonly compilation?: CompilationDto;
 }
 
 export interface OutputEvent {

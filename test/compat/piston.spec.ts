@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
 import { KEY, useDeployment } from '../e2e/harness.js';
 
 const deployment = useDeployment({ workers: 1 });
@@ -140,106 +138,5 @@ describe('Piston: GET /runtimes and /packages', () => {
     expect(found.aliases).toContain('py');
     const packages = await server().get('/api/v2/piston/packages').set('authorization', KEY).expect(200);
     expect(packages.body).toContainEqual({ language: 'python', language_version: found.version, installed: true });
-  });
-});
-
-describe('Piston: WebSocket /connect', () => {
-  interface Frame {
-    readonly type: string;
-    readonly [field: string]: unknown;
-  }
-  /** Sends messages, and collects what comes until the end. */
-  async function talk(
-    messages: readonly object[],
-    on: (frame: Frame, send: (message: object) => void) => void = () => {},
-  ) {
-    const socket = new WebSocket(`ws://127.0.0.1:${deployment.port}/api/v2/connect`, {
-      headers: { authorization: KEY },
-    });
-    const frames: Frame[] = [];
-    const send = (message: object): void => socket.send(JSON.stringify(message));
-    socket.on('message', (data) => {
-      const frame = JSON.parse(String(data)) as Frame;
-      frames.push(frame);
-      on(frame, send);
-    });
-    await once(socket, 'open');
-    for (const message of messages) send(message);
-    const [code, reason] = await once(socket, 'close');
-    return { frames, code, reason: String(reason) };
-  }
-  const init = (content: string, language = 'python') => ({
-    type: 'init',
-    language,
-    version: '*',
-    files: [{ content }],
-  });
-  const text = (frames: readonly Frame[], stream = 'stdout') =>
-    frames
-      .filter((frame) => frame.type === 'data' && frame.stream === stream)
-      .map(({ data }) => data)
-      .join('');
-
-  it('runs a program: runtime, stage, data, exit, completed', async () => {
-    const { frames, code, reason } = await talk([init('print("out")')]);
-    expect(frames.map(({ type }) => type)).toEqual(['runtime', 'stage', 'data', 'exit']);
-    expect(frames[0]).toMatchObject({ language: 'python', version: expect.stringMatching(/^3/) });
-    expect(frames[1]).toMatchObject({ stage: 'run' });
-    expect(frames[2]).toMatchObject({ stream: 'stdout', data: 'out\n' });
-    expect(frames[3]).toMatchObject({ stage: 'run', code: 0, signal: null });
-    expect([code, reason]).toEqual([4999, 'Job Completed']);
-  });
-
-  it('takes input, also before the program began, and answers to it', async () => {
-    const source = 'name = input(); print("hello", name, flush=True); print("bye", input())';
-    const early = { type: 'data', stream: 'stdin', data: 'you\n' };
-    const { frames } = await talk([init(source), early], (frame, send) => {
-      if (String(frame.data).includes('hello')) send({ ...early, data: 'now\n' });
-    });
-    expect(text(frames)).toBe('hello you\nbye now\n');
-  });
-
-  it('delivers signals', async () => {
-    const source =
-      'import time\nprint("up", flush=True)\ntry:\n  time.sleep(20)\nexcept KeyboardInterrupt:\n  print("caught")';
-    const { frames } = await talk([init(source)], (frame, send) => {
-      if (frame.type === 'data' && frame.data === 'up\n') send({ type: 'signal', signal: 'SIGINT' });
-    });
-    expect(text(frames)).toBe('up\ncaught\n');
-  });
-
-  it('compiles in a stage of its own, and says what did not compile', async () => {
-    const good = await talk([init('#include <stdio.h>\nint main(void) { puts("c"); return 2; }', 'c')]);
-    const stages = good.frames.filter(({ type }) => type === 'stage' || type === 'exit');
-    expect(stages.map(({ type, stage, code }) => [type, stage, code])).toEqual([
-      ['stage', 'compile', undefined],
-      ['exit', 'compile', 0],
-      ['stage', 'run', undefined],
-      ['exit', 'run', 2],
-    ]);
-    const bad = await talk([init('int main(', 'c')]);
-    expect(text(bad.frames, 'stderr')).toContain('error');
-    expect(bad.frames.at(-1)).toMatchObject({ type: 'exit', stage: 'compile', code: 1 });
-  });
-
-  it.each([
-    [[], 4001],
-    [[init('input()'), init('input()')], 4000],
-    [[{ type: 'data', stream: 'stdin', data: '' }], 4003],
-    [[init('input()'), { type: 'data', stream: 'stdout', data: '' }], 4004],
-    [[init('input()'), { type: 'signal', signal: 'SIGNONE' }], 4005],
-    [[{ type: 'init', language: 'klingon', version: '*', files: [{ content: '' }] }], 4002],
-    [[{ type: 'nonsense' }], 4002],
-  ])('%j ends with %d', async (messages, wanted) => {
-    const { code, frames } = await talk(messages);
-    expect(code).toBe(wanted);
-    if (wanted === 4002) expect(frames.at(-1)).toMatchObject({ type: 'error', message: expect.any(String) });
-  });
-
-  it('is refused without a key', async () => {
-    const socket = new WebSocket(`ws://127.0.0.1:${deployment.port}/api/v2/connect`);
-    socket.on('error', () => undefined);
-    const [, response] = await once(socket, 'unexpected-response');
-    expect(response.statusCode).toBe(401);
   });
 });

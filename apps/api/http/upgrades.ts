@@ -37,7 +37,11 @@ interface Route {
   readonly match: (request: IncomingMessage) => { accept: Accept } | null;
   /** Null: whoever asks is somebody else's business. */
   readonly scopes: readonly Scope[] | null;
+  readonly keyOf: KeyOf;
 }
+
+/** Where a request carries its key. */
+type KeyOf = (request: IncomingMessage) => string | null;
 
 /** The WebSockets of the API: key, scope and rate limit as for requests; refusals before the upgrade are problem documents. */
 export class WebSocketRoutes {
@@ -65,7 +69,12 @@ export class WebSocketRoutes {
   }
 
   /** `pattern`: of the whole path. `permit` decides, by throwing a ProblemException, and gives what serves the client then. */
-  add(pattern: RegExp, scopes: readonly Scope[], permit: (request: UpgradeRequest) => Promise<Serve>): void {
+  add(
+    pattern: RegExp,
+    scopes: readonly Scope[],
+    permit: (request: UpgradeRequest) => Promise<Serve>,
+    keyOf: KeyOf = bearerOf,
+  ): void {
     const match = ({ url: address }: IncomingMessage): { accept: Accept } | null => {
       const url = new URL(address ?? '/', 'http://api');
       const groups = pattern.exec(url.pathname)?.slice(1);
@@ -86,7 +95,7 @@ export class WebSocketRoutes {
       };
       return { accept };
     };
-    this.routes.push({ match, scopes });
+    this.routes.push({ match, scopes, keyOf });
   }
 
   /** Upgrades that somebody else answers. `match`: what of the URL is needed, or null. */
@@ -103,7 +112,7 @@ export class WebSocketRoutes {
       const place = match(url);
       return place && { accept: (principal, ...rest) => accept(place, { principal: principal as Principal }, ...rest) };
     };
-    this.routes.push({ match: matched, scopes });
+    this.routes.push({ match: matched, scopes, keyOf: bearerOf });
   }
 
   /** The same, where `accept` itself finds out who asks. */
@@ -115,16 +124,16 @@ export class WebSocketRoutes {
       const place = match(request);
       return place && { accept: (_principal, ...rest) => accept(place, ...rest) };
     };
-    this.routes.push({ match: matched, scopes: null });
+    this.routes.push({ match: matched, scopes: null, keyOf: bearerOf });
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    for (const { match, scopes } of this.routes) {
+    for (const { match, scopes, keyOf } of this.routes) {
       const found = match(request);
       // Other paths may be another listener's.
       if (found === null) continue;
       socket.on('error', () => socket.destroy());
-      const permitted = scopes === null ? Promise.resolve(null) : this.principal(request, scopes);
+      const permitted = scopes === null ? Promise.resolve(null) : this.principal(keyOf(request), scopes);
       permitted
         .then((principal) => found.accept(principal, request, socket, head))
         .catch((error: unknown) => refuseUpgrade(socket, toProblem(error)));
@@ -132,28 +141,7 @@ export class WebSocketRoutes {
     }
   }
 
-  /** WebSockets whose key is elsewhere. `match`: the key of a request that is for this one, or null. */
-  addSocket(
-    match: (request: IncomingMessage) => { key: string | null } | null,
-    scopes: readonly Scope[],
-    serve: (client: WebSocket, principal: Principal, gone: AbortSignal) => Promise<void>,
-  ): void {
-    this.addOpen(match, async ({ key }, request, socket, head) => {
-      const principal = await this.principalOf(key, scopes);
-      const gone = new AbortController();
-      socket.on('close', () => gone.abort());
-      this.sockets.handleUpgrade(request, socket, head, (client) => {
-        client.on('error', () => client.terminate());
-        serve(client, principal, gone.signal).catch(() => client.terminate());
-      });
-    });
-  }
-
-  private principal(request: IncomingMessage, scopes: readonly Scope[]): Promise<Principal> {
-    return this.principalOf(bearerOf(request), scopes);
-  }
-
-  private async principalOf(key: string | null, scopes: readonly Scope[]): Promise<Principal> {
+  private async principal(key: string | null, scopes: readonly Scope[]): Promise<Principal> {
     const principal = key === null ? null : await this.keys.principalOf(key);
     if (principal === null) throw new ProblemException('unauthorized', 'send "Authorization: Bearer <key>"');
     requireScope(principal, scopes);

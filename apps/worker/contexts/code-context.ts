@@ -28,6 +28,10 @@ interface Run {
   readonly follower: Follower;
   readonly done: () => void;
   timedOut: boolean;
+  /** Its code can be interrupted; before that, an interrupt is lost. */
+  begun: boolean;
+  /** An interrupt came before. */
+  interrupted: boolean;
   timers: NodeJS.Timeout[];
 }
 
@@ -99,7 +103,7 @@ export class CodeContext {
   }
 
   interrupt(): void {
-    if (this.current !== null) this.interpreter?.interrupt();
+    if (this.current !== null) this.interruptRun(this.current);
   }
 
   /** Runs code when its turn comes; resolves after its `end`, or when `gone` has taken it back. Throws ContextRefused. */
@@ -108,7 +112,16 @@ export class CodeContext {
     if (this.waiting.length >= CONTEXT_QUEUE_MOST) throw new ContextRefused(503, 'busy');
     follower.accepted();
     await new Promise<void>((done) => {
-      const run: Run = { id: this.nextRun++, request, follower, done, timedOut: false, timers: [] };
+      const run: Run = {
+        id: this.nextRun++,
+        request,
+        follower,
+        done,
+        timedOut: false,
+        begun: false,
+        interrupted: false,
+        timers: [],
+      };
       gone.addEventListener('abort', () => this.takeBack(run), { once: true });
       this.waiting.push(run);
       this.advance();
@@ -145,15 +158,26 @@ export class CodeContext {
     }
   }
 
+  private interruptRun(run: Run): void {
+    run.interrupted = true;
+    if (run.begun) this.interpreter?.interrupt();
+  }
+
   private press(run: Run): void {
     const { interpreter } = this;
-    interpreter?.interrupt();
+    this.interruptRun(run);
     run.timers.push(setTimeout(() => interpreter?.kill(), GRACE_MS));
   }
 
   private async event(event: DriverEvent): Promise<void> {
     const run = this.current;
     if (event.type === 'ready') return;
+    if (event.type === 'begun') {
+      if (run === null) return;
+      run.begun = true;
+      if (run.interrupted) this.interpreter?.interrupt();
+      return;
+    }
     if (run === null) {
       if (event.type === 'end') return;
       this.betweenSize += event.type === 'stdout' || event.type === 'stderr' ? event.text.length : 256;

@@ -11,8 +11,8 @@ const READY_MS = 60_000;
 const SIGINT = 2;
 const SIGKILL = 9;
 
-/** What a driver says: the events of a run, and that it has begun. */
-export type DriverEvent = ContextEvent | { readonly type: 'ready' };
+/** What a driver says: that it takes code, that a run can be interrupted from now on, and the events of the run. */
+export type DriverEvent = ContextEvent | { readonly type: 'ready' } | { readonly type: 'begun' };
 
 export interface InterpreterHandlers {
   event(event: DriverEvent): void | Promise<void>;
@@ -201,6 +201,7 @@ function checked(value: unknown): DriverEvent {
   } = value as Record<string, unknown>;
   switch (type) {
     case 'ready':
+    case 'begun':
       return { type };
     case 'result': {
       const entries = Object.entries(typeof data === 'object' && data !== null ? data : {});

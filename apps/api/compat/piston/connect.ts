@@ -1,52 +1,71 @@
-import type { IncomingMessage } from 'node:http';
 import { constants } from 'node:os';
-import type { ExecutionDto, OutputEvent, RuntimeDto } from '@cordon/contracts';
+import {
+  type CompilationDto,
+  type ExecutionJob,
+  type OutputEvent,
+  type Priority,
+  REQUEST_LIMITS,
+  type RuntimeDto,
+  type StatusEvent,
+  type StreamEvent,
+} from '@cordon/contracts';
 import type { InputMessage, Principal } from '@cordon/queue';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RawData, WebSocket } from 'ws';
 import { ExecutionsService, newId } from '../../executions/executions.service.js';
 import { toProblem } from '../../http/problem.js';
 import { parseMessage, sendTo, type WebSocketRoutes } from '../../http/upgrades.js';
-import { keyOf, PISTON_PATHS, withoutKey } from './piston.auth.js';
+import { keyOfUpgrade } from './piston.auth.js';
 import { PistonRefusal, readRequest, versionOf } from './request.js';
-import { answerOf, type StagedExecution } from './response.js';
+import { compilerVerdict, type StagedExecution, type Verdict, verdictOf } from './response.js';
 
-const PLACES = new Set(PISTON_PATHS.map((path) => `/${path}/connect`));
+const PATH = /^(?:\/compat\/piston(?:\/key\/[^/]+)?\/api\/v2|\/api\/v2(?:\/piston)?)\/connect$/;
+/** A client says within this time what it wants. */
 const INIT_MS = 1_000;
 const PING_MS = 15_000;
-/** Piston's close codes. */
+/** Messages that wait for the program to begin. */
+const EARLY_MOST = 1_000;
+
+/** Piston's close codes, with the reasons it gives. */
 const CLOSE = {
-  alreadyInitialized: [4000, 'Already Initialized'],
-  initTimeout: [4001, 'Initialization Timeout'],
-  notified: [4002, 'Notified Error'],
-  notInitialized: [4003, 'Not yet initialized'],
-  onlyStdin: [4004, 'Can only write to stdin'],
-  invalidSignal: [4005, 'Invalid signal'],
-  completed: [4999, 'Job Completed'],
+  again: [4000, 'Already Initialized'],
+  timeout: [4001, 'Initialization Timeout'],
+  error: [4002, 'Notified Error'],
+  early: [4003, 'Not yet initialized'],
+  stream: [4004, 'Can only write to stdin'],
+  signal: [4005, 'Invalid signal'],
+  done: [4999, 'Job Completed'],
 } as const;
 
-/** Piston's WebSocket: one program, its output as it comes, its input and signals. */
-export function servePistonConnect(app: NestFastifyApplication, routes: WebSocketRoutes): void {
-  const executions = app.get(ExecutionsService);
-  routes.addSocket(
-    (request: IncomingMessage) => {
-      const path = withoutKey(request).split('?')[0];
-      return PLACES.has(path) ? { key: keyOf(request) } : null;
-    },
-    ['run'],
-    (client, principal, gone) => new Connection(client, principal, executions, gone).serve(),
-  );
-}
+/** What does not end a process that does nothing about it (signal(7)). */
+const HARMLESS = ['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'];
+const SIGNALS = new Map(Object.entries(constants.signals));
 
+type Message = Readonly<Record<string, unknown>>;
 type Stage = 'compile' | 'run';
 
+/** Piston's WebSocket `/connect`: one job to a connection, with its input and output as they come. */
+export function serveConnect(app: NestFastifyApplication, routes: WebSocketRoutes): void {
+  const executions = app.get(ExecutionsService);
+  const permit = async ({ principal, gone }: { principal: Principal; gone: AbortSignal }) => {
+    return (client: WebSocket): Promise<void> => new Connection(client, principal, executions, gone).serve();
+  };
+  routes.add(PATH, ['run'], permit, keyOfUpgrade);
+}
+
 class Connection {
-  private id: string | null = null;
+  private readonly id = newId('exe');
   private initialized = false;
+  /** There is an execution that may still run. */
+  private begun = false;
+  private stage: Stage | null = null;
+  private runtime: RuntimeDto | null = null;
   private worker: string | null = null;
+  private stdinBytes = 0;
   /** What came before the program began. */
   private early: InputMessage[] = [];
-  private stage: Stage | null = null;
+  /** A signal of the client that ended the compiler. */
+  private compilerSignal: string | null = null;
 
   constructor(
     private readonly client: WebSocket,
@@ -55,124 +74,167 @@ class Connection {
     private readonly gone: AbortSignal,
   ) {}
 
+  /** Resolves when the client has gone. */
   async serve(): Promise<void> {
-    const { client } = this;
-    const timer = setTimeout(() => this.close('initTimeout'), INIT_MS);
-    client.on('message', (data, isBinary) => {
-      clearTimeout(timer);
-      this.receive(data, isBinary).catch((error: unknown) => this.notify(error));
+    const late = setTimeout(() => this.close('timeout'), INIT_MS);
+    const init = new Promise<Message | null>((resolve) => {
+      this.gone.addEventListener('abort', () => resolve(null), { once: true });
+      this.client.on('message', (data) => this.receive(data, resolve));
     });
-    client.on('close', () => {
-      clearTimeout(timer);
-      // Nobody is left to hear of it.
-      if (this.id !== null) this.executions.cancel(this.principal.tenant, this.id).catch(() => undefined);
-    });
-  }
-
-  private close(why: keyof typeof CLOSE): void {
-    const [code, reason] = CLOSE[why];
-    this.client.close(code, reason);
-  }
-
-  private notify(error: unknown): void {
-    const { detail, title } = toProblem(error);
-    const message = error instanceof PistonRefusal ? error.message : (detail ?? title);
-    void sendTo(this.client, { type: 'error', message }, this.gone);
-    this.close('notified');
-  }
-
-  private async receive(data: RawData, isBinary: boolean): Promise<void> {
-    const message = isBinary ? 'messages are text' : parseMessage(String(data));
-    if (typeof message === 'string') throw new PistonRefusal(message);
-    switch (message.type) {
-      case 'init':
-        if (this.initialized) return this.close('alreadyInitialized');
-        this.initialized = true;
-        return this.run(message);
-      case 'data':
-        if (!this.initialized) return this.close('notInitialized');
-        if (message.stream !== 'stdin') return this.close('onlyStdin');
-        return this.input({ kind: 'stdin', base64: Buffer.from(String(message.data), 'utf8').toString('base64') });
-      case 'signal': {
-        if (!this.initialized) return this.close('notInitialized');
-        const number = constants.signals[String(message.signal) as NodeJS.Signals];
-        return number === undefined ? this.close('invalidSignal') : this.input({ kind: 'signal', number });
-      }
-      default:
-        throw new PistonRefusal('unknown message type');
+    const asked = await init;
+    clearTimeout(late);
+    if (asked === null) return;
+    try {
+      await this.create(asked);
+      await this.follow();
+      this.close('done');
+    } catch (error) {
+      this.fail(error instanceof PistonRefusal ? error.message : textOf(error));
+    } finally {
+      // Gone, or refused while it runs: nobody waits for it any more.
+      if (this.begun) await this.executions.cancel(this.principal.tenant, this.id);
     }
   }
 
-  private input(message: { kind: 'stdin'; base64: string } | { kind: 'signal'; number: number }): void {
-    const whole: InputMessage = { id: this.id ?? '', ...message };
-    if (this.worker !== null) this.executions.input(this.worker, whole);
-    else this.early.push(whole);
+  private async create(asked: Message): Promise<void> {
+    // stdin comes in messages of its own.
+    const body = { ...asked, stdin: undefined };
+    await this.executions.create(this.principal, body, undefined, this.id, (_body, id, runtimes) => {
+      const { runtime, job: read } = readRequest(body, runtimes);
+      this.runtime = runtime;
+      const job: ExecutionJob = { id, ...read, interactive: true };
+      const priority: Priority = 'interactive';
+      return { job, labels: {}, priority, webhook: null };
+    });
+    this.begun = true;
   }
 
-  private async run(message: Record<string, unknown>): Promise<void> {
-    const id = newId('exe');
-    let runtime: RuntimeDto | null = null;
-    await this.executions.create(this.principal, null, undefined, id, (_body, newest, runtimes) => {
-      const asked = readRequest({ ...message, stdin: '' }, runtimes);
-      runtime = asked.runtime;
-      const job = { id: newest, ...asked.job, interactive: true };
-      return { job, labels: {}, priority: 'interactive', webhook: null };
-    });
-    this.id = id;
-    const chosen = runtime as unknown as RuntimeDto;
-    await this.send({ type: 'runtime', language: chosen.id, version: versionOf(chosen) });
-    for await (const event of this.executions.events(id, '0-0', PING_MS, this.gone)) {
-      if (!event) {
-        this.client.ping();
-        continue;
-      }
-      const data: unknown = JSON.parse(event.data);
-      if (event.type === 'status' && (data as { state: string }).state === 'running') await this.begun(chosen);
-      else if (event.type === 'stdout' || event.type === 'stderr') await this.output(event.type, data as OutputEvent);
-      else if (event.type === 'result') await this.ended(chosen, data as ExecutionDto);
+  private async follow(): Promise<void> {
+    for await (const event of this.executions.events(this.id, '0-0', PING_MS, this.gone)) {
+      if (event === null) this.client.ping();
+      else await this.tell(event);
     }
-    this.id = null;
-    this.close('completed');
+    if (this.gone.aborted) return;
+    await this.end(await this.executions.get(this.principal.tenant, this.id));
+  }
+
+  private async tell({ type, data }: StreamEvent): Promise<void> {
+    if (type === 'stdout' || type === 'stderr') {
+      const { data: text, encoding } = JSON.parse(data) as OutputEvent;
+      return this.send({ type: 'data', stream: type, data: Buffer.from(text, encoding).toString('utf8') });
+    }
+    if (type !== 'status') return;
+    const { state, restarted, compilation } = JSON.parse(data) as StatusEvent;
+    if (state !== 'running') return;
+    // What was said cannot be taken back, and what was typed is not there any more.
+    if (restarted && this.stage !== null) throw new PistonRefusal('the worker was lost');
+    if (compilation) await this.compiled(compilation);
+    else await this.started();
+  }
+
+  private async started(): Promise<void> {
+    // Set by `create`.
+    const runtime = this.runtime as RuntimeDto;
+    await this.send({ type: 'runtime', language: runtime.id, version: versionOf(runtime) });
+    await this.enter(runtime.compiled ? 'compile' : 'run');
+  }
+
+  private async compiled(compilation: CompilationDto): Promise<void> {
+    const { output } = compilation;
+    if (output !== '') await this.send({ type: 'data', stream: 'stderr', data: output });
+    await this.exit('compile', this.bySignal(compilation.ok) ?? compilerVerdict(compilation));
+    if (compilation.ok) await this.enter('run');
+  }
+
+  private async enter(stage: Stage): Promise<void> {
+    await this.send({ type: 'stage', stage });
+    if (stage === 'run') this.worker = await this.executions.workerOf(this.id);
+    this.stage = stage;
+    for (const message of this.early.splice(0)) this.input(message);
+  }
+
+  private async end(execution: StagedExecution): Promise<void> {
+    const { compilation, state, detail } = execution;
+    this.begun = false;
+    if (this.stage === 'compile' && compilation) return this.compiled(compilation);
+    if (this.stage === null) throw new PistonRefusal(detail ?? state);
+    await this.exit(this.stage, this.bySignal(false) ?? verdictOf(execution));
+  }
+
+  /** What the client itself did to the compiler. */
+  private bySignal(compiled: boolean): Verdict | null {
+    if (compiled || this.compilerSignal === null) return null;
+    return { code: null, signal: this.compilerSignal, status: null, message: null };
+  }
+
+  private exit(stage: Stage, { code, signal, status, message }: Verdict): Promise<void> {
+    return this.send({ type: 'exit', stage, code, signal, ...(status === 'XX' ? { error: message } : {}) });
+  }
+
+  private receive(data: RawData, init: (message: Message) => void): void {
+    if (this.client.readyState !== this.client.OPEN) return;
+    const message = parseMessage(data.toString());
+    if (typeof message === 'string') return void this.fail(message);
+    const { type } = message;
+    // Others are no business of ours, as they are none of Piston's.
+    if (type !== 'init' && type !== 'data' && type !== 'signal') return;
+    if (type === 'init') {
+      if (this.initialized) return void this.close('again');
+      this.initialized = true;
+      return void init(message);
+    }
+    if (!this.initialized) return void this.close('early');
+    if (type === 'signal') return void this.signal(message.signal);
+    if (message.stream !== 'stdin') return void this.close('stream');
+    this.stdin(message.data);
+  }
+
+  private stdin(data: unknown): void {
+    if (typeof data !== 'string') return void this.fail('data must be a string');
+    const bytes = Buffer.from(data, 'utf8');
+    this.stdinBytes += bytes.length;
+    // Nothing waits without bound for a guest that does not read.
+    if (this.stdinBytes > REQUEST_LIMITS.stdinBytes) return void this.fail('too much stdin');
+    this.input({ id: this.id, kind: 'stdin', base64: bytes.toString('base64') });
+  }
+
+  private signal(name: unknown): void {
+    const number = typeof name === 'string' ? SIGNALS.get(name) : undefined;
+    if (number === undefined) return void this.close('signal');
+    this.input({ id: this.id, kind: 'signal', number });
+  }
+
+  private input(message: InputMessage): void {
+    if (this.stage === 'compile' && message.kind === 'signal') return void this.signalCompiler(message.number);
+    if (this.worker !== null) this.executions.input(this.worker, message);
+    else if (this.early.length < EARLY_MOST) this.early.push(message);
+    else this.fail('too much input');
+  }
+
+  /** The compiler handles no signal: it ends by it, or nothing happens. */
+  private signalCompiler(number: number): void {
+    const name = [...SIGNALS].find(([, value]) => value === number)?.[0] ?? null;
+    if (name === null || HARMLESS.includes(name) || this.compilerSignal !== null) return;
+    this.compilerSignal = name;
+    this.executions.cancel(this.principal.tenant, this.id).catch((error: unknown) => this.fail(textOf(error)));
   }
 
   private send(message: object): Promise<void> {
     return sendTo(this.client, message, this.gone);
   }
 
-  private async enter(stage: Stage): Promise<void> {
-    if (this.stage === stage) return;
-    this.stage = stage;
-    await this.send({ type: 'stage', stage });
+  private fail(message: string): void {
+    if (this.client.readyState === this.client.OPEN) this.client.send(JSON.stringify({ type: 'error', message }));
+    this.close('error');
   }
 
-  private async begun(runtime: RuntimeDto): Promise<void> {
-    this.worker = await this.executions.workerOf(this.id ?? '');
-    for (const message of this.early.splice(0))
-      if (this.worker !== null) this.executions.input(this.worker, { ...message, id: this.id ?? '' });
-    await this.enter(runtime.compiled ? 'compile' : 'run');
+  private close(why: keyof typeof CLOSE): void {
+    const [code, reason] = CLOSE[why];
+    this.client.close(code, reason);
   }
+}
 
-  /** Output is the program's: what it was made from has been compiled by then. */
-  private async output(stream: 'stdout' | 'stderr', { data, encoding }: OutputEvent): Promise<void> {
-    await this.compiled();
-    await this.send({ type: 'data', stream, data: Buffer.from(data, encoding).toString('utf8') });
-  }
-
-  private async compiled(): Promise<void> {
-    if (this.stage === 'compile') await this.send({ type: 'exit', stage: 'compile', code: 0, signal: null });
-    await this.enter('run');
-  }
-
-  private async ended(runtime: RuntimeDto, execution: ExecutionDto): Promise<void> {
-    const answer = answerOf(runtime, execution as StagedExecution, { stdout: '', stderr: '', output: '' });
-    const { compilation } = execution as StagedExecution;
-    if (compilation && !compilation.ok) {
-      if (compilation.output !== '') await this.send({ type: 'data', stream: 'stderr', data: compilation.output });
-      const { code, signal } = answer.run;
-      return this.send({ type: 'exit', stage: 'compile', code, signal });
-    }
-    await this.compiled();
-    const { code, signal, message } = answer.run;
-    await this.send({ type: 'exit', stage: 'run', code, signal, ...(message === null ? {} : { error: message }) });
-  }
+function textOf(error: unknown): string {
+  const { detail, title } = toProblem(error);
+  return detail ?? title;
 }

@@ -33,12 +33,18 @@ function decodeURIComponentSafely(text: string): string {
   }
 }
 
-/** The key as Piston's clients send it: as it is in Authorization; "Bearer" may stand before it. */
-export function keyOf(request: Pick<IncomingMessage, 'headers'>): string | null {
+/** Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
+function keyOf(request: Pick<IncomingMessage, 'headers'>): string | null {
   return bearerOf(request) ?? request.headers.authorization?.trim() ?? null;
 }
 
-/** Before the body is read. Piston's clients send the key as it is in Authorization; "Bearer" may stand before it. */
+/** The key of a request to upgrade, which nobody has rewritten yet. */
+export function keyOfUpgrade(request: IncomingMessage): string | null {
+  withoutKey(request);
+  return keyOf(request);
+}
+
+/** Before the body is read. */
 export async function authenticatePiston(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -33,7 +33,7 @@ export interface Written {
   readonly output: string;
 }
 
-type Verdict = Pick<PistonStage, 'code' | 'signal' | 'status' | 'message'>;
+export type Verdict = Pick<PistonStage, 'code' | 'signal' | 'status' | 'message'>;
 
 const killed = (status: PistonStage['status'], message: string): Verdict => ({
   code: null,
@@ -42,7 +42,7 @@ const killed = (status: PistonStage['status'], message: string): Verdict => ({
   message,
 });
 
-function verdictOf({ state, exitCode, signal, detail }: StagedExecution): Verdict {
+export function verdictOf({ state, exitCode, signal, detail }: StagedExecution): Verdict {
   switch (state) {
     case 'succeeded':
       return { code: 0, signal: null, status: null, message: null };
@@ -63,14 +63,24 @@ function verdictOf({ state, exitCode, signal, detail }: StagedExecution): Verdic
   }
 }
 
-function compileStage({ ok, output, exitCode, cpuMs, wallMs }: CompilationDto): PistonStage {
+export function compilerVerdict({ ok, exitCode }: CompilationDto): Verdict {
+  if (ok) return { code: 0, signal: null, status: null, message: null };
   // A compiler without an exit status was ended by a limit.
-  const verdict: Verdict = ok
-    ? { code: 0, signal: null, status: null, message: null }
-    : exitCode === null
-      ? killed('TO', 'The compiler was ended')
-      : { code: exitCode, signal: null, status: 'RE', message: null };
-  return { stdout: '', stderr: output, output, ...verdict, cpu_time: cpuMs, wall_time: wallMs, memory: null };
+  if (exitCode === null) return killed('TO', 'The compiler was ended');
+  return { code: exitCode, signal: null, status: 'RE', message: null };
+}
+
+function compileStage(compilation: CompilationDto): PistonStage {
+  const { output, cpuMs, wallMs } = compilation;
+  return {
+    stdout: '',
+    stderr: output,
+    output,
+    ...compilerVerdict(compilation),
+    cpu_time: cpuMs,
+    wall_time: wallMs,
+    memory: null,
+  };
 }
 
 /** The answer of POST /execute. As Piston does, a compilation that failed stands for the run as well. */

@@ -111,6 +111,7 @@ function main() {
       interrupt = () => resolve({ interrupted: true });
     });
     Atomics.store(shared, RUN, id);
+    send('begun', {});
     let outcome = 'ok';
     try {
       const end = await Promise.race([evaluate(code, `cell-${count}`), interrupted]);

@@ -323,6 +323,7 @@ class Context:
         try:
             try:
                 self.interrupts.armed = True
+                wire.send('begun')
                 self.run(code)
             finally:
                 self.interrupts.armed = False

@@ -14,6 +14,8 @@ describe('a pool of real Sentries', () => {
       platform: 'auto',
       spares: 2,
       renewAfter: 1000,
+      // More than the product does: what a rehearsal left open would be in the way of the later ones.
+      rehearsals: 6,
       log: (line) => {
         log.push(line);
       },
@@ -34,8 +36,8 @@ describe('a pool of real Sentries', () => {
     return { ...report, out };
   }
 
-  it('rehearses: the script of the rehearsal runs to its end', () => {
-    expect(log.filter((line) => line.includes('rehearsal'))).toEqual([]);
+  it('rehearses: the script of the rehearsal runs to its end, as often as asked', () => {
+    expect(log.filter((line) => line.includes('rehearsal') || line.includes('did not start'))).toEqual([]);
   });
 
   it('runs a guest in a closed-in child', async () => {

@@ -301,6 +301,16 @@ export class SandboxFileDto {
   @ApiPropertyOptional({ description: 'Of a symbolic link' }) target?: string;
 }
 
+/** What happens in a watched directory. */
+export const WATCH_EVENTS = ['create', 'write', 'remove', 'rename', 'chmod', 'overflow'] as const;
+
+/** One line (JSON) of a watch. */
+export interface WatchLine {
+  readonly type: (typeof WATCH_EVENTS)[number];
+  /** Below the watched directory. */
+  readonly path: string;
+}
+
 export class SandboxFileListDto {
   @ApiProperty({ type: [SandboxFileDto] }) items!: SandboxFileDto[];
 }

@@ -5,6 +5,7 @@ import {
   type SessionReply,
   type SessionRequest,
   STREAM_WINDOW,
+  type WatchRequest,
 } from '@cordon/sentry/boot/session/session-message';
 import { encodeFrame } from './frame-reader.js';
 import type { EndReport } from './types.js';
@@ -86,6 +87,11 @@ export class Session {
   /** Connects to a port of the sandbox's loopback; the number names the connection. Rejects with SessionError (ECONNREFUSED ...). */
   async connect(port: number, handlers: ProcessHandlers): Promise<number> {
     return (await this.open({ op: 'connect', port }, handlers)).stream;
+  }
+
+  /** Watches a directory: lines of JSON (WatchEvent) as output. Rejects with SessionError (ENOENT, ENOTDIR, EACCES ...). */
+  async watch(request: Omit<WatchRequest, 'op'>, handlers: ProcessHandlers): Promise<number> {
+    return (await this.open({ op: 'watch', ...request }, handlers)).stream;
   }
 
   /** The stream is there before its answer: what it says may come together with it. */

@@ -1,5 +1,14 @@
 import type { Readable } from 'node:stream';
-import { LINK_CHUNK_BYTES, MoveDto, PathDto, SandboxFileDto, SandboxFileListDto, WrittenDto } from '@cordon/contracts';
+import {
+  LINK_CHUNK_BYTES,
+  MoveDto,
+  PathDto,
+  SandboxFileDto,
+  SandboxFileListDto,
+  WATCH_EVENTS,
+  type WatchLine,
+  WrittenDto,
+} from '@cordon/contracts';
 import { Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req, Res, UseGuards } from '@nestjs/common';
 import {
   ApiBearerAuth,
@@ -32,6 +41,7 @@ const MODE = /^0?[0-7]{3}$/;
 const DIRECTORY_MODE = 0o755;
 /** Entries of one listing. */
 const LIST_MAX = 10_000;
+const HEARTBEAT_MS = 15_000;
 
 @ApiTags('sandboxes')
 @ApiBearerAuth()
@@ -120,10 +130,9 @@ export class SandboxFilesController {
     @Query('recursive') recursive = 'false',
   ): Promise<void> {
     const place = absolutePath(path, '?path');
-    if (recursive !== 'true' && recursive !== 'false')
-      throw new ProblemException('invalid-request', undefined, [{ pointer: '?recursive', detail: 'true or false' }]);
+    const whole = booleanOf(recursive, 'recursive');
     await this.sandboxes.with(request.tenant, id, (link) =>
-      link.ask(id, { op: 'remove', path: place, recursive: recursive === 'true' }),
+      link.ask(id, { op: 'remove', path: place, recursive: whole }),
     );
   }
 
@@ -151,6 +160,38 @@ export class SandboxFilesController {
         offset = reply.next;
       }
       return { items: items.slice(0, LIST_MAX) };
+    });
+  }
+
+  @Get('watch')
+  @ApiOperation({
+    summary: 'Server-sent events of what happens in a directory, until it is gone or the client leaves',
+    description:
+      `\`ready\` first, then ${WATCH_EVENTS.join(', ')}, each with \`path\`, below the directory. \`rename\` tells the old name and \`create\` the new one; ` +
+      'after an `overflow` some events were lost.',
+  })
+  @ApiQuery(PATH)
+  @ApiQuery({
+    name: 'recursive',
+    required: false,
+    description: 'Directories below it, too, at most 4,096',
+    schema: { type: 'boolean', default: false },
+  })
+  @ApiOkResponse({ description: 'The events', content: { 'text/event-stream': { schema: { type: 'string' } } } })
+  @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
+  async watch(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Query('path') path?: string,
+    @Query('recursive') recursive = 'false',
+  ): Promise<void> {
+    const place = absolutePath(path, '?path');
+    const whole = booleanOf(recursive, 'recursive');
+    const gone = goneSignal(reply);
+    await this.sandboxes.with(request.tenant, id, async (link) => {
+      const body = { path: place, recursive: whole, root: false };
+      await streamWatch(reply, await link.openLines(`/sandboxes/${id}/watch`, body, gone), gone);
     });
   }
 
@@ -190,6 +231,32 @@ export class SandboxFilesController {
     const from = absolutePath(dto.from, '/from');
     const to = absolutePath(dto.to, '/to');
     await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'move', from, to }));
+  }
+}
+
+function booleanOf(text: string, name: string): boolean {
+  if (text !== 'true' && text !== 'false')
+    throw new ProblemException('invalid-request', undefined, [{ pointer: `?${name}`, detail: 'true or false' }]);
+  return text === 'true';
+}
+
+async function streamWatch(reply: FastifyReply, lines: AsyncIterable<string>, gone: AbortSignal): Promise<void> {
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache',
+    'x-accel-buffering': 'no',
+  });
+  reply.raw.write('event: ready\ndata: {}\n\n');
+  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
+  try {
+    for await (const line of lines) {
+      const { type, path } = JSON.parse(line) as WatchLine;
+      await writeTo(reply, `event: ${type}\ndata: ${JSON.stringify({ path })}\n\n`, gone);
+    }
+  } finally {
+    clearInterval(heartbeat);
+    reply.raw.end();
   }
 }
 

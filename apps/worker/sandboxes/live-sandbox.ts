@@ -151,6 +151,32 @@ export class LiveSandbox {
     }
   }
 
+  /** Lines of what happens in a directory, until `close` or its end; keeps the sandbox from being idle. */
+  async watch(
+    request: Parameters<SessionHandle['watch']>[0],
+    lines: (bytes: Buffer) => void | Promise<void>,
+    over: () => void,
+  ): Promise<() => void> {
+    const done = this.busy();
+    let open = true;
+    const end = (): void => {
+      if (!open) return;
+      open = false;
+      done();
+      over();
+    };
+    try {
+      const stream = await this.session.watch(request, { output: (_descriptor, bytes) => lines(bytes), closed: end });
+      return () => {
+        this.session.ask({ op: 'close', process: stream }).catch(() => undefined);
+        end();
+      };
+    } catch (error) {
+      done();
+      throw error;
+    }
+  }
+
   process(id: number): ProcessLog | undefined {
     return this.processes.get(id);
   }

@@ -105,6 +105,8 @@ export class SandboxHost {
         return this.attach(live, Number(process), url.searchParams, response);
       case 'contexts':
         return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
+      case 'watch':
+        return this.watch(live, JSON.parse((await readBody(request)).toString()), response);
       case 'extend': {
         const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
         live.extend(expiresAt);
@@ -198,6 +200,30 @@ export class SandboxHost {
   }
 
   /** `from`: the first event. `now`: those that there are, without waiting for others. */
+  /** Lines of JSON from the sandbox, as they are, until the client leaves or the directory is gone. */
+  private async watch(
+    live: LiveSandbox,
+    request: Parameters<LiveSandbox['watch']>[0],
+    response: ServerResponse,
+  ): Promise<void> {
+    let begun = (): void => undefined;
+    const ready = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const stop = await live.watch(
+      request,
+      async (bytes) => {
+        await ready;
+        if (!response.write(bytes)) await drained(response);
+      },
+      () => response.end(),
+    );
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.flushHeaders();
+    response.once('close', stop);
+    begun();
+  }
+
   private async attach(
     live: LiveSandbox,
     process: number,

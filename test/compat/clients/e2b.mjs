@@ -137,6 +137,20 @@ const calls = [
     },
   ],
   [
+    'files.watchDir',
+    async ({ sandbox }) => {
+      await sandbox.files.makeDir('watched');
+      const seen = [];
+      const handle = await sandbox.files.watchDir('watched', ({ type, name }) => seen.push(`${type} ${name}`));
+      await sandbox.commands.run('cd watched; echo 1 > a; mv a b; rm b');
+      for (let tries = 0; !seen.includes('remove b') && tries < 200; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      await handle.stop();
+      for (const wanted of ['create a', 'write a', 'rename a', 'create b', 'remove b'])
+        assert.ok(seen.includes(wanted), `${wanted} in ${seen.join(', ')}`);
+    },
+  ],
+  [
     'pty: create, sendInput, resize, kill',
     async ({ sandbox }) => {
       let screen = '';

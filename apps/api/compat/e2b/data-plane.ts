@@ -169,6 +169,12 @@ export class E2bDataPlane {
           : processes.start(message, userOf(request), limit > 0 ? limit : null, stream),
       );
     }
+    if (service === 'filesystem.Filesystem' && method === 'WatchDir') {
+      const files = new EnvdFiles(link, id, userOf(request));
+      return streamed(request, response, { keepalive: {} }, (message, stream) =>
+        files.watch(message, stream, gone.signal),
+      );
+    }
     const target: object | null =
       service === 'process.Process'
         ? processes

@@ -1,4 +1,4 @@
-import type { SandboxFileDto } from '@cordon/contracts';
+import type { SandboxFileDto, WatchLine } from '@cordon/contracts';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import type { Message } from './connect-protocol.js';
 import { E2bError, toE2bError } from './e2b.errors.js';
@@ -83,6 +83,29 @@ export class EnvdFiles {
         if (toE2bError(error).code !== 'not_found') throw error;
       });
     return {};
+  }
+
+  /** Tells what happens in a directory, until it is gone or the client leaves. */
+  async watch(
+    { path, recursive, includeEntry }: Message,
+    stream: () => { send(message: object): Promise<void>; end(error?: unknown): void },
+    gone: AbortSignal,
+  ): Promise<void> {
+    const top = guestPath(path, this.user);
+    const body = { path: top, recursive: recursive === true, root: this.user.root };
+    const lines = await this.link.openLines(`/sandboxes/${this.id}/watch`, body, gone);
+    const out = stream();
+    await out.send({ start: {} });
+    for await (const line of lines) {
+      const { type, path: name } = JSON.parse(line) as WatchLine;
+      if (type === 'overflow') continue;
+      const place = `${top === '/' ? '' : top}/${name}`;
+      // What was removed has nothing to be told.
+      const entry = includeEntry === true ? await this.stat(place).catch(() => null) : null;
+      const event = { name, type: `EVENT_TYPE_${type.toUpperCase()}` };
+      await out.send({ filesystem: entry ? { ...event, entry: entryInfo(place, entry) } : event });
+    }
+    out.end();
   }
 
   async ListDir({ path, depth = 1 }: Message): Promise<object> {

@@ -26,10 +26,27 @@ export interface ConnectRequest {
   readonly port: number;
 }
 
+/** What happens in a directory (inotify(7)): lines of JSON, each a WatchEvent, under the id of this request. Over when the directory is gone. */
+export interface WatchRequest {
+  readonly op: 'watch';
+  /** Absolute. */
+  readonly path: string;
+  /** And in the directories below it. */
+  readonly recursive: boolean;
+  readonly root: boolean;
+}
+
+export interface WatchEvent {
+  /** `rename`: it has another name now, which `create` tells if that is watched. `overflow`: some events were lost. */
+  readonly type: 'create' | 'write' | 'remove' | 'rename' | 'chmod' | 'overflow';
+  /** Below the watched directory. */
+  readonly path: string;
+}
+
 /** `process`: the id of the request that started it, or that connected. */
 export type ProcessRequest =
   | { readonly op: 'stdin'; readonly process: number }
-  /** Of a connection: ends it at once. */
+  /** Of a connection or a watch: ends it at once. */
   | { readonly op: 'close'; readonly process: number }
   | { readonly op: 'signal'; readonly process: number; readonly signal: number }
   | { readonly op: 'resize'; readonly process: number; readonly rows: number; readonly columns: number };
@@ -62,6 +79,7 @@ type FileOperation =
 export type SessionRequest =
   | StartRequest
   | ConnectRequest
+  | WatchRequest
   | ProcessRequest
   | FileRequest
   | { readonly op: 'processes' }

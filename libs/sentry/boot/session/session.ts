@@ -1,4 +1,5 @@
-import { EAGAIN, EBADMSG, EINVAL, ERRNO_NAMES, ESRCH } from '../../abi/errno.js';
+import { EAGAIN, EBADMSG, EINVAL, EMFILE, ERRNO_NAMES, ESRCH } from '../../abi/errno.js';
+import { inotifyInstances, MAX_INSTANCES } from '../../fs/anon/inotify.js';
 import { inputFile, outputFile } from '../../fs/stdio/stdio.js';
 import { newCredentials } from '../../kernel/credentials.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -29,8 +30,10 @@ import type {
   SessionRequest,
   SessionUsage,
   StartRequest,
+  WatchRequest,
 } from './session-message.js';
 import { SessionProcess } from './session-process.js';
+import { SessionWatch } from './session-watch.js';
 
 const MILLISECOND: Nanoseconds = 1e6;
 /** Entries of one `processes` reply. */
@@ -59,9 +62,12 @@ export interface SessionHost {
  */
 export class Session {
   private readonly processes = new Map<number, SessionProcess>();
-  private readonly connections = new Map<number, { connection: SessionConnection; output: OutputStream }>();
-  /** Connections that have something to move, and when. */
-  private readonly moving = new Set<SessionConnection>();
+  private readonly connections = new Map<
+    number,
+    { connection: SessionConnection | SessionWatch; output: OutputStream }
+  >();
+  /** Connections and watches that have something to move, and when. */
+  private readonly moving = new Set<SessionConnection | SessionWatch>();
   private readonly moveTimer: Timer;
   private readonly files: SessionFiles;
   private readonly rootFiles: SessionFiles;
@@ -132,6 +138,9 @@ export class Session {
         break;
       case 'connect':
         this.reply(id, this.connect(id, request.port));
+        break;
+      case 'watch':
+        this.reply(id, this.watch(id, request));
         break;
       case 'stdin':
       case 'close':
@@ -233,11 +242,28 @@ export class Session {
 
   private connect(id: number, port: number): SessionReply {
     if (!Number.isInteger(port) || port < 1 || port > PORT_MAX) throw new FileError(EINVAL);
-    if (this.connections.size >= CONNECTIONS_MAX) throw new FileError(EAGAIN);
     const caller: SocketCaller = { ...this.walker(0, 0), group: { pid: 1 } };
+    const stack = stackOf(this.host.kernel);
+    return this.open(id, (output, soon, over) => SessionConnection.open(stack, port, caller, output, soon, over));
+  }
+
+  private watch(id: number, { path, recursive, root }: WatchRequest): SessionReply {
+    if (inotifyInstances() >= MAX_INSTANCES) throw new FileError(EMFILE);
+    const { uid, gid } = this.host.message;
+    const walker = root ? this.walker(0, 0) : this.walker(uid, gid);
+    const place = toBytes(path).replace(/\/+$/, '') || '/';
+    return this.open(id, (output, soon, over) => SessionWatch.open(walker, place, recursive, output, soon, over));
+  }
+
+  /** A stream that is no program's. `make` gives it, or -errno. */
+  private open<Stream extends SessionConnection | SessionWatch>(
+    id: number,
+    make: (output: OutputStream, soon: (stream: Stream) => void, over: () => void) => Stream | number,
+  ): SessionReply {
+    if (this.connections.size >= CONNECTIONS_MAX) throw new FileError(EAGAIN);
     const dirty = (): void => this.host.dirty();
     const output = new OutputStream(id, this.host.channel, dirty, () => undefined);
-    const soon = (connection: SessionConnection): void => {
+    const soon = (connection: Stream): void => {
       this.moving.add(connection);
       this.moveTimer.set(this.host.kernel.clock.monotonic());
     };
@@ -246,7 +272,7 @@ export class Session {
       this.send(FrameType.Closed, id, NOTHING);
       dirty();
     };
-    const connection = SessionConnection.open(stackOf(this.host.kernel), port, caller, output, soon, over);
+    const connection = make(output, soon, over);
     if (typeof connection === 'number') return { error: nameOf(-connection) };
     this.connections.set(id, { connection, output });
     soon(connection);
@@ -291,7 +317,7 @@ export class Session {
 
   private controlConnection(
     id: number,
-    connection: SessionConnection,
+    connection: SessionConnection | SessionWatch,
     request: ProcessRequest,
     payload: Uint8Array,
   ): void {
@@ -299,7 +325,7 @@ export class Session {
       this.reply(id, {});
       this.host.dirty();
     };
-    if (request.op === 'stdin') connection.input(payload, done);
+    if (request.op === 'stdin' && connection instanceof SessionConnection) connection.input(payload, done);
     else if (request.op === 'close') {
       connection.close();
       done();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ExecutionDto } from '@cordon/contracts';
 import { describe, expect, it } from 'vitest';
-import { OTHER_KEY, useDeployment } from './harness.js';
+import { OTHER_KEY, type SseEvent, useDeployment } from './harness.js';
 
 const cordon = useDeployment({ workers: 1 });
 const sh = (script: string, more: object = {}): object => ({ command: ['/bin/sh', '-c', script], ...more });
@@ -140,6 +140,19 @@ describe('events', () => {
     expect(lines[2].at - lines[0].at).toBeGreaterThan(1_500);
     expect(events.at(-1)).toMatchObject({ type: 'result', data: { id, state: 'succeeded', stdout: '1\n2\n3\n' } });
   });
+
+  it('reach 100 clients, each event once and in order', async () => {
+    const command = ['/bin/sh', '-c', 'for i in $(seq 40); do echo $i; sleep 0.01; done'];
+    const { id } = (await cordon.post({ command, audit: { level: 'full' } })).body as ExecutionDto;
+    const streams = await Promise.all(Array.from({ length: 100 }, () => cordon.events(id)));
+    const shape = (events: readonly SseEvent[]): string =>
+      JSON.stringify(events.map(({ id: at, type, data }) => [at, type, data]));
+    const whole = shape(streams[0]);
+    expect(new Set(streams[0].map(({ id: at }) => at)).size).toBe(streams[0].length);
+    const text = streams[0].flatMap(({ type, data }) => (type === 'stdout' ? [data.data] : [])).join('');
+    expect(text).toBe(Array.from({ length: 40 }, (_, index) => `${index + 1}\n`).join(''));
+    for (const stream of streams) expect(shape(stream)).toBe(whole);
+  }, 30_000);
 
   it('replay and resume give the same, from any event on', async () => {
     const { id } = await cordon.run(

@@ -50,6 +50,28 @@ static void compare(void) {
   R(syscall(SYS_process_madvise, own, ranges, 2, MADV_COLD, 0));
 }
 
+// KCMP_EPOLL_TFD: what an epoll watches under a number.
+static long watched(int fd, uint32_t epoll, uint32_t target, uint32_t index) {
+  uint32_t slot[] = {epoll, target, index};
+  long result = syscall(SYS_kcmp, getpid(), getpid(), 7, fd, slot);
+  return result > 0 ? 1 : result;
+}
+
+static void watch(void) {
+  int one = eventfd(0, 0), two = eventfd(0, 0), epoll = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN};
+  epoll_ctl(epoll, EPOLL_CTL_ADD, one, &event);
+  int copy = dup(one);
+  R(watched(one, epoll, one, 0)); R(watched(copy, epoll, one, 0)); R(watched(two, epoll, one, 0)); R(watched(one, epoll, two, 0));
+  R(watched(one, epoll, one, 1)); R(watched(one, two, one, 0)); R(watched(999, epoll, one, 0)); R(watched(one, 999, one, 0));
+  R(syscall(SYS_kcmp, getpid(), getpid(), 7, one, wild));
+  // Another description under the same number: both are watched.
+  dup2(two, one);
+  epoll_ctl(epoll, EPOLL_CTL_ADD, one, &event);
+  printf("both: %d\n", (watched(two, epoll, one, 0) == 0) + (watched(two, epoll, one, 1) == 0));
+  R(watched(two, epoll, one, 2));
+}
+
 static void settings(void) {
   struct timex tx = {0};
   int read_it = adjtimex(&tx) >= 0;
@@ -117,6 +139,8 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (getuid() == 0) { setresgid(65534, 65534, 65534); setresuid(65534, 65534, 65534); prctl(PR_SET_DUMPABLE, 1); }
   compare();
+  watch();
+  watch();
   settings();
   positions();
   wake_some("all shared", 0, 0);

@@ -95,6 +95,13 @@ export class EpollFile extends AnonymousFile {
     return 0;
   }
 
+  /** What is watched under a descriptor's number; the `index`th, where several descriptions are, oldest first. */
+  target(fd: number, index: number): FileDescription | null {
+    const found: FileDescription[] = [];
+    for (let item = this.items.get(fd) ?? null; item; item = item.nextSameFd) found.unshift(item.description);
+    return found[index] ?? null;
+  }
+
   /** EPOLL_CTL_MOD: -ENOENT; -EINVAL with EPOLLEXCLUSIVE. */
   modify(fd: number, description: FileDescription, events: number, dataLow: number, dataHigh: number): number {
     const item = this.find(fd, description);

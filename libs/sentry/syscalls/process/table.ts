@@ -113,7 +113,7 @@ export const processRows: readonly SyscallRow[] = [
   }),
   full('pidfd_send_signal', 'pidfd:fd sig:signal info:address flags:hex', own(pidfdSendSignal), SECURITY),
   full('pidfd_getfd', 'pidfd:fd targetfd:fd flags:hex', own(pidfdGetfd), { ...SECURITY, result: 'fd' }),
-  partial('kcmp', 'pid1:pid pid2:pid type:int idx1:hex idx2:hex', own(kcmp), 'KCMP_EPOLL_TFD answers EOPNOTSUPP'),
+  full('kcmp', 'pid1:pid pid2:pid type:int idx1:hex idx2:hex', own(kcmp)),
   partial('unshare', 'flags:clone-flags', own(unshare), 'CLONE_FS and CLONE_FILES; namespaces EPERM'),
   refused('setns', 'fd:fd nstype:hex', EPERM, 'there are no namespaces in the sandbox'),
   partial('personality', 'persona:hex', own(personality), 'stored only; PER_LINUX is the only domain'),

@@ -137,9 +137,9 @@ static void wake_some(const char *what, uint32_t exclusive, uint32_t others) {
 
 int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
+  setpriority(PRIO_PROCESS, 0, 0); // whatever the test runner has
   if (getuid() == 0) { setresgid(65534, 65534, 65534); setresuid(65534, 65534, 65534); prctl(PR_SET_DUMPABLE, 1); }
   compare();
-  watch();
   watch();
   settings();
   positions();

@@ -136,7 +136,9 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   fastify.addContentTypeParser('application/zip', (request, payload, done) => {
-    if (request.method === 'POST' && ARCHIVE_PLACE.test(request.url)) done(null, payload);
+    const { method, url } = request;
+    const taken = (method === 'POST' && ARCHIVE_PLACE.test(url)) || (method === 'PUT' && DIRECTORY_PLACE.test(url));
+    if (taken) done(null, payload);
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;

@@ -624,12 +624,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A directory as a tar archive
+         * A directory as a tar or zip archive
          * @description Files, directories and symbolic links. Where a file becomes shorter while it is read, the answer breaks off.
          */
         get: operations["readSandboxArchive"];
         /**
-         * Unpack a tar archive into a directory, which is made
+         * Unpack a tar or zip archive into a directory, which is made
          * @description What is there stays, unless the archive has something of that name. First all of it is read: one that breaks off or is refused (“..”, absolute names, links that lead out of it, devices, hard links) changes nothing.
          */
         put: operations["writeSandboxArchive"];
@@ -6614,6 +6614,7 @@ export interface operations {
                 path: string;
                 /** @description root: of the sandbox only */
                 user?: "user" | "root";
+                format?: "tar" | "zip";
             };
             header?: never;
             path: {
@@ -6630,6 +6631,7 @@ export interface operations {
                 };
                 content: {
                     "application/x-tar": string;
+                    "application/zip": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */
@@ -6670,6 +6672,15 @@ export interface operations {
             };
             /** @description `sandbox-ended`: The sandbox has ended */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6736,6 +6747,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/x-tar": string;
+                "application/zip": string;
             };
         };
         responses: {

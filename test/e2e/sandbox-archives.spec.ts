@@ -4,6 +4,7 @@ import request from 'supertest';
 import { type Header as EntryHeader, extract, pack } from 'tar-stream';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KEY, OTHER_KEY, useDeployment } from './harness.js';
+import { zip } from './zip.js';
 
 const cordon = useDeployment({ workers: 1 });
 let id: string;
@@ -146,5 +147,49 @@ describe('a directory of a sandbox', () => {
       .set('authorization', `Bearer ${KEY}`)
       .send({});
     expect(json.status).toBe(415);
+  });
+});
+
+describe('a directory of a sandbox as a zip archive', () => {
+  const putZip = (path: string, body: Buffer): request.Test => put(path, body).set('content-type', 'application/zip');
+
+  it('comes out and goes in again: names, contents, modes, empty directories', async () => {
+    await sh(
+      'mkdir -p z/däta/empty; echo "one" > z/a.txt; head -c 300000 /dev/urandom > z/däta/big; : > z/nothing; chmod 750 z/a.txt; ln -s a.txt z/link',
+    );
+    const response = await fetch(`http://127.0.0.1:${cordon.port}${place('z')}&format=zip`, {
+      headers: { authorization: `Bearer ${KEY}` },
+    });
+    expect(response.headers.get('content-type')).toBe('application/zip');
+    const bytes = Buffer.from(await response.arrayBuffer());
+    // Links come out as archivers keep them; none goes in.
+    const refused = await putZip('y', bytes);
+    expect(refused.status).toBe(422);
+    expect(refused.body.errors).toEqual([expect.objectContaining({ pointer: '/link' })]);
+    await sh('rm z/link');
+    const again = await fetch(`http://127.0.0.1:${cordon.port}${place('z')}&format=zip`, {
+      headers: { authorization: `Bearer ${KEY}` },
+    });
+    const { status, body } = await putZip('y', Buffer.from(await again.arrayBuffer()));
+    expect({ status, body }).toEqual({ status: 200, body: { entries: 3, bytes: 300_004 } });
+    const tree = (directory: string) =>
+      sh(`cd ${directory}; find . -type f -exec sha256sum {} + | sort; stat -c %a a.txt`);
+    expect(await tree('y')).toBe(await tree('z'));
+  });
+
+  it('changes nothing when it is refused', async () => {
+    await sh('mkdir -p keep; echo old > keep/file');
+    const bad = [
+      zip([
+        { name: 'file', content: 'new' },
+        { name: '../out', content: 'x' },
+      ]),
+      zip([{ name: 'file', content: 'new' }]).subarray(0, 40),
+      Buffer.from('no archive'),
+      zip([{ name: 'bomb', content: Buffer.alloc(64 << 20) }]),
+    ];
+    for (const bytes of bad) expect((await putZip('keep', bytes)).status).toBe(422);
+    expect(await sh('cat keep/file; ls -A keep')).toBe('old\nfile\n');
+    expect((await cordon.get(`${place('keep')}&format=rar`)).status).toBe(422);
   });
 });

@@ -69,6 +69,13 @@ export class TestArchive {
     return [...this.entries.keys()];
   }
 
+  /** Permission bits, where the archive was made on Unix; else null. */
+  modeOf(path: string): number | null {
+    const entry = this.entries.get(path);
+    if (!entry || entry.versionMadeBy >>> 8 !== MADE_ON_UNIX) return null;
+    return (entry.externalFileAttributes >>> 16) & 0o777 || null;
+  }
+
   /** Throws ProblemException when its content is not what the archive says. */
   async *content(path: string): AsyncGenerator<Buffer> {
     const entry = this.entries.get(path);

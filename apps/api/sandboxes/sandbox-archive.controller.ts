@@ -8,11 +8,19 @@ import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { packed } from './pack.js';
+import { packedZip } from './pack-zip.js';
 import { SandboxesService } from './sandboxes.service.js';
-import { unpack } from './unpack.js';
+import { unpack, unpackZip } from './unpack.js';
 import { absolutePath } from './validate.js';
 
 const TAR = 'application/x-tar';
+const ZIP = 'application/zip';
+const BINARY = { schema: { type: 'string' as const, format: 'binary' } };
+const FORMAT = {
+  name: 'format',
+  required: false,
+  schema: { type: 'string', enum: ['tar', 'zip'], default: 'tar' },
+} as const;
 const PATH = {
   name: 'path',
   required: true,
@@ -36,31 +44,35 @@ export class SandboxArchiveController {
 
   @Get()
   @ApiOperation({
-    summary: 'A directory as a tar archive',
+    summary: 'A directory as a tar or zip archive',
     description:
       'Files, directories and symbolic links. Where a file becomes shorter while it is read, the answer breaks off.',
   })
   @ApiQuery(PATH)
   @ApiQuery(USER)
-  @ApiOkResponse({ description: 'The archive', content: { [TAR]: { schema: { type: 'string', format: 'binary' } } } })
-  @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
+  @ApiQuery(FORMAT)
+  @ApiOkResponse({ description: 'The archive', content: { [TAR]: BINARY, [ZIP]: BINARY } })
+  @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request', 'payload-too-large')
   async read(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
     @Param('id') id: string,
     @Query('path') path?: string,
     @Query('user') user?: string,
+    @Query('format') format = 'tar',
   ): Promise<void> {
     const place = absolutePath(path, '?path');
     const root = isRoot(user);
+    if (format !== 'tar' && format !== 'zip')
+      throw new ProblemException('invalid-request', undefined, [{ pointer: '?format', detail: 'tar or zip' }]);
     const gone = goneSignal(reply);
     await this.sandboxes.with(request.tenant, id, async (link) => {
       // What is no directory is refused before the answer begins.
       await link.ask(id, { op: 'list', path: place, offset: 0, root });
-      const archive = packed(link, id, place, root);
+      const archive = await (format === 'zip' ? packedZip : packed)(link, id, place, root);
       gone.addEventListener('abort', () => archive.destroy());
       reply.hijack();
-      reply.raw.writeHead(200, { 'content-type': TAR });
+      reply.raw.writeHead(200, { 'content-type': format === 'zip' ? ZIP : TAR });
       try {
         for await (const chunk of archive) await writeTo(reply, chunk as Buffer, gone);
         reply.raw.end();
@@ -74,14 +86,14 @@ export class SandboxArchiveController {
   @Put()
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Unpack a tar archive into a directory, which is made',
+    summary: 'Unpack a tar or zip archive into a directory, which is made',
     description:
       'What is there stays, unless the archive has something of that name. First all of it is read: one that breaks off or is refused ' +
       '(“..”, absolute names, links that lead out of it, devices, hard links) changes nothing.',
   })
   @ApiQuery(PATH)
   @ApiQuery(USER)
-  @ApiConsumes(TAR)
+  @ApiConsumes(TAR, ZIP)
   @ApiBody({ schema: { type: 'string', format: 'binary' } })
   @ApiOkResponse({ type: UnpackedDto })
   @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
@@ -94,8 +106,9 @@ export class SandboxArchiveController {
     const place = absolutePath(path, '?path');
     const root = isRoot(user);
     const body = request.body as Readable | undefined;
-    if (typeof body?.pipe !== 'function') throw new ProblemException('unsupported-media-type', `send ${TAR}`);
-    return this.sandboxes.with(request.tenant, id, (link) => unpack(link, id, place, body, root));
+    if (typeof body?.pipe !== 'function') throw new ProblemException('unsupported-media-type', `send ${TAR} or ${ZIP}`);
+    const open = (request.headers['content-type'] ?? '').startsWith(ZIP) ? unpackZip : unpack;
+    return this.sandboxes.with(request.tenant, id, (link) => open(link, id, place, body, root));
   }
 }
 

@@ -4,28 +4,57 @@ import { ARCHIVE_LIMITS, LINK_CHUNK_BYTES, type UnpackedDto } from '@cordon/cont
 import { type Header as EntryHeader, extract } from 'tar-stream';
 import { ProblemException } from '../http/problem.js';
 import { escapePointer } from '../http/validate-dto.js';
+import { TestArchive } from '../problems/test-archive.js';
 import { LinkBroken, LinkRefused, type WorkerLink } from './worker-link.js';
 
-/** Reads into `place` what the archive holds, first all of it into a directory beside: one that is broken or refused changes nothing. */
-export async function unpack(
+/** Reads into `place` what the tar archive holds, first all of it into a directory beside: one that is broken or refused changes nothing. */
+export function unpack(
   link: WorkerLink,
   id: string,
   place: string,
   body: Readable,
   root: boolean,
 ): Promise<UnpackedDto> {
+  return staged(link, id, place, root, (unpacking) => unpacking.receive(body));
+}
+
+/** The same of a zip archive, which is taken whole before anything of it is unpacked: its list stands at its end. */
+export async function unpackZip(
+  link: WorkerLink,
+  id: string,
+  place: string,
+  body: Readable,
+  root: boolean,
+): Promise<UnpackedDto> {
+  const archive = await TestArchive.receive(body);
+  try {
+    return await staged(link, id, place, root, (unpacking) => unpacking.receiveZip(archive));
+  } finally {
+    archive.close();
+  }
+}
+
+async function staged(
+  link: WorkerLink,
+  id: string,
+  place: string,
+  root: boolean,
+  receive: (unpacking: Unpacking) => Promise<void>,
+): Promise<UnpackedDto> {
   const target = place.replace(/\/+$/, '');
   const staging = `${target}/.${Math.random().toString(36).slice(2, 10)}.partial`;
   const unpacking = new Unpacking(link, id, staging, root);
   try {
     await link.ask(id, { op: 'mkdir', path: staging, mode: 0o755, root });
-    await unpacking.receive(body);
+    await receive(unpacking);
     await unpacking.moveTo(target);
   } finally {
     await link.ask(id, { op: 'remove', path: staging, recursive: true, root }).catch(() => undefined);
   }
   return { entries: unpacking.entries, bytes: unpacking.bytes };
 }
+
+type Entry = Pick<EntryHeader, 'name' | 'type' | 'mode'> & Partial<Pick<EntryHeader, 'linkname'>>;
 
 class Unpacking {
   bytes = 0;
@@ -59,6 +88,14 @@ class Unpacking {
     }
   }
 
+  async receiveZip(archive: TestArchive): Promise<void> {
+    for (const name of archive.paths) {
+      const header = { name, type: 'file' as const, mode: archive.modeOf(name) ?? 0o644 };
+      const content = archive.content(name);
+      await this.entry(header, Object.assign(content, { resume: () => undefined }));
+    }
+  }
+
   /** What is there stays, unless the archive has a file of that name. */
   async moveTo(target: string): Promise<void> {
     for (const [path, mode] of this.directories) await this.ask({ op: 'mkdir', path: `${target}/${path}`, mode });
@@ -66,7 +103,7 @@ class Unpacking {
       await this.ask({ op: 'move', from: `${this.staging}/${path}`, to: `${target}/${path}` });
   }
 
-  private async entry(header: EntryHeader, content: AsyncIterable<unknown> & { resume(): unknown }): Promise<void> {
+  private async entry(header: Entry, content: AsyncIterable<unknown> & { resume(): unknown }): Promise<void> {
     const path = this.checked(header);
     this.entries++;
     if (this.entries > ARCHIVE_LIMITS.entries)
@@ -115,7 +152,7 @@ class Unpacking {
   }
 
   /** Its path below the directory. Throws ProblemException for what would lead out of it, or is neither file, directory nor symlink. */
-  private checked({ name, type, linkname }: EntryHeader): string {
+  private checked({ name, type, linkname }: Entry): string {
     if (type !== 'file' && type !== 'directory' && type !== 'symlink') throw refused(name, `is a ${type}`);
     if (Buffer.byteLength(name) > ARCHIVE_LIMITS.nameBytes) throw refused(name.slice(0, 80), 'has too long a name');
     const parts = name.split('/').filter((part) => part !== '' && part !== '.');

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 /** Aborts when the client goes away. */
@@ -9,15 +10,18 @@ export function goneSignal(reply: FastifyReply): AbortSignal {
 
 /** Writes to the client, and waits for it when it is behind. */
 export async function writeTo(reply: FastifyReply, data: string | Uint8Array, gone: AbortSignal): Promise<void> {
-  const { raw } = reply;
-  if (raw.write(data) || gone.aborted) return;
-  await new Promise<void>((resolve) => {
+  if (!reply.raw.write(data) && !gone.aborted) await drained(reply.raw);
+}
+
+/** Resolves when a stream takes more, or is closed. */
+export function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
     const done = (): void => {
-      raw.off('drain', done);
-      raw.off('close', done);
+      stream.off('drain', done);
+      stream.off('close', done);
       resolve();
     };
-    raw.on('drain', done);
-    raw.on('close', done);
+    stream.on('drain', done);
+    stream.on('close', done);
   });
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type E2bError, E2bError as Failure, toE2bError } from './e2b.errors.js';
+import { drained } from '../../http/gone.js';
+import { E2bError, toE2bError } from './e2b.errors.js';
 
 /** Connect's protocol with JSON (connectrpc.com/docs/protocol): unary calls, and streams of envelopes from the server. */
 const BODY_MOST = 8 << 20;
@@ -14,7 +15,7 @@ export async function readBody(request: IncomingMessage, most = BODY_MOST): Prom
   // Leaving the loop must not close the connection: there is an answer to give.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     length += (chunk as Buffer).length;
-    if (length > most) throw new Failure('invalid_argument', `the body has over ${most} bytes`, 413);
+    if (length > most) throw new E2bError('invalid_argument', `the body has over ${most} bytes`, 413);
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);
@@ -27,7 +28,7 @@ function parse(bytes: Buffer): Message {
   } catch {
     // Told below.
   }
-  throw new Failure('invalid_argument', 'the message must be a JSON object');
+  throw new E2bError('invalid_argument', 'the message must be a JSON object');
 }
 
 /** The message of a unary call. */
@@ -39,8 +40,8 @@ export async function unaryMessage(request: IncomingMessage): Promise<Message> {
 export async function streamMessage(request: IncomingMessage): Promise<Message> {
   const body = await readBody(request);
   if (body.length < HEAD || body.readUInt32BE(1) !== body.length - HEAD)
-    throw new Failure('invalid_argument', 'the request must be one envelope');
-  if (body[0] !== 0) throw new Failure('unimplemented', 'compressed envelopes are not taken');
+    throw new E2bError('invalid_argument', 'the request must be one envelope');
+  if (body[0] !== 0) throw new E2bError('unimplemented', 'compressed envelopes are not taken');
   return parse(body.subarray(HEAD));
 }
 
@@ -88,15 +89,7 @@ export class ConnectStream {
   /** Resolves when the client takes more. */
   async send(message: object): Promise<void> {
     if (this.response.write(envelope(0, message)) || this.response.destroyed) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.response.off('drain', done);
-        this.response.off('close', done);
-        resolve();
-      };
-      this.response.on('drain', done);
-      this.response.on('close', done);
-    });
+    await drained(this.response);
   }
 
   end(error?: unknown): void {

@@ -3,6 +3,7 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { LINK_CHUNK_BYTES, type SandboxFileDto } from '@cordon/contracts';
 import busboy from 'busboy';
+import { drained } from '../../http/gone.js';
 import { upload } from '../../sandboxes/upload.js';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { E2bError, toE2bError } from './e2b.errors.js';
@@ -110,16 +111,4 @@ async function* parts(request: IncomingMessage): AsyncGenerator<{ name: string; 
     else queue.end();
   });
   yield* queue as AsyncIterable<{ name: string; body: Readable }>;
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
 }

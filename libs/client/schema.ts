@@ -1747,6 +1747,8 @@ export interface components {
             state: "idle" | "busy" | "dead";
             /** @description Runs since it was started */
             executionCount: number;
+            /** @description Runs that wait for the one under way */
+            waiting: number;
             /** Format: date-time */
             createdAt: string;
         };

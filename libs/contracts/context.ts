@@ -91,6 +91,7 @@ export class ContextDto {
   @ApiProperty({ enum: ['idle', 'busy', 'dead'], description: 'dead: its interpreter has ended; restart it' })
   state!: 'idle' | 'busy' | 'dead';
   @ApiProperty({ type: 'integer', description: 'Runs since it was started' }) executionCount!: number;
+  @ApiProperty({ type: 'integer', description: 'Runs that wait for the one under way' }) waiting!: number;
   @ApiProperty({ format: 'date-time' }) createdAt!: string;
 }
 

@@ -30,6 +30,11 @@ async function run(ctx: string, code: string, more: object = {}, id = sandbox): 
   return response.body as ContextRunDto;
 }
 
+/** Asks for the context until it is as wanted. */
+async function until(ctx: string, wanted: (context: ContextDto) => boolean, id = sandbox): Promise<void> {
+  while (!wanted((await cordon.get(at(`/${ctx}`, id))).body as ContextDto));
+}
+
 /** The plain text of the main result. */
 const value = ({ results }: ContextRunDto): string | undefined => results.find(({ main }) => main)?.data['text/plain'];
 
@@ -246,8 +251,16 @@ describe('a context whose interpreter ends', () => {
   ] as const)('%s: %s', async (language, code, how) => {
     const ctx = await context(language);
     await run(ctx, 'before = 1');
-    const waiting = [run(ctx, `${code}`), run(ctx, '1 + 1')];
-    const [ended, queued] = await Promise.all(waiting);
+    // Each is sent when the one before is known to wait: requests at once have no order.
+    const held = run(ctx, language === 'python' ? 'import time; time.sleep(100)' : 'while (true);');
+    await until(ctx, ({ state }) => state === 'busy');
+    const ending = run(ctx, code);
+    await until(ctx, ({ waiting }) => waiting === 1);
+    const behind = run(ctx, '1 + 1');
+    await until(ctx, ({ waiting }) => waiting === 2);
+    await cordon.postTo(at(`/${ctx}/interrupt`), {});
+    expect((await held).outcome).toBe('interrupted');
+    const [ended, queued] = await Promise.all([ending, behind]);
     expect(ended).toMatchObject({ outcome: 'died', error: { name: 'ContextDied' } });
     expect(ended.error?.value).toContain(how);
     expect(queued.outcome).toBe('died');
@@ -383,15 +396,16 @@ describe('contexts', () => {
     expect((await cordon.postTo(at('', own), { language: 'python' })).status).toBe(409);
     const place = at(`/${ids[0]}`, own);
     const first = run(ids[0], 'import time; time.sleep(100)', {}, own);
-    while (((await cordon.get(place)).body as ContextDto).state !== 'busy');
+    await until(ids[0], ({ state }) => state === 'busy', own);
     const statuses: number[] = [];
+    let all: Promise<unknown> = Promise.resolve();
     const refused = new Promise<void>((resolve) => {
-      for (let index = 0; index < 40; index++) {
-        void cordon.postTo(`${place}/run`, { code: '1' }).then(({ status }) => {
-          statuses.push(status);
+      all = Promise.all(
+        Array.from({ length: 40 }, async () => {
+          statuses.push((await cordon.postTo(`${place}/run`, { code: '1' })).status);
           if (statuses.length === 8) resolve();
-        });
-      }
+        }),
+      );
     });
     // One runs, 32 wait, and the others are told at once.
     await refused;
@@ -399,6 +413,7 @@ describe('contexts', () => {
     await cordon.postTo(`${place}/interrupt`, {});
     expect((await first).outcome).toBe('interrupted');
     expect(value(await run(ids[0], '6 * 7', {}, own))).toBe('42');
+    await all;
     expect(statuses.filter((status) => status === 200)).toHaveLength(32);
     await cordon.delete(`/v1/sandboxes/${own}`);
   });

@@ -59,7 +59,7 @@ export class CodeContext {
   get dto(): ContextDto {
     const { id, language, cwd, executionCount, createdAt } = this;
     const state = this.interpreter === null ? 'dead' : this.current === null ? 'idle' : 'busy';
-    return { id, language, cwd, state, executionCount, createdAt };
+    return { id, language, cwd, state, executionCount, waiting: this.waiting.length, createdAt };
   }
 
   /** Begins, or begins anew: nothing is left of what it knew. Rejects as Interpreter.start. */

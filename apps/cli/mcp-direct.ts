@@ -16,11 +16,9 @@ import { ToolFailure } from '@cordon/mcp';
 import { createPool, type RunSpec, type SandboxPool } from '@cordon/pool';
 import { AuditLog } from './mcp-audit.js';
 import { KeptOutput } from './mcp-output.js';
-import { DirectSandbox } from './mcp-sandbox.js';
+import { DirectSandbox, UID, WORK } from './mcp-sandbox.js';
 
 const MB = 1 << 20;
-const WORK = '/work';
-const UID = 1000;
 const TIMEOUT_MS = 10_000;
 const MEMORY_MB = 512;
 const SANDBOXES_MOST = 16;

@@ -3,8 +3,8 @@ import { ToolFailure } from '@cordon/mcp';
 import { SessionEnded, SessionError, type SessionExit, type SessionHandle } from '@cordon/pool';
 import { KeptOutput } from './mcp-output.js';
 
-const WORK = '/work';
-const UID = 1000;
+export const WORK = '/work';
+export const UID = 1000;
 const SIGKILL = 9;
 const CHUNK = 64 * 1024;
 

@@ -1,4 +1,4 @@
-import { followRecord } from './follow-record.js';
+import { type CreateOptions, Records } from './records.js';
 import type { components } from './schema.js';
 import { parseLines } from './sse.js';
 import type { CallOptions, Transport } from './transport.js';
@@ -52,13 +52,6 @@ export type ExecutionEvent = { readonly id: string } & (
   | { readonly type: 'result'; readonly data: Execution }
 );
 
-export interface CreateOptions extends CallOptions {
-  /** Left out: one is made up, so that a repeated request cannot run twice. */
-  readonly idempotencyKey?: string;
-  /** Seconds to wait for the end before the answer; at most 300. */
-  readonly wait?: number;
-}
-
 export interface ListOptions extends CallOptions {
   readonly state?: ExecutionState;
   readonly labels?: Readonly<Record<string, string>>;
@@ -66,59 +59,19 @@ export interface ListOptions extends CallOptions {
   readonly pageSize?: number;
 }
 
-/** Seconds that one request waits for an end. */
-export const WAIT_SECONDS = 60;
-export const isOver = (state: ExecutionState): boolean => state !== 'queued' && state !== 'running';
-
-export class Executions {
-  constructor(private readonly transport: Transport) {}
-
-  /** Accepts one to run; resolves at once, or when it has ended within `wait` seconds. */
-  create(body: CreateExecution, { idempotencyKey, wait, signal }: CreateOptions = {}): Promise<Execution> {
-    return this.transport.json({
-      method: 'POST',
-      path: '/v1/executions',
-      query: { wait },
-      headers: { 'idempotency-key': idempotencyKey ?? crypto.randomUUID() },
-      body,
-      signal,
-    });
+export class Executions extends Records<CreateExecution, Execution> {
+  constructor(transport: Transport) {
+    super(transport, '/v1/executions');
   }
 
   /** Runs one to its end. */
-  async run(body: CreateExecution, options: Omit<CreateOptions, 'wait'> = {}): Promise<Execution> {
-    const execution = await this.create(body, { ...options, wait: WAIT_SECONDS });
-    return isOver(execution.state) ? execution : this.wait(execution.id, options);
-  }
-
-  get(id: string, { signal }: CallOptions = {}): Promise<Execution> {
-    return this.transport.json({ method: 'GET', path: place(id), signal });
-  }
-
-  /** Resolves when it has ended, however long that takes. */
-  async wait(id: string, { signal }: CallOptions = {}): Promise<Execution> {
-    for (;;) {
-      const query = { wait: WAIT_SECONDS };
-      const execution = await this.transport.json<Execution>({ method: 'GET', path: place(id), query, signal });
-      if (isOver(execution.state)) return execution;
-    }
-  }
-
-  /** Ends it, queued or running. */
-  cancel(id: string, { signal }: CallOptions = {}): Promise<Execution> {
-    return this.transport.json({ method: 'DELETE', path: place(id), signal });
+  run(body: CreateExecution, options: Omit<CreateOptions, 'wait'> = {}): Promise<Execution> {
+    return this.toEnd(body, options);
   }
 
   /** All that match, newest first, page by page as they are asked for. */
-  async *list({ state, labels, pageSize, signal }: ListOptions = {}): AsyncGenerator<Execution, void, undefined> {
-    const label = Object.entries(labels ?? {}).map(([name, value]) => `${name}=${value}`);
-    let cursor: string | undefined;
-    do {
-      const query = { state, label, limit: pageSize, cursor };
-      const page: ExecutionList = await this.transport.json({ method: 'GET', path: '/v1/executions', query, signal });
-      yield* page.items;
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+  list({ state, labels, pageSize, signal }: ListOptions = {}): AsyncGenerator<Execution, void, undefined> {
+    return this.pages({ state, limit: pageSize }, labels, signal);
   }
 
   /**
@@ -127,10 +80,9 @@ export class Executions {
    */
   async *events(
     id: string,
-    { after, signal }: CallOptions & { after?: string } = {},
+    options: CallOptions & { after?: string } = {},
   ): AsyncGenerator<ExecutionEvent, void, undefined> {
-    const over = async (): Promise<boolean> => isOver((await this.get(id, { signal })).state);
-    for await (const { id: eventId, event, data } of followRecord(this.transport, place(id), { after, signal }, over))
+    for await (const { id: eventId, event, data } of this.follow(id, options))
       yield { id: eventId, type: event, data: JSON.parse(data) } as ExecutionEvent;
   }
 
@@ -140,12 +92,10 @@ export class Executions {
     { syscalls, pid, signal }: CallOptions & { syscalls?: readonly string[]; pid?: number } = {},
   ): AsyncGenerator<AuditRecord, void, undefined> {
     const query = { format: 'ndjson', syscall: syscalls?.join(','), pid };
-    const body = await this.transport.stream({ method: 'GET', path: `${place(id)}/audit`, query, signal });
+    const body = await this.transport.stream({ method: 'GET', path: `${this.place(id)}/audit`, query, signal });
     for await (const line of parseLines(body)) if (line !== '') yield JSON.parse(line) as AuditRecord;
   }
 }
-
-const place = (id: string): string => `/v1/executions/${encodeURIComponent(id)}`;
 
 /** Bytes of an output, whatever its encoding. */
 export function outputBytes({ data, encoding }: { data: string; encoding: 'utf8' | 'base64' }): Uint8Array {

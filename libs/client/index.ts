@@ -10,7 +10,6 @@ export * from './errors.js';
 export {
   type AuditRecord,
   type CreateExecution,
-  type CreateOptions,
   type Execution,
   type ExecutionEvent,
   type ExecutionList,
@@ -20,6 +19,7 @@ export {
   outputBytes,
 } from './executions.js';
 export * from './keys.js';
+export type { CreateOptions } from './records.js';
 export * from './sandbox-files.js';
 export * from './sandboxes.js';
 export type { components, operations, paths } from './schema.js';

@@ -384,7 +384,7 @@ describe('contexts', () => {
       (await cordon.postTo(at(`/${ctx}/run`, own), { code: '1', env: { 'A=': 'b' } })).body.errors[0].pointer,
     ).toBe('/env/A=');
     const running = run(ctx, 'import time; time.sleep(100)', {}, own);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(ctx, ({ state }) => state === 'busy', own);
     expect((await cordon.delete(`/v1/sandboxes/${own}`)).status).toBe(200);
     expect(await running).toMatchObject({ outcome: 'died', error: { value: 'the sandbox has ended' } });
     expect((await cordon.get(at('', own))).status).toBe(410);

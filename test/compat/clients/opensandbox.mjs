@@ -117,13 +117,13 @@ export const clients = [
         'files.writeFiles, readFile',
         async ({ sandbox }) => {
           await sandbox.files.writeFiles([
-            { path: '/work/a/one.txt', data: 'one\ntwo\nthree\n', mode: 640 },
-            { path: '/work/a/two.bin', data: new Uint8Array([0, 255, 10, 13]) },
+            { path: '/tmp/files/a/one.txt', data: 'one\ntwo\nthree\n', mode: 640 },
+            { path: '/tmp/files/a/two.bin', data: new Uint8Array([0, 255, 10, 13]) },
           ]);
-          assert.equal(await sandbox.files.readFile('/work/a/one.txt'), 'one\ntwo\nthree\n');
-          assert.deepEqual([...(await sandbox.files.readBytes('/work/a/two.bin'))], [0, 255, 10, 13]);
-          assert.equal(await sandbox.files.readFile('/work/a/one.txt', { range: 'bytes=4-6' }), 'two');
-          assert.equal(await sandbox.files.readFile('/work/a/one.txt', { offset: 1, limit: 1 }), 'two\n');
+          assert.equal(await sandbox.files.readFile('/tmp/files/a/one.txt'), 'one\ntwo\nthree\n');
+          assert.deepEqual([...(await sandbox.files.readBytes('/tmp/files/a/two.bin'))], [0, 255, 10, 13]);
+          assert.equal(await sandbox.files.readFile('/tmp/files/a/one.txt', { range: 'bytes=4-6' }), 'two');
+          assert.equal(await sandbox.files.readFile('/tmp/files/a/one.txt', { offset: 1, limit: 1 }), 'two\n');
         },
       ],
       [
@@ -133,68 +133,74 @@ export const clients = [
           async function* many() {
             for (let count = 0; count < 8; count++) yield chunk;
           }
-          await sandbox.files.writeFiles([{ path: '/work/large', data: many() }]);
+          await sandbox.files.writeFiles([{ path: '/tmp/files/large', data: many() }]);
           let bytes = 0;
-          for await (const piece of sandbox.files.readBytesStream('/work/large')) bytes += piece.length;
+          for await (const piece of sandbox.files.readBytesStream('/tmp/files/large')) bytes += piece.length;
           assert.equal(bytes, 8 << 20);
         },
       ],
       [
         'files.getFileInfo',
         async ({ sandbox }) => {
-          const info = (await sandbox.files.getFileInfo(['/work/a/one.txt']))['/work/a/one.txt'];
+          const info = (await sandbox.files.getFileInfo(['/tmp/files/a/one.txt']))['/tmp/files/a/one.txt'];
           assert.deepEqual([info.size, info.mode, info.owner, info.type], [14, 640, 'root', 'file']);
-          await assert.rejects(sandbox.files.getFileInfo(['/work/none']), refused(404, 'FILE_NOT_FOUND'));
+          await assert.rejects(sandbox.files.getFileInfo(['/tmp/files/none']), refused(404, 'FILE_NOT_FOUND'));
         },
       ],
       [
         'files.setPermissions',
         async ({ sandbox }) => {
-          await sandbox.files.setPermissions([{ path: '/work/a/one.txt', mode: 600, owner: 'user', group: 'user' }]);
-          const info = (await sandbox.files.getFileInfo(['/work/a/one.txt']))['/work/a/one.txt'];
+          await sandbox.files.setPermissions([
+            { path: '/tmp/files/a/one.txt', mode: 600, owner: 'user', group: 'user' },
+          ]);
+          const info = (await sandbox.files.getFileInfo(['/tmp/files/a/one.txt']))['/tmp/files/a/one.txt'];
           assert.deepEqual([info.mode, info.owner], [600, 'user']);
         },
       ],
       [
         'files.createDirectories, listDirectory, search',
         async ({ sandbox }) => {
-          await sandbox.files.createDirectories([{ path: '/work/a/deep/er', mode: 750 }]);
+          await sandbox.files.createDirectories([{ path: '/tmp/files/a/deep/er', mode: 750 }]);
           const names = (entries) => entries.map(({ path }) => path);
-          assert.deepEqual(names(await sandbox.files.listDirectory({ path: '/work/a' })), [
-            '/work/a/deep',
-            '/work/a/one.txt',
-            '/work/a/two.bin',
+          assert.deepEqual(names(await sandbox.files.listDirectory({ path: '/tmp/files/a' })), [
+            '/tmp/files/a/deep',
+            '/tmp/files/a/one.txt',
+            '/tmp/files/a/two.bin',
           ]);
           assert.ok(
-            names(await sandbox.files.listDirectory({ path: '/work/a', depth: 2 })).includes('/work/a/deep/er'),
+            names(await sandbox.files.listDirectory({ path: '/tmp/files/a', depth: 2 })).includes(
+              '/tmp/files/a/deep/er',
+            ),
           );
-          assert.deepEqual(names(await sandbox.files.search({ path: '/work', pattern: '*.txt' })), ['/work/a/one.txt']);
+          assert.deepEqual(names(await sandbox.files.search({ path: '/tmp/files', pattern: '*.txt' })), [
+            '/tmp/files/a/one.txt',
+          ]);
         },
       ],
       [
         'files.replaceContents',
         async ({ sandbox }) => {
-          const entries = [{ path: '/work/a/one.txt', oldContent: 'two', newContent: '2' }];
+          const entries = [{ path: '/tmp/files/a/one.txt', oldContent: 'two', newContent: '2' }];
           assert.equal((await sandbox.files.replaceContentsDetailed(entries))[0].replacedCount, 1);
-          assert.equal(await sandbox.files.readFile('/work/a/one.txt'), 'one\n2\nthree\n');
+          assert.equal(await sandbox.files.readFile('/tmp/files/a/one.txt'), 'one\n2\nthree\n');
         },
       ],
       [
         'files.moveFiles, deleteFiles, deleteDirectories',
         async ({ sandbox }) => {
-          await sandbox.files.moveFiles([{ src: '/work/a/one.txt', dest: '/work/b/one.txt' }]);
-          assert.equal(await sandbox.files.readFile('/work/b/one.txt'), 'one\n2\nthree\n');
-          await sandbox.files.deleteFiles(['/work/b/one.txt']);
-          await sandbox.files.deleteDirectories(['/work/a']);
-          const left = await sandbox.commands.run('ls /work/b; ls -d /work/a');
+          await sandbox.files.moveFiles([{ src: '/tmp/files/a/one.txt', dest: '/tmp/files/b/one.txt' }]);
+          assert.equal(await sandbox.files.readFile('/tmp/files/b/one.txt'), 'one\n2\nthree\n');
+          await sandbox.files.deleteFiles(['/tmp/files/b/one.txt']);
+          await sandbox.files.deleteDirectories(['/tmp/files/a']);
+          const left = await sandbox.commands.run('ls /tmp/files/b; ls -d /tmp/files/a');
           assert.deepEqual([textOf(left.logs.stdout), left.exitCode], ['', 2]);
         },
       ],
       [
         'getEndpoint: a server in the sandbox',
         async ({ sandbox }) => {
-          await sandbox.files.writeFiles([{ path: '/work/www/hello.txt', data: 'hello' }]);
-          await sandbox.commands.run('cd /work/www && exec python3 -m http.server 8000 --bind 127.0.0.1', {
+          await sandbox.files.writeFiles([{ path: '/tmp/files/www/hello.txt', data: 'hello' }]);
+          await sandbox.commands.run('cd /tmp/files/www && exec python3 -m http.server 8000 --bind 127.0.0.1', {
             background: true,
           });
           const { endpoint, headers } = await sandbox.getEndpoint(8000);

@@ -63,6 +63,16 @@ describe('rules of files', () => {
   });
 });
 
+describe('names', () => {
+  it('lead where the tree says, however it has changed since they were last walked', async () => {
+    const files = { names: compile('names-change.c', ['-O1', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./names'], files, uid });
+    expect(native.exitCode).toBe(0);
+    expect(native.stdout.split('\n').length).toBeGreaterThan(1000);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});
+
 describe('name_to_handle_at', () => {
   it('names files, and mounts as statx and /proc do', async () => {
     const guest = await runGuest({ argv: ['./handles'], files: { handles: compile('file-handles.c') } });

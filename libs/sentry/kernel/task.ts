@@ -245,7 +245,7 @@ export class Task implements TaskView, Waiter {
   forgetCopies(): void {
     if (!this.copied) return;
     this.copied = false;
-    this.copies.fill(null);
+    for (let index = 0; index < this.copies.length; index++) this.copies[index] = null;
   }
 
   rlimit(resource: number): number {

@@ -11,6 +11,7 @@ import {
 import type { MemoryEnvironment } from './environment.js';
 import { type PageTable, PTE_FRAME, PTE_PRESENT } from './page-table.js';
 import { Pager } from './pager.js';
+import { StringCache } from './string-cache.js';
 import type { FrameNumber, GuestMemory } from './types.js';
 import type { Vma } from './vma.js';
 
@@ -27,25 +28,19 @@ const readView = new DataView(readBytes.buffer);
 const writeBytes = new Uint8Array(SCRATCH_SIZE);
 const writeView = new DataView(writeBytes.buffer);
 
-/** What Buffer has but its types do not say: the quickest way from bytes to a byte string. */
-interface Latin1Source {
-  latin1Slice(start: number, end: number): string;
-}
-
 /** Copy-in and copy-out. */
 export abstract class GuestAccess extends Pager implements GuestMemory {
   runOffset: Bytes = 0;
   readonly bytes: Uint8Array;
-  private readonly text: Latin1Source;
-  private readonly words: Int32Array;
+  readonly words: Int32Array;
+  private readonly strings: StringCache;
 
   constructor(environment: MemoryEnvironment, space?: PlatformAddressSpace, table?: PageTable) {
     super(environment, space, table);
     const { memory } = environment;
     this.bytes = memory.bytes;
     this.words = memory.words32;
-    const { buffer, byteOffset, byteLength } = memory.bytes;
-    this.text = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength) as unknown as Latin1Source;
+    this.strings = StringCache.of(memory);
   }
 
   /** The VMA that covers the address, growing a stack down to it if that is what it takes. null: SEGV_MAPERR. */
@@ -144,6 +139,13 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     return this.copyOut(address, writeBytes, 0, length) === length;
   }
 
+  wordsAt(address: GuestAddress, length: Bytes, write: boolean): number {
+    const inPage = address % PAGE_SIZE;
+    if (address % 4 !== 0 || inPage + length > PAGE_SIZE) return -1;
+    const frame = this.access(address, write);
+    return frame < 0 || (frame === 0 && write) ? -1 : frame * (PAGE_SIZE / 4) + (inPage >>> 2);
+  }
+
   readU8(address: GuestAddress): number {
     const frame = this.access(address, false);
     return frame < 0 ? Number.NaN : this.bytes[frame * PAGE_SIZE + (address % PAGE_SIZE)];
@@ -210,10 +212,9 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       if (count === 0) return -EFAULT;
       const start = this.runOffset;
       const end = start + count;
-      let at = start;
-      while (at < end && this.bytes[at] !== 0) at++;
-      if (at < end) return text + this.text.latin1Slice(start, at);
-      text += this.text.latin1Slice(start, end);
+      const ended = this.strings.terminated(start, end);
+      if (ended !== null) return read === 0 ? ended : text + ended;
+      text += this.strings.slice(start, end);
       read += count;
     }
     return -ENAMETOOLONG;

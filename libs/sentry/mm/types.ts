@@ -122,6 +122,13 @@ export interface GuestMemory {
   readStruct(address: GuestAddress, length: Bytes): DataView | null;
   /** A zeroed scratch view to fill, then `writeStruct(address, length)`. Distinct from readStruct's scratch. */
   scratch(length: Bytes): DataView;
+  /**
+   * Where a struct lies in `words`, to read or fill it in place: its index there, or -1 when it is not aligned to 4 bytes, crosses a
+   * page or is not accessible (then `readStruct` and `writeStruct` know better).
+   */
+  wordsAt(address: GuestAddress, length: Bytes, write: boolean): number;
+  /** The memory file by 32-bit words. */
+  readonly words: Int32Array;
   /** Copies the scratch out. False on EFAULT. */
   writeStruct(address: GuestAddress, length: Bytes): boolean;
   /** NaN on EFAULT. U64 is returned as a signed number. */

@@ -1,5 +1,6 @@
 import { BaseInode } from './inode.js';
 import type { Dentry, Inode, Mount, Path } from './types.js';
+import { treeChanged } from './walk-cache.js';
 
 /** A walked name. Each belongs to one mount, so it is its own Path: walking allocates nothing that is cached. */
 export class DentryNode implements Dentry, Path {
@@ -10,6 +11,8 @@ export class DentryNode implements Dentry, Path {
   /** Files and directories that are open through this name: what is gone from the tree lives on for them. */
   users = 0;
   readonly mount: Mount;
+  /** The name stays until somebody removes it; false below directories whose entries come and go by themselves (proc). */
+  stable = true;
   /** What is mounted over this place. */
   mounted: Mount | null = null;
   private children: Map<string, DentryNode> | null = null;
@@ -40,7 +43,9 @@ export class DentryNode implements Dentry, Path {
   /** A dentry for a new or newly found child. */
   adopt(name: string, inode: Inode): DentryNode {
     const node = new DentryNode(name, this, inode, this.mount);
-    if (!(this.inode instanceof BaseInode && this.inode.volatileEntries)) this.keep(name, node);
+    if (this.inode instanceof BaseInode && this.inode.volatileEntries) node.stable = false;
+    else this.keep(name, node);
+    if (!this.stable) node.stable = false;
     return node;
   }
 
@@ -48,12 +53,14 @@ export class DentryNode implements Dentry, Path {
   forget(name: string): void {
     const node = this.children?.get(name);
     if (!node) return;
+    treeChanged();
     node.deleted = true;
     this.children?.delete(name);
   }
 
   /** rename(2): the child keeps its identity (cwd, open files) under its new name. */
   move(name: string, to: DentryNode, newName: string): void {
+    treeChanged();
     to.forget(newName);
     const node = this.children?.get(name);
     if (!node) return;
@@ -65,6 +72,7 @@ export class DentryNode implements Dentry, Path {
 
   /** RENAME_EXCHANGE. */
   exchange(name: string, other: DentryNode, otherName: string): void {
+    treeChanged();
     const one = this.children?.get(name);
     const two = other.children?.get(otherName);
     this.children?.delete(name);

@@ -1,5 +1,6 @@
 import { DentryNode, MountNode } from './dentry.js';
 import type { FileSystem, Mount } from './types.js';
+import { treeChanged } from './walk-cache.js';
 
 /** All mounts of a sandbox. Fixed at boot: guests cannot mount. */
 /** First mount id; 0 and small ones mean nothing in Linux either. */
@@ -24,12 +25,14 @@ export class MountTable {
     const mount = new MountNode(fileSystem, this.find(path), source, options);
     (mount.mountPoint as DentryNode).mounted = mount;
     this.mounts.push(mount);
+    treeChanged();
     return mount;
   }
 
   /** Takes everything off the root again: the zygote's warm-up guests leave the tree to the real ones. */
   unmountAll(): void {
     for (const mount of this.mounts.splice(1)) (mount.mountPoint as DentryNode).mounted = null;
+    treeChanged();
   }
 
   /** A place by absolute path; follows no links. */

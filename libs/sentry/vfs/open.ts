@@ -22,7 +22,15 @@ import { S_IFCHR, S_IFMT, S_IFREG } from '../abi/stat.js';
 import type { DentryNode } from './dentry.js';
 import { PathDescription } from './file-description.js';
 import { notifyCreate, notifyModify, notifyOpen } from './notify.js';
-import { isDirectory, isSymlink, type LastComponent, type Walk, type Walker, walkForOpen } from './path-walk.js';
+import {
+  isDirectory,
+  isSymlink,
+  type LastComponent,
+  resolve,
+  type Walk,
+  type Walker,
+  walkForOpen,
+} from './path-walk.js';
 import { checkAccess, isOwner } from './permissions.js';
 import type { FileDescription, Path } from './types.js';
 
@@ -57,6 +65,10 @@ export function openAt(
   if (flags & O_PATH) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | 0o2000000;
   else if ((flags & O_ACCMODE) === O_ACCMODE) flags = (flags & ~O_ACCMODE) | O_RDWR;
   if ((flags & (O_DIRECTORY | O_CREAT)) === (O_DIRECTORY | O_CREAT)) return -EINVAL;
+  if (restrictions === 0 && (flags & (O_CREAT | TMPFILE_BIT | O_PATH)) === 0) {
+    const found = resolve(walker, start, path, !(flags & O_NOFOLLOW));
+    return typeof found === 'number' ? found : openNode(walker, found, flags);
+  }
   const walk = walkForOpen(walker, restrictions, start);
   const from = (start ?? walker.fs.cwd).dentry as DentryNode;
   if (flags & TMPFILE_BIT && !(flags & O_PATH)) return openUnnamed(walk, from, path, flags, mode);

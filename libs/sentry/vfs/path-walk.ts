@@ -13,6 +13,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.js';
 import { DentryNode, type MountNode } from './dentry.js';
 import { checkAccess } from './permissions.js';
 import type { Caller, FsContext, Inode, Path } from './types.js';
+import { WalkCache } from './walk-cache.js';
 
 /** Symbolic links followed before ELOOP (path_resolution(7)). */
 const LINKS_MAX = 40;
@@ -57,8 +58,13 @@ function placeOf(path: Path): DentryNode {
   return dentry instanceof DentryNode ? dentry : new DentryNode(dentry.name, null, dentry.inode, mount);
 }
 
+/** What anybody needs to pass a directory. */
+const SEARCH_BY_ALL = 0o111;
+
 class Walk {
   links = 0;
+  /** False once the outcome depends on more than the tree: who walks, or what comes and goes by itself. */
+  cacheable = true;
   constructor(
     readonly walker: Walker,
     readonly root: DentryNode,
@@ -134,6 +140,7 @@ class Walk {
       if (!isDirectory(node.inode)) return -ENOTDIR;
       const allowed = checkAccess(node.inode, X_OK, this.walker.credentials);
       if (allowed !== 0) return allowed;
+      if ((node.inode.mode & SEARCH_BY_ALL) !== SEARCH_BY_ALL) this.cacheable = false;
       if (stop === end) return { parent: node, name, trailingSlash };
       at = stop;
       if (name === '.') continue;
@@ -159,6 +166,7 @@ class Walk {
     if (parent.deleted) return -ENOENT;
     const node = parent.child(name);
     if (typeof node === 'number') return node;
+    if (!node.stable) this.cacheable = false;
     return this.restrictions === 0 ? enter(node) : this.crossing(parent, enter(node));
   }
 
@@ -168,7 +176,10 @@ class Walk {
     if (typeof magic === 'number') return magic;
     const refused = this.checkLink(magic !== null);
     if (refused) return refused;
-    if (magic) return placeOf(magic);
+    if (magic) {
+      this.cacheable = false;
+      return placeOf(magic);
+    }
     const target = link.inode.readlink(this.walker);
     if (typeof target === 'number') return target;
     if (target === '') return -ENOENT;
@@ -182,9 +193,21 @@ class Walk {
  */
 export function resolve(walker: Walker, start: Path | null, path: string, follow: boolean): DentryNode | number {
   if (path === '') return -ENOENT;
-  const walk = new Walk(walker, walker.fs.root.dentry as DentryNode);
-  return walk.all((start ?? walker.fs.cwd).dentry as DentryNode, path, follow);
+  const root = walker.fs.root.dentry as DentryNode;
+  const absolute = path.charCodeAt(0) === 47;
+  const from = absolute ? root : ((start ?? walker.fs.cwd).dentry as DentryNode);
+  const cache = absolute ? absoluteWalks : relativeWalks;
+  const known = cache.find(from, root, path, follow);
+  if (known !== undefined) return known;
+  const walk = new Walk(walker, root);
+  const node = walk.all(from, path, follow);
+  if (walk.cacheable && typeof node !== 'number') cache.keep(from, root, path, follow, node);
+  return node;
 }
+
+// Derived from the tree, and valid for all processes of the one kernel.
+const absoluteWalks = new WalkCache();
+const relativeWalks = new WalkCache();
 
 /** Resolves all but the last component, for calls that create or remove it. */
 export function resolveParent(walker: Walker, start: Path | null, path: string): LastComponent | number {

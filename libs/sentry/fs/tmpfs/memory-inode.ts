@@ -1,10 +1,11 @@
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
-import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
+import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import { CLOCK_REALTIME } from '../../abi/time.js';
 import { host } from '../../platform/host.js';
 import { BaseInode } from '../../vfs/inode.js';
 import { CAP_FSETID, hasCapability } from '../../vfs/permissions.js';
 import type { AttributeChange, Caller, FileTime, Stat } from '../../vfs/types.js';
+import { treeChanged } from '../../vfs/walk-cache.js';
 import type { MemoryFileSystem } from './memory-file-system.js';
 
 const clock = new Float64Array(2);
@@ -103,6 +104,7 @@ export abstract class MemoryInode extends BaseInode {
 
   /** Permission to change was checked by the caller (vfs); this only does it. */
   override setAttributes(change: AttributeChange, caller: Caller): number {
+    if ((this.mode & S_IFMT) === S_IFDIR && change.mode !== undefined) treeChanged();
     if (change.size !== undefined) {
       const result = this.resize(change.size, caller);
       if (result !== 0) return result;

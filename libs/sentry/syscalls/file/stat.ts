@@ -2,31 +2,55 @@ import { EBADF, EFAULT, EINVAL } from '../../abi/errno.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW } from '../../abi/fcntl.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { newStat } from '../../vfs/inode.js';
-import { fileOf, placeAt, setU64 } from './common.js';
+import type { FileTime } from '../../vfs/types.js';
+import { fileOf, placeAt } from './common.js';
 
 const out = newStat();
 const STAT_BYTES = 144;
+const TWO_32 = 0x1_0000_0000;
+const unaligned = new Int32Array(STAT_BYTES / 4);
+const unalignedBytes = new Uint8Array(unaligned.buffer);
 
-/** Writes `struct stat` (x86-64) from `out`. */
+/** A 64-bit value as two words; what is stored in an Int32Array is taken modulo 2^32. */
+function setLong(words: Int32Array, at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value >= 0 && value < TWO_32 ? 0 : Math.floor(value / TWO_32);
+}
+
+/** Writes `struct stat` (x86-64) from `out`: straight into guest memory where that is possible. */
 function copyStat(task: Task, address: number): number {
-  const view = task.memory.scratch(STAT_BYTES);
-  setU64(view, 0, out.device);
-  setU64(view, 8, out.inode);
-  setU64(view, 16, out.links);
-  view.setUint32(24, out.mode, true);
-  view.setUint32(28, out.uid, true);
-  view.setUint32(32, out.gid, true);
-  setU64(view, 40, out.rdev);
-  setU64(view, 48, out.size);
-  setU64(view, 56, out.blockSize);
-  setU64(view, 64, out.blocks);
-  setU64(view, 72, out.atime.seconds);
-  setU64(view, 80, out.atime.nanoseconds);
-  setU64(view, 88, out.mtime.seconds);
-  setU64(view, 96, out.mtime.nanoseconds);
-  setU64(view, 104, out.ctime.seconds);
-  setU64(view, 112, out.ctime.nanoseconds);
-  return task.memory.writeStruct(address, STAT_BYTES) ? 0 : -EFAULT;
+  const { memory } = task;
+  const at = memory.wordsAt(address, STAT_BYTES, true);
+  if (at >= 0) {
+    fillStat(memory.words, at);
+    return 0;
+  }
+  fillStat(unaligned, 0);
+  return memory.copyOut(address, unalignedBytes, 0, STAT_BYTES) === STAT_BYTES ? 0 : -EFAULT;
+}
+
+function fillStat(words: Int32Array, at: number): void {
+  setLong(words, at, out.device);
+  setLong(words, at + 2, out.inode);
+  setLong(words, at + 4, out.links);
+  words[at + 6] = out.mode;
+  words[at + 7] = out.uid;
+  words[at + 8] = out.gid;
+  words[at + 9] = 0;
+  setLong(words, at + 10, out.rdev);
+  setLong(words, at + 12, out.size);
+  setLong(words, at + 14, out.blockSize);
+  setLong(words, at + 16, out.blocks);
+  setTime(words, at + 18, out.atime);
+  setTime(words, at + 22, out.mtime);
+  setTime(words, at + 26, out.ctime);
+  for (let index = 30; index < STAT_BYTES / 4; index++) words[at + index] = 0;
+}
+
+function setTime(words: Int32Array, at: number, time: FileTime): void {
+  setLong(words, at, time.seconds);
+  words[at + 2] = time.nanoseconds;
+  words[at + 3] = 0;
 }
 
 function statPath(

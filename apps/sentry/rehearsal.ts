@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { type BootMessage, type EndReport, FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
 import type { ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import type { KnownNames } from '@cordon/sentry/fs/overlay/image-directory';
 import { closeImageSources } from '@cordon/sentry/platform/confine.unsafe';
 import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
@@ -23,8 +24,15 @@ sleep 0.01 & wait
 i=0; while [ $i -lt 100 ]; do
   test -e /etc/passwd; test -e q; read n < /etc/passwd; echo $i >> q; (:); i=$((i+1))
 done
-for i in 1 2 3 4; do /bin/true; cat q | cat > p; done
-if command -v python3 > /dev/null; then python3 -c 'import json' || exit 5; fi
+mkfifo there back
+while read n; do echo $n > back; done < there &
+i=0; while [ $i -lt 30 ]; do echo "ping $i"; read n < back; i=$((i+1)); done > there
+wait
+cp /bin/true t
+for i in 1 2 3 4; do /bin/true; ./t; cat q | cat > p; done
+if command -v python3 > /dev/null; then
+  for i in 1 2 3; do python3 -c 'import json' || exit 5; done
+fi
 echo done`;
 
 const LIMITS: BootMessage['limits'] = {
@@ -96,9 +104,11 @@ function closeImageFiles(before: ReadonlySet<number>): void {
 /**
  * Runs guests in the zygote itself, each in a kernel of its own, so that children inherit compiled code instead of
  * compiling it. Several, since code that has seen one kernel only is thrown away when it meets the next.
- * Returns what went wrong, or null. Precondition: nothing of the kernel that children will inherit exists yet.
+ * Returns the names that they looked up in the image, or what went wrong. Precondition: nothing of the kernel that children will
+ * inherit exists yet.
  */
-export function rehearse(create: () => SentryLike, config: ZygoteConfig): string | null {
+export function rehearse(create: () => SentryLike, config: ZygoteConfig): readonly KnownNames[] | string {
+  let known: readonly KnownNames[] = [];
   const pair = new Int32Array(2);
   check(native.keepAffinity(), 'sched_getaffinity');
   const before = new Set(openDescriptors());
@@ -115,6 +125,7 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): string
         sentry.run();
         const report = reportOf(supervisor);
         if (report?.reason !== 'exited' || report.exitCode !== 0) return JSON.stringify(report);
+        known = sentry.knownNames?.() ?? [];
       } finally {
         host.memoryDetach();
         closeImageSources();
@@ -123,7 +134,7 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): string
         host.close(channel);
       }
     }
-    return null;
+    return known;
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {

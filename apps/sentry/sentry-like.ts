@@ -1,9 +1,12 @@
 import type { ImageSpec } from '@cordon/sentry/boot/boot-message';
+import type { KnownNames } from '@cordon/sentry/fs/overlay/image-directory';
 
 /** What the zygote needs of a kernel: `Sentry` of @cordon/sentry/boot/sentry, or a stand-in in tests. */
 export interface SentryLike {
-  /** In the zygote: opens the image's roots, fills caches, runs the code that must be warm. */
-  warm(image: ImageSpec, platform: string): void;
+  /** In the zygote: opens the image's roots, fills caches. `known`: names of the image that guests will ask for. */
+  warm(image: ImageSpec, platform: string, known?: readonly KnownNames[]): void;
+  /** What was asked for. */
+  knownNames?(): KnownNames[];
   /** In the child, before the request is known: creates the platform. */
   prepare(channelFd: number, pinCpu: number): void;
   /** Reads the boot message from the channel, runs the guest, sends End. Returns the process' exit code. */

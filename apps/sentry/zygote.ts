@@ -5,6 +5,7 @@
  * The recipe and its hazards are in README.md.
  */
 import { openSync, readSync } from 'node:fs';
+import { compileHotCode } from '@cordon/sentry/boot/compilation';
 import {
   encodeReport,
   type Report,
@@ -85,18 +86,16 @@ async function main(): Promise<never> {
   // Before anything is compiled: a change to Math throws away all code that uses Math.floor, Math.min …
   installSeededRandom();
   warmRuntime();
-  if (config.rehearsals > 0) {
-    const failure = rehearse(() => new module.Sentry(), config);
-    if (failure !== null) {
-      // Stubs and descriptors of a half-run guest may be left: no process to fork from.
-      console.error(`rehearsal: ${failure}`);
-      native.exitGroup(EX_SOFTWARE);
-    }
+  const known = rehearse(() => new module.Sentry(), config);
+  if (typeof known === 'string') {
+    // Stubs and descriptors of a half-run guest may be left: no process to fork from.
+    console.error(`rehearsal: ${known}`);
+    native.exitGroup(EX_SOFTWARE);
   }
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
   const sentry = new module.Sentry();
-  sentry.warm(config.image, config.platform);
+  sentry.warm(config.image, config.platform, known);
   native.becomeSubreaper();
 
   const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
@@ -108,6 +107,7 @@ async function main(): Promise<never> {
   const ownPidNamespace = namespaceOfChildren();
 
   settleHeap();
+  compileHotCode(false);
   const helpers = new HelperThreads();
   helpers.waitUntilQuiet();
   const childEvents = check(native.quiesced(), 'quiesced');

@@ -1,5 +1,5 @@
 import { S_IFDIR } from '../abi/stat.js';
-import { imageRoot } from '../fs/overlay/image-directory.js';
+import { ImageDirectory, imageRoot, type KnownNames } from '../fs/overlay/image-directory.js';
 import { StaticFile } from '../fs/overlay/static-file.js';
 import { MemoryDirectory } from '../fs/tmpfs/memory-directory.js';
 import { MemoryFileSystem } from '../fs/tmpfs/memory-file-system.js';
@@ -7,6 +7,7 @@ import { MemorySymlink } from '../fs/tmpfs/special-file.js';
 import type { FrameAllocator } from '../mm/types.js';
 import { openImageSource } from '../platform/confine.unsafe.js';
 import { MountTable } from '../vfs/mount-table.js';
+import type { Inode } from '../vfs/types.js';
 import type { ImageSpec } from './boot-message.js';
 
 /** Inodes of the Sentry's own files in the root; image files keep the host's numbers, which are far below. */
@@ -61,6 +62,30 @@ export class FileTree {
       parent.add(name, link);
     }
     for (const { path, content, mode } of image.files) this.file(path, Buffer.from(content, 'utf8'), mode, 0, 0);
+  }
+
+  /** What was looked up in the image so far. */
+  known(): KnownNames[] {
+    const names: KnownNames[] = [];
+    const below = (directory: MemoryDirectory, path: string): void => {
+      for (const [name, inode] of directory.children()) {
+        if (inode instanceof ImageDirectory) inode.known(`${path}/${name}`, names);
+        else if (inode instanceof MemoryDirectory) below(inode, `${path}/${name}`);
+      }
+    };
+    below(this.fileSystem.root as MemoryDirectory, '');
+    return names;
+  }
+
+  /** Looks it up here, too. What is not there any more is left out. */
+  recall(names: readonly KnownNames[]): void {
+    for (const known of names) {
+      let inode: Inode | number = this.fileSystem.root;
+      for (const name of known.directory.split('/')) {
+        if (name !== '' && typeof inode !== 'number') inode = inode.lookup(name);
+      }
+      if (inode instanceof ImageDirectory) inode.recall(known);
+    }
   }
 
   /** A file with its parents; what was there is replaced. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ENOENT, ERRNO_NAMES } from '../abi/errno.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import { AuditRecorder } from '../audit/recorder.js';
+import type { KnownNames } from '../fs/overlay/image-directory.js';
 import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
 import { newCredentials } from '../kernel/credentials.js';
 import { Kernel } from '../kernel/kernel.js';
@@ -27,6 +28,7 @@ import {
   type ImageSpec,
 } from './boot-message.js';
 import { FrameChannel } from './channel.js';
+import { compileHotCode } from './compilation.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
 import { findProgram } from './find-program.js';
@@ -42,6 +44,8 @@ const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
 const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
 const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
 const AUDIT_IDLE_MOST: Nanoseconds = 30_000 * MILLISECOND;
+/** Guests that live so long gain from code that their Sentry compiles itself. */
+const COMPILE_AFTER: Nanoseconds = 100 * MILLISECOND;
 /** How often it is told that a guest waits for input, as long as it does. */
 const IDLE_TOLD: Nanoseconds = 500 * MILLISECOND;
 /** Queued bytes that leave at once. */
@@ -79,10 +83,18 @@ export class Sentry {
   private readonly early: { type: number; payload: Uint8Array }[] = [];
   private auditSoon: () => void = () => {};
 
-  /** In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. */
-  warm(image: ImageSpec, platform: string): void {
+  /**
+   * In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. `known`: what guests of the same
+   * image have looked up (`knownNames` of another Sentry).
+   */
+  warm(image: ImageSpec, platform: string, known: readonly KnownNames[] = []): void {
     this.platform = createPlatform(platform as PlatformName, this.memory);
     this.tree.addImage(image);
+    this.tree.recall(known);
+  }
+
+  knownNames(): KnownNames[] {
+    return this.tree.known();
   }
 
   /** In the child, before its request is known. */
@@ -134,6 +146,7 @@ export class Sentry {
       cpuTime: limits.cpuTimeMs * MILLISECOND,
       tasks: limits.processes,
     });
+    kernel.createTimer(() => compileHotCode(true), true).set(startedAt + COMPILE_AFTER);
     mountPseudoFileSystems(kernel, this.tree);
     if (message.tellIdle) this.watchIdleness();
     this.connectOutput(limits.outputBytes);

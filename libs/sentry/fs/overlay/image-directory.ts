@@ -15,6 +15,16 @@ const recordView = new DataView(records.buffer);
 /** Names known to be absent, per directory: compilers and interpreters ask for the same ones again and again. */
 const ABSENT_MAX = 4096;
 
+/** What was asked of a directory of the image: for another tree of the same image to know before it is asked. */
+export interface KnownNames {
+  /** As in the sandbox. */
+  readonly directory: string;
+  readonly present: readonly string[];
+  readonly absent: readonly string[];
+  /** It was listed. */
+  readonly complete: boolean;
+}
+
 /**
  * A directory of the image. Entries are looked up on the host when first asked for and kept, since the image does not change; what
  * the guest adds, removes or renames is in memory only. The host's directory is reached from `root` by a path without links.
@@ -66,6 +76,22 @@ export class ImageDirectory extends MemoryDirectory {
     }
     host.close(fd);
     this.absent.clear();
+  }
+
+  /** Adds what is known of this directory and of those below to `out`. */
+  known(directory: string, out: KnownNames[]): void {
+    const { complete } = this;
+    out.push({ directory, present: complete ? [] : [...this.entries.keys()], absent: [...this.absent], complete });
+    for (const [name, { inode }] of this.entries) {
+      if (inode instanceof ImageDirectory) inode.known(`${directory}/${name}`, out);
+    }
+  }
+
+  /** Looks up what another tree was asked for. */
+  recall({ present, absent, complete }: KnownNames): void {
+    if (complete) this.load();
+    for (const name of present) this.find(name);
+    for (const name of absent) this.find(name);
   }
 
   private offer(name: string): void {

@@ -21,38 +21,19 @@ import { TaskDirectory } from './task-directory.js';
 
 /** The root of /proc: fixed files, and a directory per process. */
 class ProcRoot extends SyntheticDirectory {
-  private readonly fixed: StaticDirectory;
+  private fixedFiles: StaticDirectory | null = null;
 
   constructor(
     fileSystem: SyntheticFileSystem,
     private readonly kernel: Kernel,
   ) {
     super(fileSystem, 0o555, 1);
-    this.fixed = new StaticDirectory(fileSystem);
-    for (const [name, generate] of SYSTEM_FILES) {
-      this.fixed.add(name, new SyntheticFile(fileSystem, () => generate(kernel)));
-    }
-    const asked = (show: (task: Task) => string) => (caller: Caller) =>
-      'group' in caller ? show(caller as Task) : -ENOENT;
-    this.fixed
-      .add(
-        'self',
-        new SyntheticLink(
-          fileSystem,
-          asked((task) => String(task.group.pid)),
-        ),
-      )
-      .add(
-        'thread-self',
-        new SyntheticLink(
-          fileSystem,
-          asked((task) => `${task.group.pid}/task/${task.tid}`),
-        ),
-      )
-      .add('mounts', new SyntheticLink(fileSystem, () => 'self/mounts'))
-      .add('net', netDirectory(fileSystem, kernel))
-      .add('sysvipc', sysvipcDirectory(fileSystem, kernel))
-      .add('sys', sysctlDirectory(fileSystem, kernel));
+  }
+
+  /** Made when first asked for: most guests never look, and making it takes a third of their start. */
+  private get fixed(): StaticDirectory {
+    this.fixedFiles ??= fixedFiles(this.fileSystem, this.kernel);
+    return this.fixedFiles;
   }
 
   /** Processes come and go: their directories are never kept. Fixed names answer with the same inode each time. */
@@ -81,6 +62,22 @@ class ProcRoot extends SyntheticDirectory {
       }));
     return [...this.fixed.list(), ...processes];
   }
+}
+
+function fixedFiles(fileSystem: SyntheticFileSystem, kernel: Kernel): StaticDirectory {
+  const fixed = new StaticDirectory(fileSystem);
+  for (const [name, generate] of SYSTEM_FILES) fixed.add(name, new SyntheticFile(fileSystem, () => generate(kernel)));
+  const asked = (show: (task: Task) => string) => (caller: Caller) =>
+    'group' in caller ? show(caller as Task) : -ENOENT;
+  const self = asked((task) => String(task.group.pid));
+  const threadSelf = asked((task) => `${task.group.pid}/task/${task.tid}`);
+  return fixed
+    .add('self', new SyntheticLink(fileSystem, self))
+    .add('thread-self', new SyntheticLink(fileSystem, threadSelf))
+    .add('mounts', new SyntheticLink(fileSystem, () => 'self/mounts'))
+    .add('net', netDirectory(fileSystem, kernel))
+    .add('sysvipc', sysvipcDirectory(fileSystem, kernel))
+    .add('sys', sysctlDirectory(fileSystem, kernel));
 }
 
 /** /proc of a sandbox. */

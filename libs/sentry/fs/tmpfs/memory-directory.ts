@@ -68,6 +68,11 @@ export class MemoryDirectory extends MemoryInode {
     }
   }
 
+  /** What is in memory of it. */
+  *children(): Generator<readonly [name: string, inode: MemoryInode]> {
+    for (const [name, { inode }] of this.entries) yield [name, inode];
+  }
+
   protected take(name: string): void {
     const entry = this.entries.get(name);
     if (!entry) return;

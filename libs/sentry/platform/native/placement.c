@@ -14,7 +14,7 @@
 static cpu_set_t allowed, own, other;
 static int remembered, possible, spinning;
 static int traps, misses;
-static double window_start, same_core_time, next_try, pause_length;
+static double window_start, last_trap, longest, same_core_time, next_try, pause_length;
 
 void cordon_placement_remember(void) {
   remembered = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
@@ -22,7 +22,7 @@ void cordon_placement_remember(void) {
 
 void cordon_placement_start(void) {
   spinning = traps = misses = 0;
-  window_start = same_core_time = next_try = 0;
+  window_start = last_trap = longest = same_core_time = next_try = 0;
   pause_length = FIRST_PAUSE;
   possible = 0;
   if (!remembered || sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) != 1) return;
@@ -40,12 +40,18 @@ static void leave(double now) {
 
 static void begin_window(double now) {
   window_start = now;
+  longest = 0;
   traps = misses = 0;
 }
 
 void cordon_placement_trap(double now) {
-  if (!possible || ++traps < WINDOW) return;
-  double time = (now - window_start) / traps;
+  if (!possible) return;
+  double since = now - last_trap;
+  last_trap = now;
+  if (since > longest) longest = since;
+  if (++traps < WINDOW) return;
+  /* One long pause says nothing about cores: the Sentry's heap was collected. */
+  double time = (now - window_start - longest) / traps;
   if (spinning) {
     if (time > GAIN * same_core_time) leave(now);
     else pause_length = FIRST_PAUSE;

@@ -102,6 +102,7 @@ export class Sentry {
     if (pinCpu >= 0) host.pin(pinCpu);
     this.memory.attach();
     this.platform.start();
+    this.platform.reserve?.();
     host.setNonBlocking(channelFd);
     this.channel.attach(channelFd);
     this.channelFd = channelFd;

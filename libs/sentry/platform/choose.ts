@@ -29,6 +29,8 @@ const KVM_SLOW = 20e3;
 /** A platform as it is made in the zygote; `start` comes in the process that uses it. */
 export interface StartablePlatform extends Platform {
   start(): void;
+  /** Makes what the first guest will need. Once, after `start`. */
+  reserve?(): void;
   /** What is odd about this host's support for it, for people. */
   quirks?(): string[];
 }

@@ -14,7 +14,7 @@ const systrapNative = native.systrap as SystrapNative;
 
 /**
  * Guest threads run untraced; seccomp turns their system calls into SIGSYS, and registers change hands in shared memory
- * (native/systrap.c). Needs FSGSBASE and ptrace (the thread of a stub that maps memory is stopped under it).
+ * (native/systrap.c, its parts in systrap-state.h). Needs FSGSBASE and ptrace (the thread of a stub that maps memory is stopped under it).
  */
 export class SystrapPlatform extends StubPlatform {
   constructor(memory: MemoryFile) {

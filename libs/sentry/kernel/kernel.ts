@@ -11,6 +11,7 @@ import { FutexTable } from './futex.js';
 import { IpcNamespace } from './ipc/namespace.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
+import { enforceSeccomp } from './seccomp/enforce.js';
 import { ProcessGroup, Session } from './session.js';
 import { SignalHandlers } from './signals/action.js';
 import { prepareReturn } from './signals/delivery.js';
@@ -337,7 +338,7 @@ export class Kernel implements KernelView {
         this.exception(task);
         break;
       case Trap.LegacySyscall:
-        this.legacyCall(task);
+        if (!this.legacyCall(task)) return;
         break;
       case Trap.Interrupted:
         break;
@@ -375,7 +376,8 @@ export class Kernel implements KernelView {
         return;
       }
     }
-    this.finish(task, this.invoke(task));
+    const refusal = task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, number);
+    this.finish(task, refusal ?? this.invoke(task));
   }
 
   /** A call that came by a signal: once its site is hot, it is made to jump. */
@@ -478,8 +480,8 @@ export class Kernel implements KernelView {
     forceSignal(task, info);
   }
 
-  /** int 0x80 and sysenter: never run as a 64-bit call; the observer sees the number marked. */
-  private legacyCall(task: Task): void {
+  /** int 0x80 and sysenter: never run as a 64-bit call; the observer sees the number marked. False when the task is gone. */
+  private legacyCall(task: Task): boolean {
     this.syscallCount++;
     const { context, args } = task;
     const number = (context.registersLow[2 * Reg.ORIG_RAX] & 0xffff) | LEGACY_SYSCALL;
@@ -487,9 +489,13 @@ export class Kernel implements KernelView {
     args.fill(0);
     task.forgetCopies();
     this.observer?.enter(task, number, args);
-    this.observer?.exit(task, number, args, -ENOSYS);
-    context.registersLow[2 * Reg.RAX] = -ENOSYS;
-    context.registersHigh[2 * Reg.RAX + 1] = -1;
+    const call = context.registersLow[2 * Reg.ORIG_RAX] | 0;
+    const result = (task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, call, true)) ?? -ENOSYS;
+    this.observer?.exit(task, number, args, result === NO_RETURN ? 0 : result);
+    if (result === NO_RETURN) return task.runState !== RunState.Dead;
+    context.registersLow[2 * Reg.RAX] = result;
+    context.registersHigh[2 * Reg.RAX + 1] = result < 0 ? -1 : 0;
+    return true;
   }
 
   createTimer(fire: (now: Nanoseconds) => void, housekeeping = false): Timer {

@@ -8,6 +8,7 @@ import { WaitEntry, type Waiter, type WaitQueue } from '../vfs/wait-queue.js';
 import type { FutexWaiter } from './futex.js';
 import type { UndoList } from './ipc/semaphores.js';
 import type { Kernel } from './kernel.js';
+import type { Seccomp } from './seccomp/enforce.js';
 import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
 import type { ThreadGroup } from './thread-group.js';
@@ -79,6 +80,8 @@ export class Task implements TaskView, Waiter {
   parentDeathSignal = 0;
   keepCapabilities = false;
   userDispatch: UserDispatch | null = null;
+  /** seccomp(2): null while every call is let through. Nothing may answer calls of a task with one but the kernel's dispatch. */
+  seccomp: Seccomp | null = null;
   timerSlack = 50_000;
   nice = 0;
   schedulingPolicy = 0;

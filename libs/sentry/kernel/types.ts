@@ -48,6 +48,8 @@ export interface SignalInfo {
   code: number;
   pid: number;
   uid: number;
+  /** si_errno: what a seccomp filter gave with SIGSYS, else 0. */
+  error: number;
   /** SIGCHLD: exit status; */
   status: number;
   /** SIGSEGV…: address. */

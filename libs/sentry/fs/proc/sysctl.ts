@@ -74,6 +74,7 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('kernel/unprivileged_bpf_disabled', 2),
     constant('kernel/yama/ptrace_scope', 0),
     constant('kernel/seccomp/actions_avail', 'kill_process kill_thread trap errno trace log allow'),
+    constant('kernel/seccomp/actions_logged', 'kill_process kill_thread trap errno trace log'),
     constant('kernel/shmmax', '18446744073692774399'),
     constant('kernel/shmall', '18446744073692774399'),
     constant('kernel/shmmni', IPC.SHMMNI),

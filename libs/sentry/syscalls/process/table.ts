@@ -1,4 +1,4 @@
-import { EINVAL, ENOSYS, EPERM } from '../../abi/errno.js';
+import { ENOSYS, EPERM } from '../../abi/errno.js';
 import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { archPrctl } from './arch-prctl.js';
@@ -14,6 +14,7 @@ import { prctl } from './prctl.js';
 import { getpriority, ioprioGet, ioprioSet, setpriority } from './priority.js';
 import { getrlimit, prlimit64, setrlimit } from './rlimit.js';
 import { getrusage, times } from './rusage.js';
+import { seccomp } from './seccomp.js';
 import * as ids from './user-ids.js';
 import { wait4, waitid } from './wait.js';
 
@@ -86,7 +87,7 @@ export const processRows: readonly SyscallRow[] = [
     'prctl',
     'option:prctl-option arg2:hex arg3:hex arg4:hex arg5:hex',
     own(prctl),
-    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER, SYSCALL_USER_DISPATCH; others EINVAL',
+    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER, SECCOMP, SYSCALL_USER_DISPATCH; others EINVAL',
   ),
   partial(
     'arch_prctl',
@@ -117,7 +118,13 @@ export const processRows: readonly SyscallRow[] = [
   partial('unshare', 'flags:clone-flags', own(unshare), 'CLONE_FS and CLONE_FILES; namespaces EPERM'),
   refused('setns', 'fd:fd nstype:hex', EPERM, 'there are no namespaces in the sandbox'),
   partial('personality', 'persona:hex', own(personality), 'stored only; PER_LINUX is the only domain'),
-  refused('seccomp', 'operation:int flags:hex args:address', EINVAL, 'the sandbox is the filter'),
+  partial(
+    'seccomp',
+    'operation:seccomp-op flags:hex args:address',
+    own(seccomp),
+    'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); TRACE has no tracer: ENOSYS; LOG is told by the audit log alone',
+    SECURITY,
+  ),
   refused('ptrace', 'request:int pid:pid address:address data:address', EPERM, 'no debugging inside the sandbox'),
   refused('rseq', 'rseq:address len:size flags:hex sig:hex', ENOSYS, 'glibc does without'),
 ];

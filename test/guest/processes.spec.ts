@@ -18,6 +18,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['exec from threads beside spinning ones', 'exec-from-threads.c'],
   ['a named semaphore opened by unrelated processes, /proc/self/exe', 'named-semaphore.c'],
   ['looking at others, settings, positions, exclusive wakes', 'inspection.c'],
+  ['user time and system time', 'cpu-times.c'],
   ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],
 ];
 
@@ -35,5 +36,10 @@ describe('processes, signals, threads and timers', () => {
     // Some kernels have no such entry, so nothing to compare with.
     const guest = await runGuest({ argv: ['./program', 'old-entry'], files: { program: compile('seccomp.c') } });
     expect(guest.stdout).toBe('-- int 0x80\nbefore\nchild killed by 31\n');
+  });
+
+  it('the load average counts busy tasks, in /proc/loadavg and sysinfo alike', async () => {
+    const guest = await runGuest({ argv: ['./program', 'load'], files: { program: compile('cpu-times.c') } });
+    expect(guest.stdout).toBe('6 fields\nfalling 1, above 0 1, at most one task 1\nsame 1, running 1 of 1, last 1\n');
   });
 });

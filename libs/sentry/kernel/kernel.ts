@@ -5,10 +5,12 @@ import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js'
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
 import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
 import { type HostClock, KernelClock } from './clock.js';
+import { CpuAccounting } from './cpu-accounting.js';
 import { CpuSupervisor } from './cpu-supervisor.js';
 import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
 import { IpcNamespace } from './ipc/namespace.js';
+import { LoadAverage } from './load-average.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
 import { enforceSeccomp } from './seccomp/enforce.js';
@@ -120,6 +122,8 @@ export class Kernel implements KernelView {
   liveTasks = 0;
   runningTasks = 0;
   syscallCount = 0;
+  cpuAccounting!: CpuAccounting;
+  loadAverage!: LoadAverage;
   /** How the run ended; null while it goes on. */
   endReason: KernelEndReason | null = null;
   endDetail: string | null = null;
@@ -155,6 +159,11 @@ export class Kernel implements KernelView {
     this.network = host.network;
     this.taskLimit = host.tasks;
     this.bootTime = this.clock.monotonic();
+    this.cpuAccounting = new CpuAccounting(this);
+    this.loadAverage = new LoadAverage(() => {
+      const { user, system } = this.cpuAccounting.total();
+      return user + system;
+    }, this.bootTime);
     this.ipc = new IpcNamespace({
       frames: host.frames,
       seconds: () => this.clock.realtimeSeconds(),
@@ -281,6 +290,7 @@ export class Kernel implements KernelView {
   private current: Task | null = null;
 
   private loop(): void {
+    const { cpuAccounting } = this;
     let trapsLeft = 0;
     while (this.endReason === null) {
       const task = this.readyHead;
@@ -288,7 +298,9 @@ export class Kernel implements KernelView {
         this.readyHead = task.nextReady;
         if (!this.readyHead) this.readyTail = null;
         task.queued = false;
+        const entered = cpuAccounting.enter();
         this.step(task);
+        if (entered !== 0) cpuAccounting.charge(task, entered);
         continue;
       }
       const deadline = this.timers.next();
@@ -305,8 +317,13 @@ export class Kernel implements KernelView {
         if (this.readyHead) continue;
       }
       const context = this.platform.next(deadline);
-      if (context === null) trapsLeft = 0;
-      else this.trapped(context);
+      if (context === null) {
+        trapsLeft = 0;
+        continue;
+      }
+      const entered = cpuAccounting.enter();
+      this.trapped(context);
+      if (entered !== 0) cpuAccounting.charge(context.owner as Task, entered);
     }
   }
 

@@ -17,8 +17,11 @@ export function exitTask(task: Task, status: number): void {
   for (const waiter of task.futexVector ?? []) kernel.futexes.dequeue(waiter);
   leaveMemory(task);
   leaveUndoList(task);
-  task.deadCpuTime = task.context.cpuTime();
-  group.deadCpuTime += task.deadCpuTime;
+  task.deadUserTime = task.context.cpuTime();
+  group.deadUserTime += task.deadUserTime;
+  group.deadSystemTime += task.systemTime;
+  kernel.cpuAccounting.endedUserTime += task.deadUserTime;
+  kernel.cpuAccounting.endedSystemTime += task.systemTime;
   const resident = task.memory.residentSize();
   if (resident > group.peakResident) group.peakResident = resident;
   task.runState = RunState.Dead;

@@ -65,8 +65,10 @@ export class Task implements TaskView, Waiter {
   trapError = 0;
   faultAddress: GuestAddress = 0;
 
-  /** CPU time in nanoseconds, once the context is gone. */
-  deadCpuTime: Nanoseconds = 0;
+  /** Nanoseconds in guest code, once the context is gone. */
+  deadUserTime: Nanoseconds = 0;
+  /** Nanoseconds that the kernel has worked for it (a sample of its calls, see `CpuAccounting`). */
+  systemTime: Nanoseconds = 0;
   clearChildTid: GuestAddress = 0;
   robustList: GuestAddress = 0;
   futexWaiter: FutexWaiter | null = null;
@@ -268,8 +270,12 @@ export class Task implements TaskView, Waiter {
     return this.group.rlimits[RLIMIT_FSIZE].soft;
   }
 
+  userTime(): Nanoseconds {
+    return this.runState === RunState.Dead ? this.deadUserTime : this.context.cpuTime();
+  }
+
   cpuTime(): Nanoseconds {
-    return this.runState === RunState.Dead ? this.deadCpuTime : this.context.cpuTime();
+    return this.userTime() + this.systemTime;
   }
 
   stateLetter(): string {

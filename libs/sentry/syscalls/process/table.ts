@@ -19,7 +19,7 @@ import * as ids from './user-ids.js';
 import { wait4, waitid } from './wait.js';
 
 const SECURITY = { security: true } as const;
-const NO_FAULT_COUNTS = 'all CPU time counts as user time; faults, switches and block I/O are 0';
+const NO_FAULT_COUNTS = 'faults, switches and block I/O are 0';
 
 /** System calls of the process family: one row each. */
 export const processRows: readonly SyscallRow[] = [
@@ -104,7 +104,7 @@ export const processRows: readonly SyscallRow[] = [
     'hard limits that bound the sandbox (NOFILE, NPROC, FSIZE) cannot be raised, by root neither',
   ),
   partial('getrusage', 'who:int usage:address', own(getrusage), NO_FAULT_COUNTS),
-  partial('times', 'buf:address', own(times), 'all CPU time counts as user time'),
+  full('times', 'buf:address', own(times)),
   partial('getpriority', 'which:int who:int', own(getpriority), 'stored only: scheduling is the host’s'),
   partial('setpriority', 'which:int who:int prio:int', own(setpriority), 'stored only: scheduling is the host’s'),
   partial('ioprio_get', 'which:int who:int', own(ioprioGet), 'stored only'),

@@ -1,0 +1,112 @@
+// User and system time: getrusage, times, /proc/self/stat, interval timers on CPU time. Prints only what must be the same natively.
+#include "results.h"
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/time.h>
+#include <sys/times.h>
+
+static volatile int fired;
+static void on_signal(int signal) { fired = signal; }
+
+static long micros(struct timeval t) { return t.tv_sec * 1000000 + t.tv_usec; }
+static void usage(int who, long *user, long *system) {
+  struct rusage r;
+  getrusage(who, &r);
+  *user = micros(r.ru_utime);
+  *system = micros(r.ru_stime);
+}
+
+// Until both kinds of time have grown by this many microseconds: it ends only where both are counted.
+static void work(long each) {
+  long user0, system0, user, system;
+  usage(RUSAGE_SELF, &user0, &system0);
+  do {
+    for (int i = 0; i < 500; i++) syscall(SYS_getppid);
+    for (volatile int i = 0; i < 100000; i++);
+    usage(RUSAGE_SELF, &user, &system);
+  } while (user - user0 < each || system - system0 < each);
+}
+
+static void timer(int which, int signal_number) {
+  struct itimerval once = {{0}, {0, 30000}}, left;
+  long user0, system0, user, system;
+  signal(signal_number, on_signal);
+  usage(RUSAGE_SELF, &user0, &system0);
+  fired = 0;
+  setitimer(which, &once, NULL);
+  getitimer(which, &left);
+  printf("set: %d\n", left.it_value.tv_usec > 0 && left.it_value.tv_usec <= 34000);
+  while (!fired) syscall(SYS_getppid);
+  usage(RUSAGE_SELF, &user, &system);
+  // Half: natively the two are told apart by ticks.
+  if (which == ITIMER_VIRTUAL) printf("user time has passed: %d\n", user - user0 >= 15000);
+  else printf("time has passed: %d\n", user - user0 + system - system0 >= 15000);
+  getitimer(which, &left);
+  printf("over: %d\n", left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0);
+}
+
+static int near(long a, long b) { return labs(a - b) <= 5; }
+
+static void own_stat(long *user, long *system) {
+  FILE *file = fopen("/proc/self/stat", "r");
+  if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", user, system) != 2) puts("no stat");
+  fclose(file);
+}
+
+static void machine(long *user, long *system) {
+  FILE *file = fopen("/proc/stat", "r");
+  if (!file || fscanf(file, "cpu %ld %*d %ld", user, system) != 2) puts("no stat");
+  fclose(file);
+}
+
+static void load(void) {
+  struct sysinfo info;
+  double text[3];
+  int running, all, last;
+  work(50000);
+  FILE *file = fopen("/proc/loadavg", "r");
+  printf("%d fields\n", fscanf(file, "%lf %lf %lf %d/%d %d", text, text + 1, text + 2, &running, &all, &last));
+  sysinfo(&info);
+  printf("falling %d, above 0 %d, at most one task %d\n", info.loads[0] > info.loads[1] && info.loads[1] > info.loads[2], info.loads[2] > 0,
+         info.loads[0] <= 65536);
+  int same = 1;
+  for (int i = 0; i < 3; i++) same &= (info.loads[i] / 65536.0 - text[i]) * (info.loads[i] / 65536.0 - text[i]) < 0.02 * 0.02;
+  printf("same %d, running %d of %d, last %d\n", same, running, all, last == getpid());
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc > 1) {
+    load();
+    return 0;
+  }
+  long user, system, user2, system2;
+  struct tms tms;
+  struct timespec cpu;
+  work(40000);
+  usage(RUSAGE_SELF, &user, &system);
+  times(&tms);
+  own_stat(&user2, &system2);
+  printf("times as getrusage: %d %d\n", near(user / 10000, tms.tms_utime), near(system / 10000, tms.tms_stime));
+  printf("stat as times: %d %d\n", near(user2, tms.tms_utime), near(system2, tms.tms_stime));
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+  printf("the clock as both: %d\n", near(cpu.tv_sec * 100 + cpu.tv_nsec / 10000000, tms.tms_utime + tms.tms_stime));
+  machine(&user2, &system2);
+  printf("the machine has used as much: %d\n", user2 + system2 + 2 >= tms.tms_utime + tms.tms_stime);
+  timer(ITIMER_VIRTUAL, SIGVTALRM);
+  timer(ITIMER_PROF, SIGPROF);
+  pid_t pid = fork();
+  if (pid == 0) {
+    work(30000);
+    _exit(0);
+  }
+  struct rusage child;
+  wait4(pid, NULL, 0, &child);
+  printf("child: %d %d\n", micros(child.ru_utime) >= 30000, micros(child.ru_stime) >= 30000);
+  usage(RUSAGE_CHILDREN, &user, &system);
+  times(&tms);
+  printf("children: %d %d %d %d\n", user == micros(child.ru_utime), system == micros(child.ru_stime), near(tms.tms_cutime, user / 10000),
+         near(tms.tms_cstime, system / 10000));
+}

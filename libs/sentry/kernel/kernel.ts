@@ -229,6 +229,7 @@ export class Kernel implements KernelView {
       argv: options.argv,
       envp: options.envp,
       rlimits,
+      sharesFs: false,
     });
     if (typeof program === 'number') return program;
     const pid = this.pids.allocate();
@@ -240,7 +241,8 @@ export class Kernel implements KernelView {
     const processGroup = new ProcessGroup(pid, new Session(pid));
     const group = new ThreadGroup(pid, parent, processGroup, rlimits, new SignalHandlers(), now, parent ? SIGCHLD : 0);
     const context = this.platform.createContext();
-    const task = new Task(this, pid, group, context, program.memory, files, fs, credentials, program.comm, now);
+    const { memory, comm } = program;
+    const task = new Task(this, pid, group, context, memory, files, fs, program.credentials, comm, now);
     group.leader = task;
     group.tasks.add(task);
     group.executable = program.executable;

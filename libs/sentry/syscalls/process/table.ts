@@ -19,6 +19,7 @@ import * as ids from './user-ids.js';
 import { wait4, waitid } from './wait.js';
 
 const SECURITY = { security: true } as const;
+const NO_FILE_CAPABILITIES = 'capabilities of files (security.capability) have no effect; set-user-ID bits do';
 const NO_FAULT_COUNTS = 'faults, switches and block I/O are 0';
 
 /** System calls of the process family: one row each. */
@@ -32,12 +33,12 @@ export const processRows: readonly SyscallRow[] = [
     'namespaces are refused: EPERM, for root EINVAL',
   ),
   partial('clone3', 'args:address size:size', own(clone3), 'as clone; set_tid EPERM, CLONE_INTO_CGROUP EINVAL'),
-  partial('execve', 'path:path argv:strings envp:strings', own(execve), 'set-user-ID bits have no effect', SECURITY),
+  partial('execve', 'path:path argv:strings envp:strings', own(execve), NO_FILE_CAPABILITIES, SECURITY),
   partial(
     'execveat',
     'dirfd:dirfd path:path argv:strings envp:strings flags:at-flags',
     own(execveat),
-    'set-user-ID bits have no effect',
+    NO_FILE_CAPABILITIES,
     SECURITY,
   ),
   full('exit', 'status:int', own(exit), { result: 'none' }),

@@ -27,6 +27,7 @@ describe('pipes, polling and sockets', () => {
     'pipes',
     'polling',
     'splice',
+    'signalfd-fork',
     'urgent-data',
     'datagram-control',
     'unix-sockets',

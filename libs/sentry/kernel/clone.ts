@@ -132,6 +132,7 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   child.timerSlack = parent.timerSlack;
   child.keepCapabilities = parent.keepCapabilities;
   child.ioPriority = parent.ioPriority;
+  child.memoryPolicy = parent.memoryPolicy;
   child.seccomp = parent.seccomp;
   if (flags & CLONE_SYSVSEM) {
     parent.semaphoreUndo ??= new UndoList();

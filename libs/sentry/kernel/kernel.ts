@@ -288,8 +288,8 @@ export class Kernel implements KernelView {
     }
   }
 
-  /** Whose trap is being handled, for the report of an internal error. */
-  private current: Task | null = null;
+  /** Whose trap is being handled (Linux's `current`); the last one's between traps. */
+  current: Task | null = null;
 
   private loop(): void {
     const { cpuAccounting } = this;

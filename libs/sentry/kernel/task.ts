@@ -92,6 +92,8 @@ export class Task implements TaskView, Waiter {
   affinity = 0;
   personality = 0;
   ioPriority = 0;
+  /** set_mempolicy(2): mode and flags. */
+  memoryPolicy = 0;
   /** What semop(2) with SEM_UNDO owes when this task (and whoever shares the list) ends. */
   semaphoreUndo: UndoList | null = null;
 

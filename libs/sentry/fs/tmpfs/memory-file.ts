@@ -111,7 +111,7 @@ export class MemoryRegularFile extends MemoryInode {
   }
 
   /** fallocate(2): allocation is lazy, but running out of memory is found here. */
-  allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Caller): number {
+  allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Pick<Caller, 'fileSizeLimit'>): number {
     if (offset < 0 || length <= 0) return -EINVAL;
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) return -EOPNOTSUPP;
     if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)) return -EOPNOTSUPP;
@@ -138,6 +138,11 @@ export class MemoryRegularFile extends MemoryInode {
     }
     this.modified();
     return 0;
+  }
+
+  /** Pages of [first, last) that are in memory: cachestat(2). */
+  cachedPages(first: number, last: number): number {
+    return this.data.count(first, last);
   }
 
   /** SEEK_DATA / SEEK_HOLE: an offset or -ENXIO. */
@@ -235,6 +240,12 @@ class FileMapping implements Mappable {
 
   unmapped(observer: MappingObserver): void {
     this.file.removeObserver(observer);
+  }
+
+  punch(offset: Bytes, length: Bytes): number {
+    return this.file.allocateRange(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, {
+      fileSizeLimit: Number.POSITIVE_INFINITY,
+    });
   }
 
   retain(): void {

@@ -102,6 +102,8 @@ export class Kernel implements KernelView {
   clock!: Clock;
   rootMount!: Mount;
   mounts: readonly Mount[] = [];
+  /** How long the holder of a lease may take to give it up: /proc/sys/fs/lease-break-time. */
+  leaseBreakTime: Nanoseconds = 45e9;
   hostname = 'localhost';
   domainname = '(none)';
   cpus = 1;

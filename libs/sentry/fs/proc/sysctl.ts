@@ -111,6 +111,16 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('fs/protected_fifos', 0),
     constant('fs/protected_regular', 0),
     constant('fs/suid_dumpable', 0),
+    constant('fs/leases-enable', 1),
+    {
+      path: 'fs/lease-break-time',
+      value: () => kernel.leaseBreakTime / 1e9,
+      set: (target, text) => {
+        if (!/^\d{1,9}$/.test(text)) return -EINVAL;
+        target.leaseBreakTime = Number(text) * 1e9;
+        return 0;
+      },
+    },
     constant('fs/aio-max-nr', 0),
     constant('fs/aio-nr', 0),
     constant('fs/mqueue/msg_default', IPC.MQ_MSG_DEFAULT),

@@ -165,7 +165,7 @@ export const SYSTEM_FILES: readonly (readonly [name: string, generate: (kernel: 
     'filesystems',
     () =>
       joinLines(
-        ['sysfs', 'tmpfs', 'proc', 'devtmpfs', 'cgroup2', 'pipefs', 'sockfs', 'devpts', 'overlay'].map(
+        ['sysfs', 'tmpfs', 'proc', 'devtmpfs', 'cgroup2', 'mqueue', 'pipefs', 'sockfs', 'devpts', 'overlay'].map(
           (name) => `nodev\t${name}`,
         ),
       ),

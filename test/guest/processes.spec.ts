@@ -38,8 +38,10 @@ describe('processes, signals, threads and timers', () => {
     expect(guest.stdout).toBe('-- int 0x80\nbefore\nchild killed by 31\n');
   });
 
-  it('the load average counts busy tasks, in /proc/loadavg and sysinfo alike', async () => {
+  it('ITIMER_VIRTUAL counts user time alone; the load average busy tasks, in /proc/loadavg and sysinfo alike', async () => {
     const guest = await runGuest({ argv: ['./program', 'load'], files: { program: compile('cpu-times.c') } });
-    expect(guest.stdout).toBe('6 fields\nfalling 1, above 0 1, at most one task 1\nsame 1, running 1 of 1, last 1\n');
+    expect(guest.stdout).toBe(
+      'user time alone: 1\n6 fields\nfalling 1, above 0 1, at most one task 1\nsame 1, running 1 of 1, last 1\n',
+    );
   });
 });

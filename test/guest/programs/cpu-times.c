@@ -48,7 +48,8 @@ static void timer(int which, int signal_number) {
   printf("over: %d\n", left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0);
 }
 
-static int near(long a, long b) { return labs(a - b) <= 5; }
+// Clock ticks between what getrusage said before and after, in microseconds; ticks are rounded down.
+static int within(long ticks, long before, long after) { return ticks >= before / 10000 - 1 && ticks <= after / 10000 + 1; }
 
 static void own_stat(long *user, long *system) {
   FILE *file = fopen("/proc/self/stat", "r");
@@ -102,14 +103,16 @@ int main(int argc, char **argv) {
   long user, system, user2, system2;
   struct tms tms;
   struct timespec cpu;
+  long stat_user, stat_system;
   work(40000);
   usage(RUSAGE_SELF, &user, &system);
   times(&tms);
-  own_stat(&user2, &system2);
-  printf("times as getrusage: %d %d\n", near(user / 10000, tms.tms_utime), near(system / 10000, tms.tms_stime));
-  printf("stat as times: %d %d\n", near(user2, tms.tms_utime), near(system2, tms.tms_stime));
+  own_stat(&stat_user, &stat_system);
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-  printf("the clock as both: %d\n", near(cpu.tv_sec * 100 + cpu.tv_nsec / 10000000, tms.tms_utime + tms.tms_stime));
+  usage(RUSAGE_SELF, &user2, &system2);
+  printf("times: %d %d\n", within(tms.tms_utime, user, user2), within(tms.tms_stime, system, system2));
+  printf("stat: %d %d\n", within(stat_user, user, user2), within(stat_system, system, system2));
+  printf("the clock as both: %d\n", within(cpu.tv_sec * 100 + cpu.tv_nsec / 10000000, user + system, user2 + system2));
   machine(&user2, &system2);
   printf("the machine has used as much: %d\n", user2 + system2 + 2 >= tms.tms_utime + tms.tms_stime);
   timer(ITIMER_VIRTUAL, SIGVTALRM);
@@ -124,6 +127,6 @@ int main(int argc, char **argv) {
   printf("child: %d %d\n", micros(child.ru_utime) >= 30000, micros(child.ru_stime) >= 30000);
   usage(RUSAGE_CHILDREN, &user, &system);
   times(&tms);
-  printf("children: %d %d %d %d\n", user == micros(child.ru_utime), system == micros(child.ru_stime), near(tms.tms_cutime, user / 10000),
-         near(tms.tms_cstime, system / 10000));
+  printf("children: %d %d %d %d\n", user == micros(child.ru_utime), system == micros(child.ru_stime), within(tms.tms_cutime, user, user),
+         within(tms.tms_cstime, system, system));
 }

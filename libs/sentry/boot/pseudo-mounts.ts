@@ -1,3 +1,4 @@
+import { createCgroupFileSystem } from '../fs/cgroup/cgroup.js';
 import { createDevFileSystem } from '../fs/dev/dev.js';
 import { createQueueFileSystem } from '../fs/mqueue/mqueue.js';
 import { createProcFileSystem } from '../fs/proc/proc.js';
@@ -16,6 +17,7 @@ export function mountPseudoFileSystems(kernel: Kernel, tree: FileTree): void {
   mounts.unmountAll();
   mounts.mount(createProcFileSystem(kernel), '/proc', 'proc', 'rw,nosuid,nodev,noexec,relatime');
   mounts.mount(createSysFileSystem(kernel), '/sys', 'sysfs', 'ro,nosuid,nodev,noexec,relatime');
+  mounts.mount(createCgroupFileSystem(kernel), '/sys/fs/cgroup', 'cgroup', 'ro,nosuid,nodev,noexec,relatime');
   mounts.mount(createDevFileSystem(kernel), '/dev', 'dev', 'rw,nosuid,noexec,relatime');
   mounts.mount(createQueueFileSystem(kernel), '/dev/mqueue', 'mqueue', 'rw,nosuid,nodev,noexec,relatime');
   const terminals = new Terminals(kernel);

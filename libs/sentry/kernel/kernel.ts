@@ -122,6 +122,10 @@ export class Kernel implements KernelView {
   cpuSupervisor!: CpuSupervisor;
   /** Tasks that have not exited, and those whose guest code runs now. */
   liveTasks = 0;
+  /** Most tasks there were at once, zombies included; how many could not be made because of the limit; processes that memory ran out for. */
+  peakTasks = 0;
+  refusedTasks = 0;
+  outOfMemoryKills = 0;
   runningTasks = 0;
   syscallCount = 0;
   cpuAccounting!: CpuAccounting;
@@ -203,13 +207,15 @@ export class Kernel implements KernelView {
     group.handlers.actions[SIGCHLD].handler = SIG_IGN;
     this.init = group;
     this.initIsIdle = true;
-    this.tasks.set(pid, task);
+    this.addTask(task);
     this.groups.set(pid, group);
   }
 
   /** A program as a child of the idle init, leader of a session of its own. -errno as `createInit`, -EAGAIN at the limit of tasks. */
   spawn(options: InitOptions): Task | number {
-    return this.liveTasks >= this.taskLimit ? -EAGAIN : this.createProcess(options, this.init);
+    if (this.liveTasks < this.taskLimit) return this.createProcess(options, this.init);
+    this.refusedTasks++;
+    return -EAGAIN;
   }
 
   private createProcess(options: InitOptions, parent: ThreadGroup | null): Task | number {
@@ -249,11 +255,17 @@ export class Kernel implements KernelView {
     group.tasks.add(task);
     group.executable = program.executable;
     resetRegisters(task, program);
-    this.tasks.set(pid, task);
+    this.addTask(task);
     this.groups.set(pid, group);
     this.liveTasks++;
     this.enqueue(task);
     return task;
+  }
+
+  /** A task exists from now on. */
+  addTask(task: Task): void {
+    this.tasks.set(task.tid, task);
+    if (this.tasks.size > this.peakTasks) this.peakTasks = this.tasks.size;
   }
 
   /** Puts a task into the run queue. Precondition: it is Ready. */
@@ -474,6 +486,7 @@ export class Kernel implements KernelView {
     if (signal === 0) return;
     if (signal === SIGKILL) {
       killGroup(task.group, SIGKILL);
+      this.outOfMemoryKills++;
       // A sandbox that lives on loses the process only, as under a memory cgroup.
       if (!this.initIsIdle) this.end('memory_exceeded');
       return;

@@ -47,10 +47,14 @@ export class SharedAnonymous implements Mappable {
     }
     if (frame > 0) {
       for (let at = 0; at < CHUNK; at++) this.pages.set(start + at, frame + at);
+      this.frames.sharedFrames += CHUNK;
       return frame + index - start;
     }
     frame = this.frames.allocate();
-    if (frame > 0) this.pages.set(index, frame);
+    if (frame > 0) {
+      this.pages.set(index, frame);
+      this.frames.sharedFrames++;
+    }
     return frame;
   }
 
@@ -75,6 +79,7 @@ export class SharedAnonymous implements Mappable {
       if (index < first || index >= last) continue;
       this.pages.delete(index);
       this.frames.release(frame);
+      this.frames.sharedFrames--;
     }
     return 0;
   }
@@ -86,6 +91,7 @@ export class SharedAnonymous implements Mappable {
   release(): void {
     if (--this.references !== 0) return;
     for (const frame of this.pages.values()) this.frames.release(frame);
+    this.frames.sharedFrames -= this.pages.size;
     this.pages.clear();
   }
 

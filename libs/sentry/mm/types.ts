@@ -38,6 +38,10 @@ export interface FrameAllocator {
   readonly committed: Bytes;
   readonly peak: Bytes;
   limit: Bytes;
+  /** Frames that hold contents of files and of shared memory: kept by those who take them for that. */
+  sharedFrames: number;
+  /** How often the limit was hit. */
+  limitHits: number;
   /** Set once an allocation failed on the limit; the Sentry ends the run as memory_exceeded if the guest dies of it. */
   limitHit: boolean;
 }

@@ -1,6 +1,7 @@
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { RunState } from '../../kernel/task.js';
+import { PAGE_SIZE } from '../../platform/platform.js';
 import { joinLines } from './text.js';
 
 /** Clock ticks per second as user space counts them (sysconf(_SC_CLK_TCK)). */
@@ -24,17 +25,18 @@ function meminfo(kernel: Kernel): string {
   const total = kib(kernel.frames.limit);
   const free = Math.max(0, total - kib(kernel.frames.committed));
   const used = total - free;
+  const shared = Math.min(used, kib(kernel.frames.sharedFrames * PAGE_SIZE));
   const rows: readonly (readonly [string, number])[] = [
     ['MemTotal', total],
     ['MemFree', free],
     ['MemAvailable', free],
     ['Buffers', 0],
-    ['Cached', 0],
+    ['Cached', shared],
     ['SwapCached', 0],
-    ['Active', used],
-    ['Inactive', 0],
-    ['Active(anon)', used],
-    ['Inactive(anon)', 0],
+    ['Active', used - shared],
+    ['Inactive', shared],
+    ['Active(anon)', used - shared],
+    ['Inactive(anon)', shared],
     ['Active(file)', 0],
     ['Inactive(file)', 0],
     ['Unevictable', 0],
@@ -43,9 +45,9 @@ function meminfo(kernel: Kernel): string {
     ['SwapFree', 0],
     ['Dirty', 0],
     ['Writeback', 0],
-    ['AnonPages', used],
+    ['AnonPages', used - shared],
     ['Mapped', 0],
-    ['Shmem', 0],
+    ['Shmem', shared],
     ['KReclaimable', 0],
     ['Slab', 0],
     ['SReclaimable', 0],

@@ -22,7 +22,6 @@ const DIRENT_DIRECTORY = S_IFDIR >> 12;
 
 /** A file system whose files are made up when they are read: proc, sys, cgroup2, dev. */
 export class SyntheticFileSystem implements FileSystem {
-  readonly readOnly = false;
   root!: Inode;
   /** All its files look as old as the sandbox. */
   readonly created: FileTime = { seconds: 0, nanoseconds: 0 };
@@ -33,6 +32,7 @@ export class SyntheticFileSystem implements FileSystem {
     readonly device: number,
     private readonly magic: number,
     now: FileTime,
+    readonly readOnly = false,
   ) {
     this.created.seconds = now.seconds;
     this.created.nanoseconds = now.nanoseconds;

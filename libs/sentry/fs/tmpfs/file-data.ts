@@ -200,6 +200,7 @@ export class FileData {
         this.allocator.release(block[index]);
         block[index] = 0;
         this.frames--;
+        this.allocator.sharedFrames--;
       }
       if (base >= first && base + BLOCK_PAGES <= last) this.blocks.delete(key);
     }
@@ -227,6 +228,7 @@ export class FileData {
     }
     block[index & (BLOCK_PAGES - 1)] = frame;
     this.frames++;
+    this.allocator.sharedFrames++;
   }
 
   /** Like ensure, but fills up to 16 holes in a row with frames in a row: one copy instead of many. */

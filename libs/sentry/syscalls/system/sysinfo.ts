@@ -1,6 +1,7 @@
 import { EFAULT } from '../../abi/errno.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
+import { PAGE_SIZE } from '../../platform/platform.js';
 
 const SYSINFO_BYTES = 112;
 /** Load averages are fixed-point numbers (SI_LOAD_SHIFT). */
@@ -20,6 +21,7 @@ export function sysinfo(task: Task, args: SyscallArguments): number {
   for (const [index, load] of kernel.loadAverage.values.entries()) put(8 + 8 * index, Math.round(load * LOAD_ONE));
   put(32, frames.limit);
   put(40, Math.max(0, frames.limit - frames.committed));
+  put(48, frames.sharedFrames * PAGE_SIZE);
   view.setUint16(80, Math.min(kernel.tasks.size, 0xffff), true);
   view.setUint32(104, 1, true);
   return memory.writeStruct(args[0], SYSINFO_BYTES) ? 0 : -EFAULT;

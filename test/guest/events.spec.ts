@@ -101,6 +101,25 @@ describe('localhost', () => {
   );
 });
 
+const UNKNOWN = `
+import os, socket
+try:
+    socket.getaddrinfo('no-such-name.example', 80)
+except socket.gaierror as error:
+    print(error.errno == socket.EAI_AGAIN)
+`;
+
+describe('names that only a name server would know', () => {
+  it.each(['loopback', 'none'] as const)('are given up at once in network mode %s', async (network) => {
+    const guest = await runGuest({ argv: ['python3', '-c', UNKNOWN], network, auditLevel: 'full' });
+    expect(guest.stdout).toBe('True\n');
+    const waits = guest.audit.filter(({ name }) => name === 'poll' || name === 'ppoll');
+    // A poll that found nothing in its time answers 0.
+    expect(waits.filter(({ result }) => result === 0)).toEqual([]);
+    expect(waits.length).toBeLessThan(20);
+  });
+});
+
 describe('network mode none', () => {
   it('has no loopback, but unix sockets', async () => {
     const guest = await runGuest({

@@ -3,6 +3,7 @@ import { RLIMIT_STACK } from '../abi/resource.js';
 import { SIGCHLD } from '../abi/signal.js';
 import { REGISTER_COUNT, Reg } from '../platform/platform.js';
 import { POLLIN } from '../vfs/wait-queue.js';
+import { leaveAio } from './aio.js';
 import type { LoadedProgram, LoadRequest } from './program.js';
 import { setRegister, USER_CS, USER_SS } from './registers.js';
 import type { Task } from './task.js';
@@ -63,6 +64,7 @@ function become(task: Task, program: LoadedProgram): void {
     kernel.tasks.set(task.tid, task);
   }
   leaveMemory(task);
+  leaveAio(kernel, task.memory, task);
   // The context still lives in the old address space until it is resumed in the new one.
   task.oldMemory?.release();
   task.oldMemory = task.memory;

@@ -1,7 +1,9 @@
+import { AIO_MAX_NR } from '../../abi/aio.js';
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.js';
 import { EINVAL, EPERM } from '../../abi/errno.js';
 import * as IPC from '../../abi/ipc.js';
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
+import { aioReserved } from '../../kernel/aio.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { hasCapability } from '../../vfs/permissions.js';
 import type { Caller } from '../../vfs/types.js';
@@ -121,8 +123,8 @@ function settings(kernel: Kernel): readonly Setting[] {
         return 0;
       },
     },
-    constant('fs/aio-max-nr', 0),
-    constant('fs/aio-nr', 0),
+    constant('fs/aio-max-nr', AIO_MAX_NR),
+    { path: 'fs/aio-nr', value: () => aioReserved(kernel) },
     constant('fs/mqueue/msg_default', IPC.MQ_MSG_DEFAULT),
     constant('fs/mqueue/msg_max', IPC.MQ_MSG_MAX),
     constant('fs/mqueue/msgsize_default', IPC.MQ_MSGSIZE_DEFAULT),

@@ -2,7 +2,7 @@ import { CGROUP2_SUPER_MAGIC, makedev } from '../../abi/stat.js';
 import { CLOCK_REALTIME } from '../../abi/time.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { PAGE_SIZE } from '../../platform/platform.js';
-import { StaticDirectory, SyntheticFile, SyntheticFileSystem } from '../synthetic/file-system.js';
+import { LazyDirectory, SyntheticFile, SyntheticFileSystem } from '../synthetic/file-system.js';
 
 /** The period of cpu.max in microseconds, as cgroups default to. */
 const CPU_PERIOD_US = 100_000;
@@ -126,10 +126,10 @@ export function createCgroupFileSystem(kernel: Kernel): SyntheticFileSystem {
   const now = { seconds: 0, nanoseconds: 0 };
   kernel.clock.read(CLOCK_REALTIME, now);
   const fileSystem = new SyntheticFileSystem('cgroup2', makedev(0, 0x1b), CGROUP2_SUPER_MAGIC, now, true);
-  const root = new StaticDirectory(fileSystem, 0o755);
-  fileSystem.root = root;
-  for (const [name, generate] of Object.entries(FILES)) {
-    root.add(name, new SyntheticFile(fileSystem, () => generate(kernel)));
-  }
+  fileSystem.root = new LazyDirectory(fileSystem, 0o755, (root) => {
+    for (const [name, generate] of Object.entries(FILES)) {
+      root.add(name, new SyntheticFile(fileSystem, () => generate(kernel)));
+    }
+  });
   return fileSystem;
 }

@@ -147,6 +147,37 @@ export class StaticDirectory extends SyntheticDirectory {
   }
 }
 
+/** A static directory that is filled when somebody asks for what is not in it yet: most guests never look. */
+export class LazyDirectory extends StaticDirectory {
+  private filled = false;
+
+  constructor(
+    fileSystem: SyntheticFileSystem,
+    permissions: number,
+    private readonly fill: (directory: LazyDirectory) => void,
+  ) {
+    super(fileSystem, permissions);
+  }
+
+  override lookup(name: string): Inode | number {
+    const known = super.lookup(name);
+    if (typeof known !== 'number' || this.filled) return known;
+    this.complete();
+    return super.lookup(name);
+  }
+
+  override list(): ListedEntry[] {
+    this.complete();
+    return super.list();
+  }
+
+  private complete(): void {
+    if (this.filled) return;
+    this.filled = true;
+    this.fill(this);
+  }
+}
+
 /** getdents64(2): the listing of the moment in which it was begun. */
 class DirectoryDescription extends BaseFileDescription {
   private offset = 0;

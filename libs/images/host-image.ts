@@ -103,7 +103,7 @@ const NSSWITCH = `passwd: files
 group: files
 shadow: files
 gshadow: files
-hosts: files
+hosts: files dns
 networks: files
 protocols: files
 services: files

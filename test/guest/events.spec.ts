@@ -27,6 +27,7 @@ describe('pipes, polling and sockets', () => {
     'pipes',
     'polling',
     'splice',
+    'signalfd-fork',
     'urgent-data',
     'datagram-control',
     'unix-sockets',
@@ -49,6 +50,74 @@ describe('pipes, polling and sockets', () => {
       expect(visible(guest)).toEqual(visible(native));
     },
   );
+});
+
+describe('SO_REUSEPORT', () => {
+  it('shares a port within one user, and sends what comes from one place to one socket: as natively', async () => {
+    const { native, guest } = await runBoth({
+      argv: ['python3', 'program.py'],
+      files: { 'program.py': script('reuse-port.py') },
+      uid: process.getuid?.() ?? 0,
+    });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+});
+
+const RESOLVE = `
+import os, socket
+print(sorted({entry[4][0] for entry in socket.getaddrinfo('localhost', 80)}), socket.gethostbyname('localhost'))
+os.access('/before', 0)
+socket.getaddrinfo('localhost', 80)
+os.access('/after', 0)
+`;
+
+describe('localhost', () => {
+  it.each(['loopback', 'none'] as const)(
+    'is resolved in network mode %s without asking or waiting for anybody',
+    async (network) => {
+      const guest = await runGuest({ argv: ['python3', '-c', RESOLVE], network, auditLevel: 'full' });
+      expect(guest.stdout).toBe("['127.0.0.1', '::1'] 127.0.0.1\n");
+      const place = (path: string): number =>
+        guest.audit.findIndex(({ arguments: args }) => JSON.stringify(args).includes(path));
+      const calls = guest.audit.slice(place('/before') + 1, place('/after'));
+      expect(calls.map(({ name }) => name)).toContain('openat');
+      expect(calls.length).toBeLessThan(60);
+      const waiting = [
+        'poll',
+        'ppoll',
+        'select',
+        'pselect6',
+        'epoll_wait',
+        'nanosleep',
+        'clock_nanosleep',
+        'sendmmsg',
+        'recvfrom',
+      ];
+      expect(calls.filter(({ name }) => waiting.includes(name))).toEqual([]);
+      // Port 53 is a name server's.
+      expect(JSON.stringify(calls)).not.toContain('htons(53)');
+    },
+  );
+});
+
+const UNKNOWN = `
+import os, socket
+try:
+    socket.getaddrinfo('no-such-name.example', 80)
+except socket.gaierror as error:
+    print(error.errno == socket.EAI_AGAIN)
+`;
+
+describe('names that only a name server would know', () => {
+  it.each(['loopback', 'none'] as const)('are given up at once in network mode %s', async (network) => {
+    const guest = await runGuest({ argv: ['python3', '-c', UNKNOWN], network, auditLevel: 'full' });
+    expect(guest.stdout).toBe('True\n');
+    const waits = guest.audit.filter(({ name }) => name === 'poll' || name === 'ppoll');
+    // A poll that found nothing in its time answers 0.
+    expect(waits.filter(({ result }) => result === 0)).toEqual([]);
+    expect(waits.length).toBeLessThan(20);
+  });
 });
 
 describe('network mode none', () => {

@@ -73,6 +73,49 @@ describe('names', () => {
   });
 });
 
+describe('leases', () => {
+  it.each(['rules', 'breaks', 'waiting', 'interrupted'])('%s: as natively', async (name) => {
+    const files = { leases: compile('leases.c', ['-O1', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./leases', name], files, uid });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('are taken from holders that let their time pass', async () => {
+    const files = { leases: compile('leases.c', ['-O1', '-w']) };
+    const guest = await runGuest({ argv: ['./leases', 'taken'], files, uid: 0 });
+    expect(guest.stdout.split('\n')).toEqual([
+      'time 45',
+      'pwrite(setting, "1", 1, 0) = 1',
+      'fcntl(fd, F_SETLEASE, F_WRLCK) = 0',
+      'open("file", O_RDONLY): ok',
+      'lease: read',
+      'open("file", O_WRONLY): ok',
+      'lease: none',
+      '',
+    ]);
+  });
+});
+
+describe('asynchronous I/O', () => {
+  it.each(['contexts', 'requests', 'polls'])('%s: as natively', async (name) => {
+    const files = { aio: compile('aio.c', ['-O1', '-pthread', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./aio', name], files, uid });
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('is in the audit log, request by request', async () => {
+    const files = { aio: compile('aio.c', ['-O1', '-pthread', '-w']) };
+    const guest = await runGuest({ argv: ['./aio', 'requests'], files, auditLevel: 'full' });
+    const submitted = guest.audit.filter(({ name }) => name === 'io_submit').map(({ arguments: args }) => args[2].text);
+    expect(submitted[1]).toMatch(
+      /^\[\{aio_lio_opcode=IOCB_CMD_PREAD, aio_fildes=3, .*aio_nbytes=5, aio_offset=7\}, .*IOCB_CMD_FSYNC/,
+    );
+    expect(submitted[1].match(/aio_fildes=3/g)).toHaveLength(5);
+  });
+});
+
 describe('name_to_handle_at', () => {
   it('names files, and mounts as statx and /proc do', async () => {
     const guest = await runGuest({ argv: ['./handles'], files: { handles: compile('file-handles.c') } });

@@ -29,6 +29,8 @@ export interface Program {
   readonly auditLevel?: RunSpec['auditLevel'];
   readonly network?: RunSpec['network'];
   readonly uid?: number;
+  /** Processors that the guest sees (1). */
+  readonly cpus?: number;
   /** In a terminal of this size instead of pipes; `stdin` is typed into it. */
   readonly terminal?: { readonly rows: number; readonly columns: number };
 }
@@ -142,7 +144,7 @@ export function specOf(program: Program): RunSpec {
     limits: { ...LIMITS, ...program.limits },
     auditLevel: program.auditLevel ?? 'off',
     network: program.network ?? 'loopback',
-    cpus: 1,
+    cpus: program.cpus ?? 1,
     files: Object.entries(program.files ?? {}).map(([path, content]) => ({
       path,
       mode: 0o755,

@@ -6,6 +6,35 @@ useGuests();
 /** Natively tests run as root: so do these in the guest. */
 const uid = process.getuid?.() ?? 0;
 
+// What Linux 6.18 prints: natively nothing is mounted there.
+const DIRECTORY = [
+  'mq_send(mq, "hello", 5, 3) = 0',
+  'mq_send(mq, "there", 5, 3) = 0',
+  'mq_notify(mq, &event) = 0',
+  '60: QSIZE:10         NOTIFY:0     SIGNO:10    NOTIFY_PID:1     ',
+  'mode 100640 size 80',
+  'mq_receive(same, text, sizeof text, NULL) = 5',
+  'chmod("/dev/mqueue/made", 0600) = 0',
+  'mode 600',
+  'open("/dev/mqueue/by-name", O_RDWR | O_CREAT | O_EXCL, 0666) != -1 = 1',
+  'open("/dev/mqueue/by-name", O_RDWR | O_CREAT | O_EXCL, 0666) = -1 EEXIST',
+  'mq_getattr(other, &attributes) = 0',
+  '10 of 8192 bytes',
+  'write(other, "x", 1) = -1 EINVAL',
+  'entry made type 8',
+  'entry by-name type 8',
+  'link("/dev/mqueue/made", "/dev/mqueue/link") = -1 EPERM',
+  'rename("/dev/mqueue/made", "/dev/mqueue/moved") = -1 EPERM',
+  'mkdir("/dev/mqueue/directory", 0700) = -1 EPERM',
+  'open("/dev/mqueue/absent", O_RDONLY) = -1 ENOENT',
+  'unlink("/dev/mqueue/made") = 0',
+  'mq_open("/made", O_RDWR) = -1 ENOENT',
+  'mq_receive(mq, text, sizeof text, NULL) = 5',
+  'mq_unlink("/by-name") = 0',
+  'access("/dev/mqueue/by-name", F_OK) = -1 ENOENT',
+  '',
+];
+
 describe('System V IPC', () => {
   it.each([
     'shm-basics',
@@ -35,6 +64,13 @@ describe('POSIX message queues', () => {
       expect(visible(guest)).toEqual(visible(native));
     },
   );
+});
+
+describe('/dev/mqueue', () => {
+  it('has the queues as files: listed, read, opened, made, removed', async () => {
+    const guest = await runGuest({ argv: ['./mq', 'directory'], files: { mq: compile('posix-mq.c') } });
+    expect(guest.stdout.split('\n')).toEqual(DIRECTORY);
+  });
 });
 
 describe('limits on IPC', () => {

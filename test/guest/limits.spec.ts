@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -15,6 +16,36 @@ async function expectWhole(): Promise<void> {
     report: { reason: 'exited', exitCode: 0 },
   });
 }
+
+const FULL_DISK = `full: ENOSPC size as written: True some: True
+one more byte ENOSPC
+over what is there 1
+fallocate ENOSPC
+a hole None
+another file ENOSPC
+an empty file None
+a directory None
+a name None
+copy_file_range ENOSPC
+fsync None
+memory: ok
+open files keep their room ENOSPC
+room again: True ENOSPC
+after truncation 1048576
+`;
+
+describe('a full file system', () => {
+  it('is ENOSPC where room is needed, not the end of the program, and room comes back', async () => {
+    const guest = await runGuest({
+      argv: ['python3', 'program.py'],
+      files: { 'program.py': readFileSync(new URL('programs/full-disk.py', import.meta.url)) },
+      limits: { memoryBytes: 64 * 1024 ** 2 },
+    });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toBe(FULL_DISK);
+    expect(guest.report).toMatchObject({ reason: 'exited', exitCode: 0 });
+  });
+});
 
 describe('limits end a run from outside the guest', () => {
   it('while(1); ends as cpu_exceeded', async () => {

@@ -31,4 +31,13 @@ describe('memory as a C program sees it', () => {
     expect(native.stdout).toContain('right of a hole');
     expect(visible(guest)).toEqual(visible(native));
   });
+
+  it.for(['remove', 'cache', 'release', 'policies'])('%s: as natively', async (section, { skip }) => {
+    const files = { program: compile('memory-advice.c', ['-O1', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./program', section], files });
+    // Not every kernel knows all of these calls.
+    skip(/ENOSYS|^no /m.test(native.stdout), 'this kernel cannot be compared with');
+    expect(native.stdout).not.toBe('');
+    expect(visible(guest)).toEqual(visible(native));
+  });
 });

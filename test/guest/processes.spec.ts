@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compile, runBoth, useGuests, visible } from './harness.js';
+import { compile, runBoth, runGuest, useGuests, visible } from './harness.js';
 
 useGuests();
 
@@ -9,6 +9,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['stopped members of orphaned process groups', 'stopped-groups.c'],
   ['semaphores and conditions in files opened by each process', 'named-semaphores.c'],
   ['system calls that the program itself takes over', 'user-dispatch.c'],
+  ['seccomp: programs, verdicts, inheritance, threads', 'seccomp.c'],
   ['executable mappings after many system calls', 'executable-mappings.c'],
   ['exceptions of the processor', 'exceptions.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
@@ -17,6 +18,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['exec from threads beside spinning ones', 'exec-from-threads.c'],
   ['a named semaphore opened by unrelated processes, /proc/self/exe', 'named-semaphore.c'],
   ['looking at others, settings, positions, exclusive wakes', 'inspection.c'],
+  ['user time and system time', 'cpu-times.c'],
   ['clocks, interval timers, POSIX timers, CPU time', 'timers.c'],
 ];
 
@@ -28,5 +30,18 @@ describe('processes, signals, threads and timers', () => {
     });
     expect(native.exitCode).toBe(0);
     expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('seccomp filters see the 32-bit entry as another architecture', async () => {
+    // Some kernels have no such entry, so nothing to compare with.
+    const guest = await runGuest({ argv: ['./program', 'old-entry'], files: { program: compile('seccomp.c') } });
+    expect(guest.stdout).toBe('-- int 0x80\nbefore\nchild killed by 31\n');
+  });
+
+  it('ITIMER_VIRTUAL counts user time alone; the load average busy tasks, in /proc/loadavg and sysinfo alike', async () => {
+    const guest = await runGuest({ argv: ['./program', 'load'], files: { program: compile('cpu-times.c') } });
+    expect(guest.stdout).toBe(
+      'user time alone: 1\n6 fields\nfalling 1, above 0 1, at most one task 1\nsame 1, running 1 of 1, last 1\n',
+    );
   });
 });

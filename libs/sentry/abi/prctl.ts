@@ -9,6 +9,7 @@ export const PR_GET_TIMING = 13;
 export const PR_SET_NAME = 15;
 export const PR_GET_NAME = 16;
 export const PR_GET_SECCOMP = 21;
+export const PR_SET_SECCOMP = 22;
 export const PR_GET_TSC = 25;
 export const PR_TASK_PERF_EVENTS_DISABLE = 31;
 export const PR_TASK_PERF_EVENTS_ENABLE = 32;

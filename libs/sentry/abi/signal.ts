@@ -124,9 +124,11 @@ export const SEGV_ACCERR = 2;
 export const BUS_ADRALN = 1;
 export const BUS_ADRERR = 2;
 export const TRAP_BRKPT = 1;
+export const SYS_SECCOMP = 1;
 export const SYS_USER_DISPATCH = 2;
 /** si_arch of SIGSYS. */
 export const AUDIT_ARCH_X86_64 = 0xc000003e;
+export const AUDIT_ARCH_I386 = 0x40000003;
 
 export const CLD_EXITED = 1;
 export const CLD_KILLED = 2;

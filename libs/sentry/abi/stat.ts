@@ -17,6 +17,8 @@ export const direntType = (mode: number): number => (mode & S_IFMT) >> 12;
 export const TMPFS_MAGIC = 0x01021994;
 export const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 export const PROC_SUPER_MAGIC = 0x9fa0;
+export const CGROUP2_SUPER_MAGIC = 0x63677270;
+export const MQUEUE_MAGIC = 0x19800202;
 export const SYSFS_MAGIC = 0x62656572;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 

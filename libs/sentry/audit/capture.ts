@@ -87,6 +87,9 @@ export function capture(
       copy(task, plan.index, address, shown * shape.size, shown < count ? CAPTURE_CUT : 0, into);
       break;
     }
+    case 'pointers':
+      capturePointers(task, plan, args, shape, into);
+      break;
     case 'strings':
       captureStrings(task, plan.index, address, into);
       break;
@@ -130,6 +133,29 @@ function capturePath(task: Task, index: number, address: number, into: CaptureBu
   const { bytes, length: at } = into;
   for (let offset = 0; offset < length; offset++) bytes[at + offset] = path.charCodeAt(offset);
   into.length = at + length;
+}
+
+/** The structs, one after the other; up to the first that cannot be read. */
+function capturePointers(
+  task: Task,
+  plan: CapturePlan,
+  args: SyscallArguments,
+  shape: { readonly size: number; readonly most: number },
+  into: CaptureBuffer,
+): void {
+  const count = plan.lengthIndex < 0 ? 0 : args[plan.lengthIndex];
+  if (!(count >= 0)) return;
+  const shown = Math.min(count, shape.most);
+  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * shape.size)) return;
+  const start = into.length + CAPTURE_HEADER_BYTES;
+  let at = start;
+  for (let index = 0; index < shown; index++) {
+    const pointer = task.memory.readU64(args[plan.index] + index * 8);
+    if (!(pointer > 0) || task.memory.copyIn(pointer, into.bytes, at, shape.size) < shape.size) break;
+    at += shape.size;
+  }
+  header(into, plan.index, at - start < count * shape.size ? CAPTURE_CUT : 0, at - start);
+  into.length = at;
 }
 
 /** argv and envp: u8 flags, u8 length, bytes per string. */

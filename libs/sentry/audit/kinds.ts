@@ -2,7 +2,9 @@
  * Argument kinds: for each, what the recorder copies of the argument's memory and how the decoder shows it. A kind of a
  * row's signature is a base name from here, with `-in` (default) or `-out` for those that have memory.
  */
+import { AIO_SUBMIT_MAX } from '../abi/aio.js';
 import { ENUM_TABLES, FLAG_TABLES, FUTEX_OPERATIONS, SIGNALS, SOCKET_TYPES, ZERO_NAMES } from './constants.js';
+import { IOCB_SHOWN_BYTES, renderIocbs } from './iocbs.js';
 import type { Direction, Parameter, Shape } from './signature.js';
 import { renderSockaddr } from './sockaddr.js';
 import { byValue, flags, hex, quote, signed32, unsigned, unsigned32 } from './text.js';
@@ -252,6 +254,10 @@ const MEMORY: Readonly<Record<string, Kind>> = {
     const seen = returned ? `, revents=${flags(FLAG_TABLES['poll-events'], returned)}` : '';
     return `{fd=${data.getInt32(offset, true)}, events=${events}${seen}}`;
   }),
+  'iocb-array': {
+    shape: { form: 'pointers', size: IOCB_SHOWN_BYTES, most: AIO_SUBMIT_MAX },
+    render: ({ bytes, cut, value }) => (bytes ? renderIocbs(bytes, cut) : address(value)),
+  },
   'epoll-event': struct(12, (data) => epollEvent(data, 0)),
   'epoll-event-array': array(12, 16, (data, offset) => epollEvent(data, offset)),
   sockaddr: {

@@ -9,6 +9,8 @@ export type Shape =
   | { readonly form: 'struct'; readonly size: number }
   /** `length argument` elements of `size` bytes, at most `most` of them. */
   | { readonly form: 'array'; readonly size: number; readonly most: number }
+  /** `length argument` pointers to structs, of which the first `size` bytes are copied, at most `most` of them. */
+  | { readonly form: 'pointers'; readonly size: number; readonly most: number }
   /** struct iovec[]: lengths and the first bytes of the first buffers. */
   | { readonly form: 'iovec' }
   /** NULL-terminated array of strings. */

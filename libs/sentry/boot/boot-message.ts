@@ -31,7 +31,7 @@ export interface SandboxLimits {
   readonly processes: number;
   /** stdout + stderr, in bytes. */
   readonly outputBytes: number;
-  /** Largest single file a guest may write, in bytes (RLIMIT_FSIZE). */
+  /** Largest single file a guest may write, in bytes (RLIMIT_FSIZE); Number.MAX_SAFE_INTEGER for no limit. */
   readonly fileBytes: number;
   /** RLIMIT_NOFILE. */
   readonly openFiles: number;

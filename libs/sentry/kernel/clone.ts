@@ -58,7 +58,10 @@ function checkFlags(parent: Task, request: CloneRequest): number {
 
 function checkLimits(parent: Task): number {
   const { kernel } = parent;
-  if (kernel.liveTasks >= kernel.taskLimit) return -EAGAIN;
+  if (kernel.liveTasks >= kernel.taskLimit) {
+    kernel.refusedTasks++;
+    return -EAGAIN;
+  }
   const limit = parent.rlimit(RLIMIT_NPROC);
   if (limit < kernel.taskLimit && !parent.capable(CAP_SYS_RESOURCE)) {
     let own = 0;
@@ -132,6 +135,8 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   child.timerSlack = parent.timerSlack;
   child.keepCapabilities = parent.keepCapabilities;
   child.ioPriority = parent.ioPriority;
+  child.memoryPolicy = parent.memoryPolicy;
+  child.seccomp = parent.seccomp;
   if (flags & CLONE_SYSVSEM) {
     parent.semaphoreUndo ??= new UndoList();
     parent.semaphoreUndo.references++;
@@ -144,7 +149,7 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
     kernel.groups.set(tid, group);
   }
   group.tasks.add(child);
-  kernel.tasks.set(tid, child);
+  kernel.addTask(child);
   kernel.liveTasks++;
 
   setRegister(context, Reg.RAX, 0);

@@ -12,9 +12,11 @@ const TIMER_PERIOD: Nanoseconds = 10_000_000;
 /** For the sandbox's own limit: near its end often, far from it seldom. */
 const SHORTEST_PERIOD: Nanoseconds = 2_000_000;
 const LONGEST_PERIOD: Nanoseconds = 100_000_000;
+/** How often the load average is brought up to date while guest code runs, as in Linux. */
+const LOAD_PERIOD: Nanoseconds = 5_000_000_000;
 
 /**
- * Watches CPU time from outside the guest: the sandbox's limit, RLIMIT_CPU, CPU timers. It looks only while guest code runs: when
+ * Watches CPU time from outside the guest: the sandbox's limit, RLIMIT_CPU, CPU timers, the load. It looks only while guest code runs: when
  * all tasks are blocked the timer stays unarmed until `guestRuns`.
  */
 export class CpuSupervisor {
@@ -31,7 +33,7 @@ export class CpuSupervisor {
   /** CPU time of all guest code; Infinity = none. */
   setLimit(limit: Nanoseconds): void {
     this.limit = limit;
-    this.idle = limit !== Number.POSITIVE_INFINITY;
+    this.idle = true;
   }
 
   /** A process with a CPU timer or RLIMIT_CPU. */
@@ -44,11 +46,15 @@ export class CpuSupervisor {
   /** Called at a resume when `idle`. */
   guestRuns(): void {
     this.idle = false;
-    this.timer.set(this.kernel.clock.monotonic() + this.period());
+    const now = this.kernel.clock.monotonic();
+    // Until now nobody was busy.
+    this.kernel.loadAverage.update(now);
+    this.timer.set(now + this.period());
   }
 
   private period(): Nanoseconds {
     if (this.watched.size > 0) return TIMER_PERIOD;
+    if (this.limit === Number.POSITIVE_INFINITY) return LOAD_PERIOD;
     const left = this.limit - this.kernel.platform.cpuTime();
     return Math.min(LONGEST_PERIOD, Math.max(SHORTEST_PERIOD, left / 4));
   }
@@ -60,8 +66,9 @@ export class CpuSupervisor {
       return;
     }
     for (const group of this.watched) if (!this.checkGroup(group)) this.watched.delete(group);
-    if (this.limit === Number.POSITIVE_INFINITY && this.watched.size === 0) return;
-    if (kernel.runningTasks > 0) this.timer.set(now + this.period());
+    const busy = kernel.runningTasks > 0;
+    if (!busy || kernel.loadAverage.age(now) >= LOAD_PERIOD) kernel.loadAverage.update(now);
+    if (busy) this.timer.set(now + this.period());
     else this.idle = true;
   }
 
@@ -69,7 +76,7 @@ export class CpuSupervisor {
   private checkGroup(group: ThreadGroup): boolean {
     if (group.tasks.size === 0) return false;
     const used = group.cpuTime();
-    group.intervalTimers?.checkCpuTime(used);
+    group.intervalTimers?.checkCpuTime();
     group.posixTimers?.checkCpuTime();
     const limit = group.rlimits[RLIMIT_CPU];
     if (used >= limit.hard * 1e9) {

@@ -85,21 +85,6 @@ export function fixCapabilitiesAfterSetfsuid(credentials: Credentials, oldFsuid:
   }
 }
 
-/** execve(2) of a file without capabilities (capabilities(7), "Transformation during execve"); set-user-ID bits have no effect here. */
-export function fixCapabilitiesForExec(credentials: Credentials): void {
-  const { effective, permitted, inheritable, bounding, ambient } = credentials.capabilities;
-  const root = credentials.euid === 0 || credentials.uid === 0;
-  if (root) clear(ambient);
-  for (let half = 0; half < 2; half++) {
-    permitted[half] = root ? inheritable[half] | bounding[half] : ambient[half];
-    effective[half] = credentials.euid === 0 ? permitted[half] : ambient[half];
-  }
-  credentials.suid = credentials.euid;
-  credentials.sgid = credentials.egid;
-  credentials.fsuid = credentials.euid;
-  credentials.fsgid = credentials.egid;
-}
-
 /** Whether `from` may signal a process with `target`'s credentials (kill(2)); CAP_KILL is the caller's to check. */
 export function mayKill(from: Credentials, target: Credentials): boolean {
   return from.euid === target.suid || from.euid === target.uid || from.uid === target.suid || from.uid === target.uid;

@@ -1,14 +1,17 @@
 import { EINTR } from '../abi/errno.js';
+import { RLIMIT_STACK } from '../abi/resource.js';
 import { SIGCHLD } from '../abi/signal.js';
 import { REGISTER_COUNT, Reg } from '../platform/platform.js';
 import { POLLIN } from '../vfs/wait-queue.js';
-import { fixCapabilitiesForExec } from './credentials.js';
+import { leaveAio } from './aio.js';
 import type { LoadedProgram, LoadRequest } from './program.js';
 import { setRegister, USER_CS, USER_SS } from './registers.js';
 import type { Task } from './task.js';
 import { leaveMemory } from './task-exit.js';
 import { NO_RETURN } from './types.js';
 
+/** The largest stack limit that a program with new rights takes over (Linux's _STK_LIM), in bytes. */
+const SECURE_STACK = 8 * 1024 * 1024;
 /** IF and the bit that is always set. */
 const INITIAL_EFLAGS = 0x202;
 
@@ -61,6 +64,7 @@ function become(task: Task, program: LoadedProgram): void {
     kernel.tasks.set(task.tid, task);
   }
   leaveMemory(task);
+  leaveAio(kernel, task.memory, task);
   // The context still lives in the old address space until it is resumed in the new one.
   task.oldMemory?.release();
   task.oldMemory = task.memory;
@@ -88,12 +92,28 @@ function become(task: Task, program: LoadedProgram): void {
 
   task.comm = program.comm;
   group.executable = program.executable;
-  group.dumpable = 1;
   group.exitSignal = group.exitSignal === 0 ? 0 : SIGCHLD;
   group.hasExecuted = true;
   task.keepCapabilities = false;
   task.userDispatch = null;
-  fixCapabilitiesForExec(task.credentials);
+  takeCredentials(task, program);
+}
+
+/** Nobody may look into a process with rights of its own, or with a program that its caller could not read (fs.suid_dumpable is 0). */
+function takeCredentials(task: Task, program: LoadedProgram): void {
+  const { group, credentials: old } = task;
+  const { credentials, secure, readable } = program;
+  // It may have been set by another thread (seccomp(2), TSYNC) while this one waited.
+  if (old.noNewPrivs) credentials.noNewPrivs = true;
+  const itself = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
+  const changed = credentials.euid !== old.euid || credentials.egid !== old.egid;
+  group.dumpable = readable && itself && !changed ? 1 : 0;
+  if (secure || changed) task.parentDeathSignal = 0;
+  if (secure) {
+    const stack = group.rlimits[RLIMIT_STACK];
+    stack.soft = Math.min(stack.soft, SECURE_STACK);
+  }
+  task.credentials = credentials;
 }
 
 /** Registers as a program finds them at its entry (x86-64 psABI: all zero but the stack pointer). */

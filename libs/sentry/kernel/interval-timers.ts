@@ -19,7 +19,7 @@ const SIGNAL_OF = [SIGALRM, SIGVTALRM, SIGPROF];
 /** setitimer(2) and alarm(2): one timer on real time, two on the CPU time of the process (which `CpuSupervisor` looks at). */
 export class IntervalTimers {
   private readonly real: Timer;
-  /** Monotonic for ITIMER_REAL, CPU time of the process for the others; Infinity = not set. */
+  /** Monotonic for ITIMER_REAL, CPU time of the process for the others (user time for ITIMER_VIRTUAL); Infinity = not set. */
   private readonly deadlines = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   private readonly intervals = [0, 0, 0];
 
@@ -28,7 +28,8 @@ export class IntervalTimers {
   }
 
   private now(which: number): Nanoseconds {
-    return which === ITIMER_REAL ? this.group.leader.kernel.clock.monotonic() : this.group.cpuTime();
+    if (which === ITIMER_REAL) return this.group.leader.kernel.clock.monotonic();
+    return which === ITIMER_VIRTUAL ? this.group.userTime() : this.group.cpuTime();
   }
 
   get(which: number, out: IntervalValue): void {
@@ -54,8 +55,10 @@ export class IntervalTimers {
     );
   }
 
-  checkCpuTime(used: Nanoseconds): void {
+  checkCpuTime(): void {
     for (let which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
+      if (this.deadlines[which] === Number.POSITIVE_INFINITY) continue;
+      const used = this.now(which);
       if (this.deadlines[which] <= used) this.expire(which, used);
     }
   }

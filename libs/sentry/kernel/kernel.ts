@@ -5,12 +5,15 @@ import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js'
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
 import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
 import { type HostClock, KernelClock } from './clock.js';
+import { CpuAccounting } from './cpu-accounting.js';
 import { CpuSupervisor } from './cpu-supervisor.js';
 import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
 import { IpcNamespace } from './ipc/namespace.js';
+import { LoadAverage } from './load-average.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
+import { enforceSeccomp } from './seccomp/enforce.js';
 import { ProcessGroup, Session } from './session.js';
 import { SignalHandlers } from './signals/action.js';
 import { prepareReturn } from './signals/delivery.js';
@@ -99,6 +102,8 @@ export class Kernel implements KernelView {
   clock!: Clock;
   rootMount!: Mount;
   mounts: readonly Mount[] = [];
+  /** How long the holder of a lease may take to give it up: /proc/sys/fs/lease-break-time. */
+  leaseBreakTime: Nanoseconds = 45e9;
   hostname = 'localhost';
   domainname = '(none)';
   cpus = 1;
@@ -117,8 +122,14 @@ export class Kernel implements KernelView {
   cpuSupervisor!: CpuSupervisor;
   /** Tasks that have not exited, and those whose guest code runs now. */
   liveTasks = 0;
+  /** Most tasks there were at once, zombies included; how many could not be made because of the limit; processes that memory ran out for. */
+  peakTasks = 0;
+  refusedTasks = 0;
+  outOfMemoryKills = 0;
   runningTasks = 0;
   syscallCount = 0;
+  cpuAccounting!: CpuAccounting;
+  loadAverage!: LoadAverage;
   /** How the run ended; null while it goes on. */
   endReason: KernelEndReason | null = null;
   endDetail: string | null = null;
@@ -154,6 +165,11 @@ export class Kernel implements KernelView {
     this.network = host.network;
     this.taskLimit = host.tasks;
     this.bootTime = this.clock.monotonic();
+    this.cpuAccounting = new CpuAccounting(this);
+    this.loadAverage = new LoadAverage(() => {
+      const { user, system } = this.cpuAccounting.total();
+      return user + system;
+    }, this.bootTime);
     this.ipc = new IpcNamespace({
       frames: host.frames,
       seconds: () => this.clock.realtimeSeconds(),
@@ -191,13 +207,15 @@ export class Kernel implements KernelView {
     group.handlers.actions[SIGCHLD].handler = SIG_IGN;
     this.init = group;
     this.initIsIdle = true;
-    this.tasks.set(pid, task);
+    this.addTask(task);
     this.groups.set(pid, group);
   }
 
   /** A program as a child of the idle init, leader of a session of its own. -errno as `createInit`, -EAGAIN at the limit of tasks. */
   spawn(options: InitOptions): Task | number {
-    return this.liveTasks >= this.taskLimit ? -EAGAIN : this.createProcess(options, this.init);
+    if (this.liveTasks < this.taskLimit) return this.createProcess(options, this.init);
+    this.refusedTasks++;
+    return -EAGAIN;
   }
 
   private createProcess(options: InitOptions, parent: ThreadGroup | null): Task | number {
@@ -219,6 +237,7 @@ export class Kernel implements KernelView {
       argv: options.argv,
       envp: options.envp,
       rlimits,
+      sharesFs: false,
     });
     if (typeof program === 'number') return program;
     const pid = this.pids.allocate();
@@ -230,16 +249,23 @@ export class Kernel implements KernelView {
     const processGroup = new ProcessGroup(pid, new Session(pid));
     const group = new ThreadGroup(pid, parent, processGroup, rlimits, new SignalHandlers(), now, parent ? SIGCHLD : 0);
     const context = this.platform.createContext();
-    const task = new Task(this, pid, group, context, program.memory, files, fs, credentials, program.comm, now);
+    const { memory, comm } = program;
+    const task = new Task(this, pid, group, context, memory, files, fs, program.credentials, comm, now);
     group.leader = task;
     group.tasks.add(task);
     group.executable = program.executable;
     resetRegisters(task, program);
-    this.tasks.set(pid, task);
+    this.addTask(task);
     this.groups.set(pid, group);
     this.liveTasks++;
     this.enqueue(task);
     return task;
+  }
+
+  /** A task exists from now on. */
+  addTask(task: Task): void {
+    this.tasks.set(task.tid, task);
+    if (this.tasks.size > this.peakTasks) this.peakTasks = this.tasks.size;
   }
 
   /** Puts a task into the run queue. Precondition: it is Ready. */
@@ -276,10 +302,11 @@ export class Kernel implements KernelView {
     }
   }
 
-  /** Whose trap is being handled, for the report of an internal error. */
-  private current: Task | null = null;
+  /** Whose trap is being handled (Linux's `current`); the last one's between traps. */
+  current: Task | null = null;
 
   private loop(): void {
+    const { cpuAccounting } = this;
     let trapsLeft = 0;
     while (this.endReason === null) {
       const task = this.readyHead;
@@ -287,7 +314,9 @@ export class Kernel implements KernelView {
         this.readyHead = task.nextReady;
         if (!this.readyHead) this.readyTail = null;
         task.queued = false;
+        const entered = cpuAccounting.enter();
         this.step(task);
+        if (entered !== 0) cpuAccounting.charge(task, entered);
         continue;
       }
       const deadline = this.timers.next();
@@ -304,8 +333,13 @@ export class Kernel implements KernelView {
         if (this.readyHead) continue;
       }
       const context = this.platform.next(deadline);
-      if (context === null) trapsLeft = 0;
-      else this.trapped(context);
+      if (context === null) {
+        trapsLeft = 0;
+        continue;
+      }
+      const entered = cpuAccounting.enter();
+      this.trapped(context);
+      if (entered !== 0) cpuAccounting.charge(context.owner as Task, entered);
     }
   }
 
@@ -337,7 +371,7 @@ export class Kernel implements KernelView {
         this.exception(task);
         break;
       case Trap.LegacySyscall:
-        this.legacyCall(task);
+        if (!this.legacyCall(task)) return;
         break;
       case Trap.Interrupted:
         break;
@@ -375,7 +409,8 @@ export class Kernel implements KernelView {
         return;
       }
     }
-    this.finish(task, this.invoke(task));
+    const refusal = task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, number);
+    this.finish(task, refusal ?? this.invoke(task));
   }
 
   /** A call that came by a signal: once its site is hot, it is made to jump. */
@@ -451,6 +486,7 @@ export class Kernel implements KernelView {
     if (signal === 0) return;
     if (signal === SIGKILL) {
       killGroup(task.group, SIGKILL);
+      this.outOfMemoryKills++;
       // A sandbox that lives on loses the process only, as under a memory cgroup.
       if (!this.initIsIdle) this.end('memory_exceeded');
       return;
@@ -478,8 +514,8 @@ export class Kernel implements KernelView {
     forceSignal(task, info);
   }
 
-  /** int 0x80 and sysenter: never run as a 64-bit call; the observer sees the number marked. */
-  private legacyCall(task: Task): void {
+  /** int 0x80 and sysenter: never run as a 64-bit call; the observer sees the number marked. False when the task is gone. */
+  private legacyCall(task: Task): boolean {
     this.syscallCount++;
     const { context, args } = task;
     const number = (context.registersLow[2 * Reg.ORIG_RAX] & 0xffff) | LEGACY_SYSCALL;
@@ -487,9 +523,13 @@ export class Kernel implements KernelView {
     args.fill(0);
     task.forgetCopies();
     this.observer?.enter(task, number, args);
-    this.observer?.exit(task, number, args, -ENOSYS);
-    context.registersLow[2 * Reg.RAX] = -ENOSYS;
-    context.registersHigh[2 * Reg.RAX + 1] = -1;
+    const call = context.registersLow[2 * Reg.ORIG_RAX] | 0;
+    const result = (task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, call, true)) ?? -ENOSYS;
+    this.observer?.exit(task, number, args, result === NO_RETURN ? 0 : result);
+    if (result === NO_RETURN) return task.runState !== RunState.Dead;
+    context.registersLow[2 * Reg.RAX] = result;
+    context.registersHigh[2 * Reg.RAX + 1] = result < 0 ? -1 : 0;
+    return true;
   }
 
   createTimer(fire: (now: Nanoseconds) => void, housekeeping = false): Timer {

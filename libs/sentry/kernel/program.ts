@@ -1,6 +1,6 @@
 import type { MemoryManager } from '../mm/types.js';
 import type { GuestAddress } from '../platform/platform.js';
-import type { Caller, FsContext, Path } from '../vfs/types.js';
+import type { Caller, Credentials, FsContext, Path } from '../vfs/types.js';
 import type { Kernel, RLimit } from './types.js';
 
 /** What execve(2) asks of the loader. Nothing of the caller changes until the kernel takes the result over. */
@@ -22,7 +22,8 @@ export interface LoadRequest {
   readonly envp: readonly string[];
   /** RLIMIT_* of the process: the loader sets `memory.limits` and bounds the argument area. */
   readonly rlimits: readonly RLimit[];
-  /** Ids for AT_UID, AT_EUID, AT_GID, AT_EGID are the caller's. */
+  /** Others share root and working directory: set-user-ID bits have no effect. */
+  readonly sharesFs: boolean;
 }
 
 /** A new address space, ready to run. The kernel owns one reference of `memory`. */
@@ -31,6 +32,12 @@ export interface LoadedProgram {
   readonly entry: GuestAddress;
   readonly stackPointer: GuestAddress;
   readonly executable: Path;
+  /** Whom it runs as. */
+  readonly credentials: Credentials;
+  /** AT_SECURE. */
+  readonly secure: boolean;
+  /** The caller may read the file: if not, nobody may look into the process either. */
+  readonly readable: boolean;
   /** At most 15 bytes. */
   readonly comm: string;
 }

@@ -23,7 +23,8 @@ export function initialRlimits(limits: { openFiles: number; fileBytes: number; p
     table[resource] = { soft, hard };
   };
   set(RLIMIT_CORE, 0);
-  set(RLIMIT_FSIZE, limits.fileBytes);
+  // The largest number that counts bytes exactly says that there is no limit.
+  if (limits.fileBytes < Number.MAX_SAFE_INTEGER) set(RLIMIT_FSIZE, limits.fileBytes);
   set(RLIMIT_MEMLOCK, 8 * 1024 * 1024);
   set(RLIMIT_MSGQUEUE, 819_200);
   set(RLIMIT_NICE, 0);

@@ -1,5 +1,6 @@
 import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from '../abi/signal.js';
 import { POLLIN } from '../vfs/wait-queue.js';
+import { leaveAio } from './aio.js';
 import { leaveUndoList } from './ipc/semaphores.js';
 import { clearChildTid, walkRobustList } from './robust-list.js';
 import { hasStoppedMember, isOrphaned, leaveTerminal } from './session.js';
@@ -17,8 +18,12 @@ export function exitTask(task: Task, status: number): void {
   for (const waiter of task.futexVector ?? []) kernel.futexes.dequeue(waiter);
   leaveMemory(task);
   leaveUndoList(task);
-  task.deadCpuTime = task.context.cpuTime();
-  group.deadCpuTime += task.deadCpuTime;
+  leaveAio(kernel, task.memory, task);
+  task.deadUserTime = task.context.cpuTime();
+  group.deadUserTime += task.deadUserTime;
+  group.deadSystemTime += task.systemTime;
+  kernel.cpuAccounting.endedUserTime += task.deadUserTime;
+  kernel.cpuAccounting.endedSystemTime += task.systemTime;
   const resident = task.memory.residentSize();
   if (resident > group.peakResident) group.peakResident = resident;
   task.runState = RunState.Dead;

@@ -8,6 +8,7 @@ import { WaitEntry, type Waiter, type WaitQueue } from '../vfs/wait-queue.js';
 import type { FutexWaiter } from './futex.js';
 import type { UndoList } from './ipc/semaphores.js';
 import type { Kernel } from './kernel.js';
+import type { Seccomp } from './seccomp/enforce.js';
 import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
 import type { ThreadGroup } from './thread-group.js';
@@ -64,8 +65,10 @@ export class Task implements TaskView, Waiter {
   trapError = 0;
   faultAddress: GuestAddress = 0;
 
-  /** CPU time in nanoseconds, once the context is gone. */
-  deadCpuTime: Nanoseconds = 0;
+  /** Nanoseconds in guest code, once the context is gone. */
+  deadUserTime: Nanoseconds = 0;
+  /** Nanoseconds that the kernel has worked for it (a sample of its calls, see `CpuAccounting`). */
+  systemTime: Nanoseconds = 0;
   clearChildTid: GuestAddress = 0;
   robustList: GuestAddress = 0;
   futexWaiter: FutexWaiter | null = null;
@@ -79,6 +82,8 @@ export class Task implements TaskView, Waiter {
   parentDeathSignal = 0;
   keepCapabilities = false;
   userDispatch: UserDispatch | null = null;
+  /** seccomp(2): null while every call is let through. Nothing may answer calls of a task with one but the kernel's dispatch. */
+  seccomp: Seccomp | null = null;
   timerSlack = 50_000;
   nice = 0;
   schedulingPolicy = 0;
@@ -87,6 +92,8 @@ export class Task implements TaskView, Waiter {
   affinity = 0;
   personality = 0;
   ioPriority = 0;
+  /** set_mempolicy(2): mode and flags. */
+  memoryPolicy = 0;
   /** What semop(2) with SEM_UNDO owes when this task (and whoever shares the list) ends. */
   semaphoreUndo: UndoList | null = null;
 
@@ -265,8 +272,12 @@ export class Task implements TaskView, Waiter {
     return this.group.rlimits[RLIMIT_FSIZE].soft;
   }
 
+  userTime(): Nanoseconds {
+    return this.runState === RunState.Dead ? this.deadUserTime : this.context.cpuTime();
+  }
+
   cpuTime(): Nanoseconds {
-    return this.runState === RunState.Dead ? this.deadCpuTime : this.context.cpuTime();
+    return this.userTime() + this.systemTime;
   }
 
   stateLetter(): string {

@@ -53,8 +53,10 @@ export class ThreadGroup implements ThreadGroupView {
   unkillable = false;
 
   /** CPU time of threads that have ended, and of waited-for children. */
-  deadCpuTime: Nanoseconds = 0;
-  childrenCpuTime: Nanoseconds = 0;
+  deadUserTime: Nanoseconds = 0;
+  deadSystemTime: Nanoseconds = 0;
+  childrenUserTime: Nanoseconds = 0;
+  childrenSystemTime: Nanoseconds = 0;
   /** Bytes: highest resident size seen, and of waited-for children, for getrusage(2). */
   peakResident = 0;
   childrenPeakResident = 0;
@@ -84,10 +86,20 @@ export class ThreadGroup implements ThreadGroupView {
     return this.processGroup.session;
   }
 
-  cpuTime(): Nanoseconds {
-    let total = this.deadCpuTime;
+  userTime(): Nanoseconds {
+    let total = this.deadUserTime;
     for (const task of this.tasks) total += task.context.cpuTime();
     return total;
+  }
+
+  systemTime(): Nanoseconds {
+    let total = this.deadSystemTime;
+    for (const task of this.tasks) total += task.systemTime;
+    return total;
+  }
+
+  cpuTime(): Nanoseconds {
+    return this.userTime() + this.systemTime();
   }
 
   sendSignal(info: SignalInfo): void {

@@ -48,6 +48,8 @@ export interface SignalInfo {
   code: number;
   pid: number;
   uid: number;
+  /** si_errno: what a seccomp filter gave with SIGSYS, else 0. */
+  error: number;
   /** SIGCHLD: exit status; */
   status: number;
   /** SIGSEGV…: address. */
@@ -109,9 +111,12 @@ export interface ThreadGroup {
   /** wait status once dead (as wait4 reports it); null while alive. */
   readonly exitStatus: number | null;
   readonly state: 'running' | 'stopped' | 'zombie' | 'dead';
-  /** CPU time of all its threads, and of waited-for children, in ns. */
+  /** CPU time of all its threads in guest code, in the kernel, and both; and of waited-for children, in ns. */
+  userTime(): Nanoseconds;
+  systemTime(): Nanoseconds;
   cpuTime(): Nanoseconds;
-  readonly childrenCpuTime: Nanoseconds;
+  readonly childrenUserTime: Nanoseconds;
+  readonly childrenSystemTime: Nanoseconds;
   /** Sends a process-directed signal (no permission check). */
   sendSignal(info: SignalInfo): void;
   /** Woken (POLLIN) when it becomes a zombie: pidfds. */
@@ -165,7 +170,7 @@ export interface Task extends Caller {
   /** Effective capability (CAP_*), within the sandbox. */
   capable(capability: number): boolean;
   readonly restartBlock: RestartBlock;
-  /** CPU time of this thread in ns. */
+  /** CPU time of this thread in ns, in guest code and in the kernel. */
   cpuTime(): Nanoseconds;
   readonly startTime: Nanoseconds;
   /** 'R' 'S' 'T' 'Z' as /proc/pid/stat shows. */

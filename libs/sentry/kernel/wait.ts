@@ -29,7 +29,8 @@ export interface WaitResult {
   /** CLD_* and the matching si_status. */
   code: number;
   detail: number;
-  cpuTime: Nanoseconds;
+  userTime: Nanoseconds;
+  systemTime: Nanoseconds;
   peakResident: number;
 }
 
@@ -39,7 +40,8 @@ export const waitResult: WaitResult = {
   status: 0,
   code: 0,
   detail: 0,
-  cpuTime: 0,
+  userTime: 0,
+  systemTime: 0,
   peakResident: 0,
 };
 
@@ -70,10 +72,12 @@ function consume(waiter: Task, child: ThreadGroup, options: number): boolean {
     waitResult.status = status;
     waitResult.code = (status & 0x7f) === 0 ? CLD_EXITED : CLD_KILLED;
     waitResult.detail = status & 0x7f || (status >> 8) & 0xff;
-    waitResult.cpuTime = child.cpuTime() + child.childrenCpuTime;
+    waitResult.userTime = child.userTime() + child.childrenUserTime;
+    waitResult.systemTime = child.systemTime() + child.childrenSystemTime;
     waitResult.peakResident = Math.max(child.peakResident, child.childrenPeakResident);
     if (!keep) {
-      waiter.group.childrenCpuTime += waitResult.cpuTime;
+      waiter.group.childrenUserTime += waitResult.userTime;
+      waiter.group.childrenSystemTime += waitResult.systemTime;
       if (waitResult.peakResident > waiter.group.childrenPeakResident)
         waiter.group.childrenPeakResident = waitResult.peakResident;
       reap(child);
@@ -85,7 +89,8 @@ function consume(waiter: Task, child: ThreadGroup, options: number): boolean {
     waitResult.status = (child.stopSignal << 8) | 0x7f;
     waitResult.code = CLD_STOPPED;
     waitResult.detail = child.stopSignal;
-    waitResult.cpuTime = child.cpuTime();
+    waitResult.userTime = child.userTime();
+    waitResult.systemTime = child.systemTime();
     return true;
   }
   if (options & WCONTINUED && child.continueUnreported) {
@@ -93,7 +98,8 @@ function consume(waiter: Task, child: ThreadGroup, options: number): boolean {
     waitResult.status = STATUS_CONTINUED;
     waitResult.code = CLD_CONTINUED;
     waitResult.detail = SIGCONT;
-    waitResult.cpuTime = child.cpuTime();
+    waitResult.userTime = child.userTime();
+    waitResult.systemTime = child.systemTime();
     return true;
   }
   return false;

@@ -1,4 +1,4 @@
-import { EFAULT, EINVAL, ENOMEM, EPERM } from '../abi/errno.js';
+import { EACCES, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM } from '../abi/errno.js';
 import {
   MADV_COLD,
   MADV_COLLAPSE,
@@ -18,6 +18,7 @@ import {
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_RANDOM,
+  MADV_REMOVE,
   MADV_SEQUENTIAL,
   MADV_UNMERGEABLE,
   MADV_WILLNEED,
@@ -26,7 +27,7 @@ import {
   MS_INVALIDATE,
   MS_SYNC,
 } from '../abi/mman.js';
-import { type Bytes, type GuestAddress, PAGE_SIZE } from '../platform/platform.js';
+import { type Bytes, type GuestAddress, PAGE_SIZE, PROT_WRITE } from '../platform/platform.js';
 import type { MemoryManager } from './memory-manager.js';
 import { VM_DONTDUMP, VM_DONTFORK, VM_LOCKED, VM_SHARED, VM_WIPEONFORK, type Vma } from './vma.js';
 
@@ -47,10 +48,15 @@ const dontNeed: Advice = (memory, _vma, start, end) => {
   return 0;
 };
 
-/**
- * By advice number. MADV_FREE frees at once, which its page permits, so that the memory limit sees it. MADV_REMOVE is not
- * supported: -EINVAL as for unknown advice.
- */
+/** MADV_REMOVE: a hole in the object behind a mapping that may write to it. -EINVAL, -EACCES, -EOPNOTSUPP. */
+const remove: Advice = (_memory, vma, start, end) => {
+  const { object } = vma;
+  if ((vma.flags & VM_LOCKED) !== 0 || object === null) return -EINVAL;
+  if (!vma.shared || (vma.maxProtection & PROT_WRITE) === 0) return -EACCES;
+  return object.punch?.(vma.offset + start - vma.start, end - start) ?? -EOPNOTSUPP;
+};
+
+/** By advice number. MADV_FREE frees at once, which its page permits, so that the memory limit sees it. */
 const ADVICE: Readonly<Record<number, Advice | undefined>> = {
   [MADV_NORMAL]: hint,
   [MADV_RANDOM]: hint,
@@ -61,6 +67,7 @@ const ADVICE: Readonly<Record<number, Advice | undefined>> = {
   [MADV_DONTNEED_LOCKED]: dontNeed,
   [MADV_FREE]: (memory, vma, start, end) =>
     vma.object !== null || (vma.flags & VM_LOCKED) !== 0 ? -EINVAL : dontNeed(memory, vma, start, end),
+  [MADV_REMOVE]: remove,
   [MADV_DONTFORK]: flag(VM_DONTFORK, 0),
   [MADV_DOFORK]: flag(0, VM_DONTFORK),
   [MADV_MERGEABLE]: hint,

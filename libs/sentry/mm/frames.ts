@@ -17,6 +17,8 @@ const KEPT_DIRTY_FRAMES = (64 << 20) / PAGE_SIZE;
 export class Frames implements FrameAllocator {
   limit: Bytes = Number.POSITIVE_INFINITY;
   limitHit = false;
+  limitHits = 0;
+  sharedFrames = 0;
   /** Whether all frames of the last allocation had host memory behind them already: mapping them with populate pays. */
   recycled = false;
   fresh = false;
@@ -150,6 +152,7 @@ export class Frames implements FrameAllocator {
   private mayUse(count: number): boolean {
     if ((this.used + count) * PAGE_SIZE <= this.limit) return true;
     this.limitHit = true;
+    this.limitHits++;
     return false;
   }
 

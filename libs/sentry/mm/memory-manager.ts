@@ -51,7 +51,17 @@ import type {
   MmapRequest,
   RegionInfo,
 } from './types.js';
-import { VM_DONTFORK, VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_SHARED, VM_WIPEONFORK, Vma } from './vma.js';
+import {
+  VM_DONTFORK,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_NORESERVE,
+  VM_POLICY,
+  VM_POLICY_SHIFT,
+  VM_SHARED,
+  VM_WIPEONFORK,
+  Vma,
+} from './vma.js';
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Most bytes MAP_POPULATE brings in: beyond this it is only a hint. */
@@ -330,6 +340,27 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
 
   madvise(address: GuestAddress, length: Bytes, advice: number): number {
     return advise(this, address, length, advice);
+  }
+
+  reap(): void {
+    for (const vma of [...this.vmas.items]) if (vma.object === null) this.discard(vma.start, vma.end);
+  }
+
+  setPolicy(start: GuestAddress, end: GuestAddress, mode: number): number {
+    if (!this.vmas.isCovered(start, end)) return -EFAULT;
+    this.changeFlags(start, end, mode << VM_POLICY_SHIFT, VM_POLICY & ~(mode << VM_POLICY_SHIFT));
+    return 0;
+  }
+
+  policyFrom(address: GuestAddress): { mode: number; start: GuestAddress; end: GuestAddress } | null {
+    const vma = this.vmas.items.at(this.vmas.indexFrom(address));
+    if (!vma || vma.end <= address) return null;
+    return { mode: (vma.flags & VM_POLICY) >>> VM_POLICY_SHIFT, start: vma.start, end: vma.end };
+  }
+
+  isPageResident(address: GuestAddress): boolean | null {
+    const vma = this.vmas.find(address);
+    return vma && this.isResident(vma, address - (address % PAGE_SIZE));
   }
 
   msync(address: GuestAddress, length: Bytes, flags: number): number {

@@ -1,6 +1,6 @@
 import { EFAULT } from '../abi/errno.js';
 import { type Bytes, PAGE_SIZE } from '../platform/platform.js';
-import type { FrameAllocator, FrameNumber, Mappable } from './types.js';
+import type { FrameAllocator, FrameNumber, Mappable, MappingObserver } from './types.js';
 
 /** Pages that come into being together, where memory is plentiful. */
 const CHUNK = 16;
@@ -12,6 +12,7 @@ export class SharedAnonymous implements Mappable {
   readonly device = 1;
   private readonly number = nextInode++;
   private readonly pages = new Map<number, FrameNumber>();
+  private readonly observers = new Set<MappingObserver>();
   private references = 0;
 
   constructor(
@@ -46,15 +47,41 @@ export class SharedAnonymous implements Mappable {
     }
     if (frame > 0) {
       for (let at = 0; at < CHUNK; at++) this.pages.set(start + at, frame + at);
+      this.frames.sharedFrames += CHUNK;
       return frame + index - start;
     }
     frame = this.frames.allocate();
-    if (frame > 0) this.pages.set(index, frame);
+    if (frame > 0) {
+      this.pages.set(index, frame);
+      this.frames.sharedFrames++;
+    }
     return frame;
   }
 
   size(): Bytes {
     return this.length;
+  }
+
+  mapped(observer: MappingObserver): void {
+    this.observers.add(observer);
+  }
+
+  unmapped(observer: MappingObserver): void {
+    this.observers.delete(observer);
+  }
+
+  /** Whole pages only, as mappings have them. */
+  punch(offset: Bytes, length: Bytes): number {
+    const first = offset / PAGE_SIZE;
+    const last = first + length / PAGE_SIZE;
+    for (const observer of this.observers) observer.invalidate(first, last);
+    for (const [index, frame] of this.pages) {
+      if (index < first || index >= last) continue;
+      this.pages.delete(index);
+      this.frames.release(frame);
+      this.frames.sharedFrames--;
+    }
+    return 0;
   }
 
   retain(): void {
@@ -64,6 +91,7 @@ export class SharedAnonymous implements Mappable {
   release(): void {
     if (--this.references !== 0) return;
     for (const frame of this.pages.values()) this.frames.release(frame);
+    this.frames.sharedFrames -= this.pages.size;
     this.pages.clear();
   }
 

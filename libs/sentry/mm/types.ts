@@ -38,6 +38,10 @@ export interface FrameAllocator {
   readonly committed: Bytes;
   readonly peak: Bytes;
   limit: Bytes;
+  /** Frames that hold contents of files and of shared memory: kept by those who take them for that. */
+  sharedFrames: number;
+  /** How often the limit was hit. */
+  limitHits: number;
   /** Set once an allocation failed on the limit; the Sentry ends the run as memory_exceeded if the guest dies of it. */
   limitHit: boolean;
 }
@@ -57,6 +61,8 @@ export interface Mappable {
   /** Called as mappings come and go, so that truncate can find them (`MemoryManager.invalidate`). */
   mapped?(mapping: MappingObserver): void;
   unmapped?(mapping: MappingObserver): void;
+  /** Makes the bytes a hole, for MADV_REMOVE: 0 or -errno. Absent for what has no holes. */
+  punch?(offset: Bytes, length: Bytes): number;
   /** Keeps the file description or inode alive while mapped. */
   retain(): void;
   release(): void;
@@ -178,6 +184,14 @@ export interface MemoryManager extends GuestMemory {
   mprotect(address: GuestAddress, length: Bytes, protection: Protection): number;
   mremap(oldAddress: GuestAddress, oldLength: Bytes, newLength: Bytes, flags: number, newAddress: GuestAddress): number;
   madvise(address: GuestAddress, length: Bytes, advice: number): number;
+  /** process_mrelease(2): frees all private anonymous memory of a process that is on its way out. */
+  reap(): void;
+  /** Policies of mbind(2) by VMA: the mode and flags of struct mempolicy; MPOL_DEFAULT where there is none. */
+  setPolicy(start: GuestAddress, end: GuestAddress, mode: number): number;
+  /** Of the first VMA that ends beyond the address; null when there is none. */
+  policyFrom(address: GuestAddress): { mode: number; start: GuestAddress; end: GuestAddress } | null;
+  /** Whether the page of the address is in memory; null when nothing is mapped there. */
+  isPageResident(address: GuestAddress): boolean | null;
   msync(address: GuestAddress, length: Bytes, flags: number): number;
   mincore(address: GuestAddress, length: Bytes, vector: GuestAddress): number;
   /** mlock(2) and munlock(2); `limit` is RLIMIT_MEMLOCK in bytes. -ENOMEM -EPERM -EINVAL. */

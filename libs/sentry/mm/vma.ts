@@ -9,6 +9,9 @@ export const VM_WIPEONFORK = 8;
 export const VM_LOCKED = 16;
 export const VM_NORESERVE = 32;
 export const VM_DONTDUMP = 64;
+/** mbind(2): mode and flags of the policy of a VMA, which on a machine of one node is only remembered. */
+export const VM_POLICY_SHIFT = 8;
+export const VM_POLICY = 0xffff << VM_POLICY_SHIFT;
 
 /** Who forgets pages when an object behind a VMA is truncated. */
 interface VmaOwner {

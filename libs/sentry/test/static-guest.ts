@@ -180,7 +180,16 @@ function load(
   const stackTop = memory.layout.stackTop - (memory.layout.stackTop % 4096);
   map(memory, stackTop - STACK_BYTES, STACK_BYTES, 3);
   const stackPointer = fillStack(memory, stackTop, request, entry, headersAddress, count);
-  return { memory, entry, stackPointer, executable: request.fs.root, comm: request.fileName.slice(1, 16) };
+  return {
+    memory,
+    entry,
+    stackPointer,
+    executable: request.fs.root,
+    credentials: request.caller.credentials,
+    secure: false,
+    readable: true,
+    comm: request.fileName.slice(1, 16),
+  };
 }
 
 function map(memory: MemoryManager, address: number, length: number, protection: number): void {

@@ -1,4 +1,4 @@
-import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
+import { EACCES, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
 import {
   O_ACCMODE,
   O_CLOEXEC,
@@ -21,6 +21,7 @@ import {
 import { S_IFCHR, S_IFMT, S_IFREG } from '../abi/stat.js';
 import type { DentryNode } from './dentry.js';
 import { PathDescription } from './file-description.js';
+import { obstruction } from './leases.js';
 import { notifyCreate, notifyModify, notifyOpen } from './notify.js';
 import {
   isDirectory,
@@ -52,6 +53,7 @@ function accessMask(flags: number): number {
 /**
  * open(2): finds or creates the file and opens it. `start`: where a relative path begins (null = cwd). The mode's umask is
  * applied here. `restrictions`: RESOLVE_* of openat2(2). FIFOs may answer a description whose `openPending()` is true; the caller waits.
+ * -EAGAIN with `obstruction.leases`: their holders must be asked first.
  */
 export function openAt(
   walker: Walker,
@@ -155,6 +157,10 @@ export function openNode(walker: Walker, node: DentryNode, flags: number): FileD
   if (allowed !== 0) return allowed;
   if (mask & W_OK && (inode.mode & S_IFMT) === S_IFREG && node.mount?.fileSystem.readOnly) return -EROFS;
   if (flags & O_NOATIME && !isOwner(inode, walker.credentials)) return -EPERM;
+  if (inode.leases?.conflict((mask & W_OK) !== 0)) {
+    obstruction.leases = inode.leases;
+    return -EAGAIN;
+  }
   // A terminal must know of O_NOCTTY; device nodes drop it themselves.
   const kept = (inode.mode & S_IFMT) === S_IFCHR ? flags & O_NOCTTY : 0;
   const opened = inode.open(node, (flags & ~CREATION_FLAGS) | kept, walker);

@@ -5,6 +5,7 @@
  */
 import type { GuestMemory, IoBuffer, Mappable } from '../mm/types.js';
 import type { Bytes, Nanoseconds } from '../platform/platform.js';
+import type { FileLeases } from './leases.js';
 import type { WaitQueue } from './wait-queue.js';
 
 export interface Credentials {
@@ -130,6 +131,8 @@ export interface Inode {
   followTo?(caller: Caller): Path | null | number;
   /** Opens. flags are O_*; the VFS has handled O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW and permissions. */
   open(path: Path, flags: number, caller: Caller): FileDescription | number;
+  /** Regular files: leases that an open may have to wait for. */
+  readonly leases?: FileLeases | null;
   /** Extended attributes; -EOPNOTSUPP where there are none, -ENODATA when absent. */
   getXattr(name: string): Uint8Array | number;
   setXattr(name: string, value: Uint8Array, flags: number): number;

@@ -1,5 +1,6 @@
 // POSIX message queues as a program sees them. Usage: posix-mq SECTION.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
@@ -367,13 +368,60 @@ static void permissions(void) {
   mq_unlink(name);
 }
 
+// Queues as files of /dev/mqueue, where it is mounted.
+static void status_file(const char *path) {
+  char line[256] = "";
+  int fd = open(path, O_RDONLY);
+  ssize_t got = read(fd, line, sizeof line - 1);
+  printf("%zd: %s", got, line);
+  close(fd);
+}
+static void directory(void) {
+  struct stat st;
+  struct mq_attr attributes;
+  umask(022);
+  mqd_t mq = mq_open("/made", O_RDWR | O_CREAT | O_NONBLOCK, 0640, NULL);
+  R(mq_send(mq, "hello", 5, 3));
+  R(mq_send(mq, "there", 5, 3));
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+  R(mq_notify(mq, &event));
+  status_file("/dev/mqueue/made");
+  stat("/dev/mqueue/made", &st);
+  printf("mode %o size %ld\n", st.st_mode, (long)st.st_size);
+  mqd_t same = open("/dev/mqueue/made", O_RDWR | O_NONBLOCK);
+  R(mq_receive(same, text, sizeof text, NULL));
+  R(chmod("/dev/mqueue/made", 0600));
+  fstat(mq, &st);
+  printf("mode %o\n", st.st_mode & 0777);
+  R(open("/dev/mqueue/by-name", O_RDWR | O_CREAT | O_EXCL, 0666) != -1);
+  R(open("/dev/mqueue/by-name", O_RDWR | O_CREAT | O_EXCL, 0666));
+  mqd_t other = mq_open("/by-name", O_RDWR | O_NONBLOCK);
+  R(mq_getattr(other, &attributes));
+  printf("%ld of %ld bytes\n", attributes.mq_maxmsg, attributes.mq_msgsize);
+  R(write(other, "x", 1));
+  DIR *list = opendir("/dev/mqueue");
+  for (struct dirent *entry; (entry = readdir(list));)
+    if (entry->d_name[0] != '.') printf("entry %s type %d\n", entry->d_name, entry->d_type);
+  closedir(list);
+  R(link("/dev/mqueue/made", "/dev/mqueue/link"));
+  R(rename("/dev/mqueue/made", "/dev/mqueue/moved"));
+  R(mkdir("/dev/mqueue/directory", 0700));
+  R(open("/dev/mqueue/absent", O_RDONLY));
+  R(unlink("/dev/mqueue/made"));
+  R(mq_open("/made", O_RDWR));
+  R(mq_receive(mq, text, sizeof text, NULL));
+  R(mq_unlink("/by-name"));
+  R(access("/dev/mqueue/by-name", F_OK));
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   sprintf(name, "/cordon-test-%d", getpid());
   const char *section = argc > 1 ? argv[1] : "";
   struct { const char *name; void (*run)(void); } sections[] = {
       {"basics", basics}, {"attributes", attributes}, {"refusals", refusals}, {"waiting", waiting},
-      {"notify", notify}, {"notify-thread", notify_thread}, {"permissions", permissions}};
+      {"notify", notify}, {"notify-thread", notify_thread}, {"permissions", permissions},
+      {"directory", directory}};
   for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
     if (strcmp(section, sections[i].name) == 0) { sections[i].run(); return 0; }
   return 2;

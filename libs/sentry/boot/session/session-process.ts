@@ -62,7 +62,7 @@ export class SessionProcess {
       exitCode: signal === 0 ? (status >> 8) & 0xff : null,
       signal: signal === 0 ? null : (SIGNAL_NAMES[signal] ?? `SIG${signal}`),
       timedOut: this.timedOut,
-      cpuMs: (group.cpuTime() + group.childrenCpuTime) / MILLISECOND,
+      cpuMs: (group.userTime() + group.childrenUserTime) / MILLISECOND,
       wallMs: (now - this.startedAt) / MILLISECOND,
     };
   }

@@ -384,7 +384,7 @@ function describe(group: ThreadGroup, process: SessionProcess | undefined): Proc
     name: Buffer.from(leader.comm, 'latin1').toString('utf8'),
     state: zombie ? 'zombie' : group.state === 'stopped' ? 'stopped' : 'running',
     uid: leader.credentials.uid,
-    cpuMs: group.cpuTime() / MILLISECOND,
+    cpuMs: group.userTime() / MILLISECOND,
     residentBytes: zombie ? 0 : leader.memory.residentSize(),
     stream: process?.id ?? null,
     command: process?.argv ?? null,

@@ -224,7 +224,7 @@ export class EpollFile extends AnonymousFile {
   }
 
   private detach(item: EpollItem): void {
-    item.description.waitQueue.remove(item.entry);
+    item.entry.queue?.remove(item.entry);
     if (item.ready) this.unready(item);
     if (item.description instanceof EpollFile) {
       const watchers = item.description.watchers;

@@ -2,32 +2,37 @@ import { SFD_NONBLOCK, SIGNALFD_SIGINFO_SIZE } from '../../abi/epoll.js';
 import { EAGAIN, EFAULT, EINVAL } from '../../abi/errno.js';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.js';
 import { SI_TIMER } from '../../abi/signal.js';
-import { dequeueSignal } from '../../kernel/signals/delivery.js';
+import { dequeueSignal, peekSignals } from '../../kernel/signals/delivery.js';
 import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { SignalInfo } from '../../kernel/types.js';
 import type { IoBuffer } from '../../mm/types.js';
 import { AnonymousFile, anonymousPath } from '../../vfs/anonymous-file.js';
 import type { Caller } from '../../vfs/types.js';
-import { POLLIN, POLLRDNORM } from '../../vfs/wait-queue.js';
+import { POLLIN, POLLRDNORM, type WaitQueue } from '../../vfs/wait-queue.js';
 
 const record = new Uint8Array(SIGNALFD_SIGINFO_SIZE);
 const view = new DataView(record.buffer);
 
 /**
- * signalfd(2): takes signals off the queues of whoever reads. Readiness is that of the process that made it: what Linux
- * answers to a poll of another process is left out.
+ * signalfd(2): takes signals off the queues of whoever reads, and is ready when whoever asks has some, which after fork(2) is not
+ * the process that made it. An epoll hears of the signals of the process that added it, as in Linux.
  */
 export class SignalFile extends AnonymousFile {
   readonly displayName = 'anon_inode:[signalfd]';
 
   constructor(
-    private readonly group: ThreadGroup,
+    private readonly maker: ThreadGroup,
     public low: number,
     public high: number,
     flags: number,
   ) {
-    super(O_RDWR | (flags & SFD_NONBLOCK ? O_NONBLOCK : 0), anonymousPath(), group.signalQueue);
+    super(O_RDWR | (flags & SFD_NONBLOCK ? O_NONBLOCK : 0), anonymousPath());
+  }
+
+  /** The queue of whoever is about to wait. */
+  override get waitQueue(): WaitQueue {
+    return (this.maker.leader.kernel.current?.group ?? this.maker).signalQueue;
   }
 
   /** Changes the set; what is pending already may be readable now. */
@@ -52,14 +57,8 @@ export class SignalFile extends AnonymousFile {
   }
 
   poll(): number {
-    const { sharedPending, tasks } = this.group;
-    let low = sharedPending.low;
-    let high = sharedPending.high;
-    for (const task of tasks) {
-      low |= task.pending.low;
-      high |= task.pending.high;
-    }
-    return low & this.low || high & this.high ? POLLIN | POLLRDNORM : 0;
+    const reader = this.maker.leader.kernel.current ?? this.maker.leader;
+    return peekSignals(reader, this.low, this.high) ? POLLIN | POLLRDNORM : 0;
   }
 }
 

@@ -36,9 +36,15 @@ export abstract class BackedFile extends MemoryRegularFile {
     return failed || super.resize(size, caller);
   }
 
-  override allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Caller): number {
+  override allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Pick<Caller, 'fileSizeLimit'>): number {
     const failed = this.copyUp(this.length);
     return failed || super.allocateRange(mode, offset, length, caller);
+  }
+
+  /** What has a backing is taken for cached: only the host knows. */
+  override cachedPages(first: number, last: number): number {
+    if (!this.backed) return super.cachedPages(first, last);
+    return Math.max(0, Math.min(last, Math.ceil(this.length / PAGE_SIZE)) - first);
   }
 
   override seekData(offset: Bytes, hole: boolean): number {

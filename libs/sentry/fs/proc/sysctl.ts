@@ -1,7 +1,9 @@
+import { AIO_MAX_NR } from '../../abi/aio.js';
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.js';
 import { EINVAL, EPERM } from '../../abi/errno.js';
 import * as IPC from '../../abi/ipc.js';
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
+import { aioReserved } from '../../kernel/aio.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { hasCapability } from '../../vfs/permissions.js';
 import type { Caller } from '../../vfs/types.js';
@@ -74,6 +76,7 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('kernel/unprivileged_bpf_disabled', 2),
     constant('kernel/yama/ptrace_scope', 0),
     constant('kernel/seccomp/actions_avail', 'kill_process kill_thread trap errno trace log allow'),
+    constant('kernel/seccomp/actions_logged', 'kill_process kill_thread trap errno trace log'),
     constant('kernel/shmmax', '18446744073692774399'),
     constant('kernel/shmall', '18446744073692774399'),
     constant('kernel/shmmni', IPC.SHMMNI),
@@ -110,8 +113,18 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('fs/protected_fifos', 0),
     constant('fs/protected_regular', 0),
     constant('fs/suid_dumpable', 0),
-    constant('fs/aio-max-nr', 0),
-    constant('fs/aio-nr', 0),
+    constant('fs/leases-enable', 1),
+    {
+      path: 'fs/lease-break-time',
+      value: () => kernel.leaseBreakTime / 1e9,
+      set: (target, text) => {
+        if (!/^\d{1,9}$/.test(text)) return -EINVAL;
+        target.leaseBreakTime = Number(text) * 1e9;
+        return 0;
+      },
+    },
+    constant('fs/aio-max-nr', AIO_MAX_NR),
+    { path: 'fs/aio-nr', value: () => aioReserved(kernel) },
     constant('fs/mqueue/msg_default', IPC.MQ_MSG_DEFAULT),
     constant('fs/mqueue/msg_max', IPC.MQ_MSG_MAX),
     constant('fs/mqueue/msgsize_default', IPC.MQ_MSGSIZE_DEFAULT),

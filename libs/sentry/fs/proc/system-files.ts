@@ -1,6 +1,7 @@
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { RunState } from '../../kernel/task.js';
+import { PAGE_SIZE } from '../../platform/platform.js';
 import { joinLines } from './text.js';
 
 /** Clock ticks per second as user space counts them (sysconf(_SC_CLK_TCK)). */
@@ -20,28 +21,22 @@ const running = (kernel: Kernel): number => {
   return count;
 };
 
-/** CPU time of all processes, those that are gone included, in nanoseconds. */
-function usedCpuTime(kernel: Kernel): number {
-  let total = kernel.init?.childrenCpuTime ?? 0;
-  for (const group of kernel.groups.values()) total += group.cpuTime();
-  return total;
-}
-
 function meminfo(kernel: Kernel): string {
   const total = kib(kernel.frames.limit);
   const free = Math.max(0, total - kib(kernel.frames.committed));
   const used = total - free;
+  const shared = Math.min(used, kib(kernel.frames.sharedFrames * PAGE_SIZE));
   const rows: readonly (readonly [string, number])[] = [
     ['MemTotal', total],
     ['MemFree', free],
     ['MemAvailable', free],
     ['Buffers', 0],
-    ['Cached', 0],
+    ['Cached', shared],
     ['SwapCached', 0],
-    ['Active', used],
-    ['Inactive', 0],
-    ['Active(anon)', used],
-    ['Inactive(anon)', 0],
+    ['Active', used - shared],
+    ['Inactive', shared],
+    ['Active(anon)', used - shared],
+    ['Inactive(anon)', shared],
     ['Active(file)', 0],
     ['Inactive(file)', 0],
     ['Unevictable', 0],
@@ -50,9 +45,9 @@ function meminfo(kernel: Kernel): string {
     ['SwapFree', 0],
     ['Dirty', 0],
     ['Writeback', 0],
-    ['AnonPages', used],
+    ['AnonPages', used - shared],
     ['Mapped', 0],
-    ['Shmem', 0],
+    ['Shmem', shared],
     ['KReclaimable', 0],
     ['Slab', 0],
     ['SReclaimable', 0],
@@ -122,14 +117,17 @@ function cpuinfo(kernel: Kernel): string {
 
 function stat(kernel: Kernel): string {
   const { cpus } = kernel;
-  const used = ticks(usedCpuTime(kernel));
+  const times = kernel.cpuAccounting.total();
+  const user = ticks(times.user);
+  const system = ticks(times.system);
   const all = Math.floor(uptimeSeconds(kernel) * USER_HZ) * cpus;
-  const idle = Math.max(0, all - used);
-  const line = (name: string, user: number, rest: number): string => `${name} ${user} 0 0 ${rest} 0 0 0 0 0 0`;
-  const lines = [line('cpu ', used, idle)];
-  for (let cpu = 0; cpu < cpus; cpu++) {
-    lines.push(line(`cpu${cpu}`, Math.floor(used / cpus), Math.floor(idle / cpus)));
-  }
+  const idle = Math.max(0, all - user - system);
+  const line = (name: string, share: number): string => {
+    const [ownUser, ownSystem, ownIdle] = [user, system, idle].map((value) => Math.floor(value / share));
+    return `${name} ${ownUser} 0 ${ownSystem} ${ownIdle} 0 0 0 0 0 0`;
+  };
+  const lines = [line('cpu ', 1)];
+  for (let cpu = 0; cpu < cpus; cpu++) lines.push(line(`cpu${cpu}`, cpus));
   const blocked = 0;
   return joinLines([
     ...lines,
@@ -145,8 +143,15 @@ function stat(kernel: Kernel): string {
 
 function uptime(kernel: Kernel): string {
   const seconds = uptimeSeconds(kernel);
-  const idle = Math.max(0, seconds * kernel.cpus - usedCpuTime(kernel) / 1e9);
+  const { user, system } = kernel.cpuAccounting.total();
+  const idle = Math.max(0, seconds * kernel.cpus - (user + system) / 1e9);
   return `${seconds.toFixed(2)} ${idle.toFixed(2)}\n`;
+}
+
+function loadavg(kernel: Kernel): string {
+  kernel.loadAverage.update(kernel.clock.monotonic());
+  const averages = kernel.loadAverage.values.map((value) => value.toFixed(2)).join(' ');
+  return `${averages} ${running(kernel)}/${kernel.tasks.size} ${kernel.pids.last}\n`;
 }
 
 /** Files of the /proc root: name and content. */
@@ -155,14 +160,14 @@ export const SYSTEM_FILES: readonly (readonly [name: string, generate: (kernel: 
   ['cpuinfo', cpuinfo],
   ['stat', stat],
   ['uptime', uptime],
-  ['loadavg', (kernel) => `0.00 0.00 0.00 ${running(kernel)}/${kernel.tasks.size} ${kernel.pids.last}\n`],
+  ['loadavg', loadavg],
   ['version', () => `${SYSNAME} version ${RELEASE} (cordon@localhost) (cordon) ${VERSION}\n`],
   ['cmdline', () => 'BOOT_IMAGE=cordon\n'],
   [
     'filesystems',
     () =>
       joinLines(
-        ['sysfs', 'tmpfs', 'proc', 'devtmpfs', 'cgroup2', 'pipefs', 'sockfs', 'devpts', 'overlay'].map(
+        ['sysfs', 'tmpfs', 'proc', 'devtmpfs', 'cgroup2', 'mqueue', 'pipefs', 'sockfs', 'devpts', 'overlay'].map(
           (name) => `nodev\t${name}`,
         ),
       ),

@@ -1,6 +1,8 @@
 import { EACCES, EINVAL, ESRCH } from '../../abi/errno.js';
 import { SIG_DFL, SIG_IGN } from '../../abi/signal.js';
 import { major, minor } from '../../abi/stat.js';
+import { seccompMode } from '../../kernel/seccomp/enforce.js';
+import { SeccompFilter } from '../../kernel/seccomp/filter.js';
 import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { MemoryManager, RegionInfo } from '../../mm/types.js';
@@ -101,10 +103,10 @@ function stat(task: Task, group: ThreadGroup, subject: Subject): string {
     0,
     0,
     0,
-    ticks(whole ? group.cpuTime() : task.cpuTime()),
-    0,
-    ticks(group.childrenCpuTime),
-    0,
+    ticks(whole ? group.userTime() : task.userTime()),
+    ticks(whole ? group.systemTime() : task.systemTime),
+    ticks(group.childrenUserTime),
+    ticks(group.childrenSystemTime),
     20 + task.nice,
     task.nice,
     threads,
@@ -207,8 +209,8 @@ function status(task: Task, group: ThreadGroup, subject: Subject): string {
     `CapBnd:\t${set(capabilities.bounding)}`,
     `CapAmb:\t${set(capabilities.ambient)}`,
     `NoNewPrivs:\t${credentials.noNewPrivs ? 1 : 0}`,
-    'Seccomp:\t0',
-    'Seccomp_filters:\t0',
+    `Seccomp:\t${seccompMode(task.seccomp)}`,
+    `Seccomp_filters:\t${task.seccomp instanceof SeccompFilter ? task.seccomp.count : 0}`,
     'Speculation_Store_Bypass:\tvulnerable',
     `Cpus_allowed:\t${hexadecimal(cpuMask(task))}`,
     `Cpus_allowed_list:\t${cpuList(task)}`,

@@ -22,7 +22,6 @@ const DIRENT_DIRECTORY = S_IFDIR >> 12;
 
 /** A file system whose files are made up when they are read: proc, sys, cgroup2, dev. */
 export class SyntheticFileSystem implements FileSystem {
-  readonly readOnly = false;
   root!: Inode;
   /** All its files look as old as the sandbox. */
   readonly created: FileTime = { seconds: 0, nanoseconds: 0 };
@@ -33,6 +32,7 @@ export class SyntheticFileSystem implements FileSystem {
     readonly device: number,
     private readonly magic: number,
     now: FileTime,
+    readonly readOnly = false,
   ) {
     this.created.seconds = now.seconds;
     this.created.nanoseconds = now.nanoseconds;
@@ -144,6 +144,37 @@ export class StaticDirectory extends SyntheticDirectory {
       number: inode.number,
       type: (inode.mode & 0o170000) >> 12,
     }));
+  }
+}
+
+/** A static directory that is filled when somebody asks for what is not in it yet: most guests never look. */
+export class LazyDirectory extends StaticDirectory {
+  private filled = false;
+
+  constructor(
+    fileSystem: SyntheticFileSystem,
+    permissions: number,
+    private readonly fill: (directory: LazyDirectory) => void,
+  ) {
+    super(fileSystem, permissions);
+  }
+
+  override lookup(name: string): Inode | number {
+    const known = super.lookup(name);
+    if (typeof known !== 'number' || this.filled) return known;
+    this.complete();
+    return super.lookup(name);
+  }
+
+  override list(): ListedEntry[] {
+    this.complete();
+    return super.list();
+  }
+
+  private complete(): void {
+    if (this.filled) return;
+    this.filled = true;
+    this.fill(this);
   }
 }
 

@@ -38,6 +38,18 @@ export class FileData {
     return frame;
   }
 
+  /** Pages of [first, last) that are no holes. */
+  count(first: number, last: number): number {
+    let found = 0;
+    for (const [key, block] of this.blocks) {
+      const base = key * BLOCK_PAGES;
+      if (base + BLOCK_PAGES <= first || base >= last) continue;
+      const to = Math.min(BLOCK_PAGES, last - base);
+      for (let index = Math.max(0, first - base); index < to; index++) if (block[index] !== 0) found++;
+    }
+    return found;
+  }
+
   /** Bytes [offset, offset + min(remaining, size - offset)) to io. Returns bytes moved. */
   read(io: IoBuffer, offset: Bytes, size: Bytes): Bytes {
     const before = io.done;
@@ -188,6 +200,7 @@ export class FileData {
         this.allocator.release(block[index]);
         block[index] = 0;
         this.frames--;
+        this.allocator.sharedFrames--;
       }
       if (base >= first && base + BLOCK_PAGES <= last) this.blocks.delete(key);
     }
@@ -215,6 +228,7 @@ export class FileData {
     }
     block[index & (BLOCK_PAGES - 1)] = frame;
     this.frames++;
+    this.allocator.sharedFrames++;
   }
 
   /** Like ensure, but fills up to 16 holes in a row with frames in a row: one copy instead of many. */

@@ -23,6 +23,7 @@ import type { IoBuffer, Mappable, MappingObserver } from '../../mm/types.js';
 import { type Bytes, type HostFd, PAGE_SIZE } from '../../platform/platform.js';
 import type { DentryNode } from '../../vfs/dentry.js';
 import { BaseFileDescription } from '../../vfs/file-description.js';
+import { FileLeases } from '../../vfs/leases.js';
 import { notifyAccess, notifyClose, notifyGone, notifyModify } from '../../vfs/notify.js';
 import { pathName } from '../../vfs/path-walk.js';
 import type { Caller, FileDescription, Path } from '../../vfs/types.js';
@@ -40,6 +41,10 @@ export class MemoryRegularFile extends MemoryInode {
   private readonly observers = new Set<MappingObserver>();
   /** fcntl(F_ADD_SEALS); F_SEAL_SEAL from the start unless memfd_create allowed sealing. */
   seals = F_SEAL_SEAL;
+  /** Open descriptions that may write, and that may only read: for leases. */
+  writers = 0;
+  readers = 0;
+  leases: FileLeases | null = null;
   /** Shared mappings: a write seal is refused while there are any. */
   private mappings = 0;
 
@@ -54,6 +59,11 @@ export class MemoryRegularFile extends MemoryInode {
 
   protected override get blocks(): number {
     return this.data.frames * 8;
+  }
+
+  ensureLeases(): FileLeases {
+    this.leases ??= new FileLeases();
+    return this.leases;
   }
 
   override open(path: Path, flags: number, _caller: Caller): FileDescription | number {
@@ -111,7 +121,7 @@ export class MemoryRegularFile extends MemoryInode {
   }
 
   /** fallocate(2): allocation is lazy, but running out of memory is found here. */
-  allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Caller): number {
+  allocateRange(mode: number, offset: Bytes, length: Bytes, caller: Pick<Caller, 'fileSizeLimit'>): number {
     if (offset < 0 || length <= 0) return -EINVAL;
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) return -EOPNOTSUPP;
     if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)) return -EOPNOTSUPP;
@@ -138,6 +148,11 @@ export class MemoryRegularFile extends MemoryInode {
     }
     this.modified();
     return 0;
+  }
+
+  /** Pages of [first, last) that are in memory: cachestat(2). */
+  cachedPages(first: number, last: number): number {
+    return this.data.count(first, last);
   }
 
   /** SEEK_DATA / SEEK_HOLE: an offset or -ENXIO. */
@@ -237,6 +252,12 @@ class FileMapping implements Mappable {
     this.file.removeObserver(observer);
   }
 
+  punch(offset: Bytes, length: Bytes): number {
+    return this.file.allocateRange(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, {
+      fileSizeLimit: Number.POSITIVE_INFINITY,
+    });
+  }
+
   retain(): void {
     this.description.retain();
   }
@@ -263,9 +284,13 @@ export class RegularFileDescription extends BaseFileDescription {
     super(path, file, flags);
     (path.dentry as DentryNode).users++;
     file.opened();
+    if ((flags & O_ACCMODE) === O_RDONLY) file.readers++;
+    else file.writers++;
   }
 
   protected override close(): void {
+    if ((this.flags & O_ACCMODE) === O_RDONLY) this.file.readers--;
+    else this.file.writers--;
     this.file.closed();
     const node = this.path.dentry as DentryNode;
     node.users--;

@@ -8,7 +8,7 @@ import { kernelBuffers } from '../../net/kernel-buffers.js';
 import type { Bytes } from '../../platform/platform.js';
 import { AnonymousFile, AnonymousInode, PSEUDO_FILE_SYSTEMS } from '../../vfs/anonymous-file.js';
 import { CAP_FOWNER, checkAccess, hasCapability } from '../../vfs/permissions.js';
-import type { Caller, Credentials, Stat } from '../../vfs/types.js';
+import type { Caller, Credentials, FileDescription, Path, Stat } from '../../vfs/types.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, WaitQueue } from '../../vfs/wait-queue.js';
 import { signalInfo } from '../signals/pending.js';
 import type { Task } from '../task.js';
@@ -93,6 +93,11 @@ export class PosixQueue extends AnonymousInode {
     this.gid = caller.credentials.fsgid;
     this.accountedUid = caller.credentials.uid;
     queues.account(this.accountedUid, queueCost(maxMessages, messageSize));
+  }
+
+  /** By its name in /dev/mqueue: what comes of it can be used as a descriptor of mq_open(2), too. */
+  override open(_path: Path, flags: number, _caller: Caller): FileDescription | number {
+    return new PosixQueueFile(this, flags & (O_ACCMODE | O_NONBLOCK));
   }
 
   override stat(out: Stat): void {
@@ -279,12 +284,34 @@ export class PosixQueues {
       return checkAccess(known, wanted, caller.credentials) || new PosixQueueFile(known, kept);
     }
     if ((flags & O_CREAT) === 0) return -ENOENT;
-    const { maxMessages, messageSize } = attributes;
+    const queue = this.create(caller, name, mode & ~caller.umask & 0o7777, attributes, limit, number);
+    return typeof queue === 'number' ? queue : new PosixQueueFile(queue, kept);
+  }
+
+  /** A new queue; `mode` are its permissions. -ENAMETOOLONG, -ENOSPC (too many queues), -EMFILE (RLIMIT_MSGQUEUE). */
+  create(
+    caller: Caller,
+    name: string,
+    mode: number,
+    { maxMessages, messageSize }: { maxMessages: number; messageSize: Bytes },
+    limit: Bytes,
+    number: () => number,
+  ): PosixQueue | number {
+    const refused = checkName(name);
+    if (refused) return refused;
     if (this.byName.size >= MQ_QUEUES_MAX) return -ENOSPC;
     if (this.usedBy(caller.credentials.uid) + queueCost(maxMessages, messageSize) > limit) return -EMFILE;
-    const queue = new PosixQueue(name, number(), mode & ~caller.umask & 0o7777, caller, maxMessages, messageSize, this);
+    const queue = new PosixQueue(name, number(), mode, caller, maxMessages, messageSize, this);
     this.byName.set(name, queue);
-    return new PosixQueueFile(queue, kept);
+    return queue;
+  }
+
+  find(name: string): PosixQueue | undefined {
+    return this.byName.get(name);
+  }
+
+  all(): Iterable<PosixQueue> {
+    return this.byName.values();
   }
 
   /** mq_unlink(2): -ENOENT, -EACCES, -EPERM (sticky directory). */
@@ -296,6 +323,13 @@ export class PosixQueues {
     if (credentials.fsuid !== queue.uid && credentials.fsuid !== 0 && !hasCapability(credentials, CAP_FOWNER)) {
       return -EPERM;
     }
+    return this.remove(name);
+  }
+
+  /** Takes the name away: 0 or -ENOENT. */
+  remove(name: string): number {
+    const queue = this.byName.get(name);
+    if (!queue) return -ENOENT;
     this.byName.delete(name);
     queue.linked = false;
     queue.releaseIfUnused();

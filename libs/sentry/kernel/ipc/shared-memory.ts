@@ -1,7 +1,7 @@
 import { ENOMEM, ENOSPC } from '../../abi/errno.js';
 import { SHM_DEST, SHMMNI } from '../../abi/ipc.js';
 import { SharedAnonymous } from '../../mm/shared-anonymous.js';
-import type { FrameAllocator } from '../../mm/types.js';
+import type { FrameAllocator, MappingObserver } from '../../mm/types.js';
 import { type Bytes, PAGE_SIZE } from '../../platform/platform.js';
 import type { Credentials } from '../../vfs/types.js';
 import type { IpcEnvironment } from './environment.js';
@@ -64,11 +64,13 @@ class SegmentPages extends SharedAnonymous {
     return this.segment.id;
   }
 
-  mapped(): void {
+  override mapped(observer: MappingObserver): void {
+    super.mapped(observer);
     this.segment.mappedOnce();
   }
 
-  unmapped(): void {
+  override unmapped(observer: MappingObserver): void {
+    super.unmapped(observer);
     this.segment.unmappedOnce();
   }
 

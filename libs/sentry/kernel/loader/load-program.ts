@@ -1,6 +1,6 @@
 import { AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ } from '../../abi/auxv.js';
 import { EACCES, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM } from '../../abi/errno.js';
-import { O_RDONLY, X_OK } from '../../abi/fcntl.js';
+import { O_RDONLY, R_OK, X_OK } from '../../abi/fcntl.js';
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK } from '../../abi/resource.js';
 import { S_IFMT, S_IFREG } from '../../abi/stat.js';
 import { type MemoryEnvironment, memoryEnvironment } from '../../mm/environment.js';
@@ -14,6 +14,7 @@ import type { DentryNode } from '../../vfs/dentry.js';
 import { isSymlink, resolve, type Walker } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
 import type { FileDescription } from '../../vfs/types.js';
+import { credentialsForExec } from '../exec-credentials.js';
 import type { LoadedProgram, LoadRequest, ProgramLoader } from '../program.js';
 import { type ElfImage, parseElf } from './elf.js';
 import { chooseBias, endOf, mapImage, noteLayout } from './map-image.js';
@@ -147,6 +148,10 @@ function openByName(
   return typeof node === 'number' ? node : openNode(walker, node);
 }
 
+function isMounted(node: DentryNode, option: string): boolean {
+  return node.mount?.options.split(',').includes(option) ?? false;
+}
+
 /** -EACCES: no regular file, not executable, or on a file system mounted noexec. */
 function openNode(walker: Walker, node: DentryNode): Executable | number {
   const { inode } = node;
@@ -154,7 +159,7 @@ function openNode(walker: Walker, node: DentryNode): Executable | number {
   if ((inode.mode & S_IFMT) !== S_IFREG) return -EACCES;
   const allowed = checkAccess(inode, X_OK, walker.credentials);
   if (allowed !== 0) return allowed;
-  if (node.mount?.options.split(',').includes('noexec')) return -EACCES;
+  if (isMounted(node, 'noexec')) return -EACCES;
   // Execute permission is enough: the program need not be readable.
   const file = inode.open(node, O_RDONLY, walker);
   if (typeof file === 'number') return file;
@@ -186,6 +191,9 @@ function loadElf(
   const random = (bytes: Uint8Array): void => kernel.random(bytes);
   const image = parseElf(program.file, program.mappable, walker, program.head);
   if (typeof image === 'number') return image;
+  const { inode } = program.node;
+  const file = { mode: inode.mode, uid: inode.uid, gid: inode.gid, noSetId: isMounted(program.node, 'nosuid') };
+  const { credentials, secure } = credentialsForExec(walker.credentials, file, request.sharesFs);
   let interpreterBase = 0;
   let start: GuestAddress;
 
@@ -225,7 +233,8 @@ function loadElf(
       argv,
       envp: request.envp,
       execName: request.displayName,
-      credentials: walker.credentials,
+      credentials,
+      secure,
       headerAddress: image.headerAddress === 0 ? 0 : image.headerAddress + bias,
       headerCount: image.headerCount,
       interpreterBase,
@@ -236,7 +245,8 @@ function loadElf(
       random,
     });
     if (stackPointer < 0) return stackPointer;
-    return { memory, entry: start, stackPointer, executable: program.node, comm };
+    const readable = checkAccess(program.node.inode, R_OK, walker.credentials) === 0;
+    return { memory, entry: start, stackPointer, executable: program.node, credentials, secure, readable, comm };
   } finally {
     interpreter?.file.release();
   }

@@ -48,7 +48,10 @@ export interface StackRequest {
   readonly argv: readonly string[];
   readonly envp: readonly string[];
   readonly execName: string;
+  /** Of the program, set-user-ID bits applied. */
   readonly credentials: Credentials;
+  /** AT_SECURE. */
+  readonly secure: boolean;
   readonly headerAddress: GuestAddress;
   readonly headerCount: number;
   /** Where the interpreter is, 0 without one. */
@@ -138,7 +141,7 @@ export function buildStack(memory: MemoryManager, request: StackRequest): number
     AT_EGID,
     credentials.egid,
     AT_SECURE,
-    0,
+    request.secure ? 1 : 0,
     AT_RANDOM,
     randomAddress,
     AT_HWCAP2,

@@ -20,7 +20,8 @@ function ticks(nanoseconds: number): number {
 function tell(child: ThreadGroup, parent: ThreadGroup, signal: number, code: number, status: number): void {
   const info = signalInfo(signal, code, child.pid, child.leader.credentials.uid);
   info.status = status;
-  info.utime = ticks(child.cpuTime());
+  info.utime = ticks(child.userTime());
+  info.stime = ticks(child.systemTime());
   parent.sendSignal(info);
 }
 

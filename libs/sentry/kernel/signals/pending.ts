@@ -8,6 +8,7 @@ export function signalInfo(signal: number, code: number, pid = 0, uid = 0): Sign
     code,
     pid,
     uid,
+    error: 0,
     status: 0,
     address: 0,
     value: 0,

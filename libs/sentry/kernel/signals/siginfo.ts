@@ -28,6 +28,7 @@ function isFault(signal: number): boolean {
 /** Writes struct siginfo (128 bytes, zeroed before by the caller) with the union member that signal and code select. */
 export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo): void {
   view.setInt32(offset, info.signal, true);
+  view.setInt32(offset + 4, info.error, true);
   view.setInt32(offset + 8, info.code, true);
   if (info.code > SI_USER && info.code !== SI_KERNEL && isFault(info.signal)) {
     setI64(view, offset + 16, info.address);
@@ -44,7 +45,7 @@ export function writeSignalInfo(view: DataView, offset: number, info: SignalInfo
   } else if (info.code > SI_USER && info.signal === SIGSYS) {
     setI64(view, offset + 16, info.address);
     view.setInt32(offset + 24, info.status, true);
-    view.setUint32(offset + 28, AUDIT_ARCH_X86_64, true);
+    view.setUint32(offset + 28, info.value || AUDIT_ARCH_X86_64, true);
   } else if (info.code > SI_USER && info.code <= POLL_HUP && !hasCodesOfItsOwn(info.signal)) {
     setI64(view, offset + 16, info.value);
     view.setInt32(offset + 24, info.status, true);

@@ -33,14 +33,19 @@ describe('PortTable', () => {
     expect(table.bind(holder(ANY4, { reuseAddress: true, listening: false }), 81)).toBe(EADDRINUSE);
   });
 
-  it('shares by SO_REUSEPORT within one user and takes turns', () => {
+  it('shares by SO_REUSEPORT within one user, by where the sender is', () => {
     const table = new PortTable(true);
     const one = holder(ANY4, { reusePort: true });
     const two = holder(ANY4, { reusePort: true });
     table.bind(one, 80);
     expect(table.bind(two, 80)).toBe(80);
     expect(table.bind(holder(ANY4, { reusePort: true, uid: 7 }), 80)).toBe(EADDRINUSE);
-    expect(new Set([table.find(LOOPBACK4, 80), table.find(LOOPBACK4, 80)])).toEqual(new Set([one, two]));
+    const from = (port: number) => table.find(LOOPBACK4, 80, LOOPBACK4, port);
+    const ports = Array.from({ length: 1000 }, (_, index) => 40_000 + index);
+    const first = ports.filter((port) => from(port) === one).length;
+    expect(first).toBeGreaterThan(400);
+    expect(first).toBeLessThan(600);
+    for (const port of ports) expect(from(port)).toBe(from(port));
   });
 
   it('finds the most exact binding', () => {
@@ -49,10 +54,10 @@ describe('PortTable', () => {
     const exact = holder(LOOPBACK4, { reuseAddress: true, listening: false });
     table.bind(wide, 80);
     table.bind(exact, 80);
-    expect(table.find(LOOPBACK4, 80)).toBe(exact);
-    expect(table.find(LOOPBACK4 + 5, 80)).toBe(wide);
-    expect(table.find(LOOPBACK6, 80)).toBe(wide);
-    expect(table.find(LOOPBACK4, 81)).toBeNull();
+    expect(table.find(LOOPBACK4, 80, LOOPBACK4, 40_000)).toBe(exact);
+    expect(table.find(LOOPBACK4 + 5, 80, LOOPBACK4, 40_000)).toBe(wide);
+    expect(table.find(LOOPBACK6, 80, LOOPBACK4, 40_000)).toBe(wide);
+    expect(table.find(LOOPBACK4, 81, LOOPBACK4, 40_000)).toBeNull();
   });
 
   it('runs out of ephemeral ports', () => {

@@ -23,7 +23,6 @@ export interface PortHolder {
 export class PortTable<Holder extends PortHolder> {
   private readonly holders = new Map<number, Holder[]>();
   private nextEphemeral = EPHEMERAL_FIRST;
-  private turn = 0;
 
   /** `exclusive`: what SO_REUSEADDR means for TCP (a listener shares with nobody). */
   constructor(private readonly exclusive: boolean) {}
@@ -69,8 +68,11 @@ export class PortTable<Holder extends PortHolder> {
     return 0;
   }
 
-  /** Who receives what goes to (host, port): the most exact binding; among equals (SO_REUSEPORT) in turn. */
-  find(host: Host, port: number): Holder | null {
+  /**
+   * Who receives what goes to (host, port): the most exact binding. Among equals (SO_REUSEPORT) the sender's address decides, so that
+   * what comes from one place keeps going to one (socket(7)).
+   */
+  find(host: Host, port: number, source: Host, sourcePort: number): Holder | null {
     const others = this.holders.get(port);
     if (!others) return null;
     let best: Holder | null = null;
@@ -89,7 +91,7 @@ export class PortTable<Holder extends PortHolder> {
       else best = other;
     }
     if (equals < 2 || !best?.reusePort) return best;
-    let pick = this.turn++ % equals;
+    let pick = Math.floor((flowHash(host, port, source, sourcePort) * equals) / 2 ** 32);
     for (const other of others)
       if (other.receives && matchScore(other, host) === bestScore && pick-- === 0) return other;
     return best;
@@ -106,6 +108,17 @@ export class PortTable<Holder extends PortHolder> {
     if (one.reuseAddress && other.reuseAddress) return this.exclusive && (one.listening || other.listening);
     return true;
   }
+}
+
+/** A hash of 32 bits (the finalizer of MurmurHash3 over all four). */
+function flowHash(host: Host, port: number, source: Host, sourcePort: number): number {
+  let hash = 0;
+  for (const part of [host, port, source, sourcePort]) {
+    hash = Math.imul((hash ^ part) >>> 0, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    hash ^= hash >>> 16;
+  }
+  return hash >>> 0;
 }
 
 function sharePort(one: PortHolder, other: PortHolder): boolean {

@@ -163,7 +163,7 @@ export class TcpSocket extends StreamSocket implements PortHolder {
     this.remoteHost = host;
     this.remotePort = port;
     this.resetConnection();
-    const listener = port === 0 ? null : this.stack.tcp.find(host, port);
+    const listener = port === 0 ? null : this.stack.tcp.find(host, port, this.localHost, this.localPort);
     if (!listener) {
       if (!nonBlocking) return -ECONNREFUSED;
       this.connecting = true;

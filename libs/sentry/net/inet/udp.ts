@@ -187,7 +187,7 @@ export class UdpSocket extends Socket implements PortHolder {
 
   /** A connected socket takes only what its peer sends. */
   private receiver(host: Host, port: number, source: Host): UdpSocket | null {
-    const target = this.ports.find(host, port);
+    const target = this.ports.find(host, port, source, this.localPort);
     if (!target || target.remotePort === 0) return target;
     return target.remotePort === this.localPort && target.remoteHost === source ? target : null;
   }

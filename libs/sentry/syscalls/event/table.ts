@@ -1,4 +1,7 @@
+import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, type SyscallRow } from '../row.js';
+import * as aio from './aio.js';
+import { ioSubmit } from './aio-submit.js';
 import { epollCreate, epollCreate1, epollCtl, epollPwait, epollPwait2, epollWait } from './epoll.js';
 import { eventfd, eventfd2 } from './eventfd.js';
 import { inotifyAddWatch, inotifyInit, inotifyInit1, inotifyRmWatch } from './inotify.js';
@@ -7,6 +10,8 @@ import { poll, ppoll } from './poll.js';
 import { pselect6, select } from './select.js';
 import { signalfd, signalfd4 } from './signalfd.js';
 import { timerfdCreate, timerfdGettime, timerfdSettime } from './timerfd.js';
+
+const AIO = 'done before io_submit returns, at most 128 requests a call; no per-request flags (EOPNOTSUPP)';
 
 /** System calls of the event family: one row each. */
 export const eventRows: readonly SyscallRow[] = [
@@ -44,19 +49,17 @@ export const eventRows: readonly SyscallRow[] = [
     'TFD_TIMER_CANCEL_ON_SET is accepted and never cancels: the clock of a sandbox is not set',
   ),
   full('timerfd_gettime', 'fd:fd value:itimerspec-out', timerfdGettime),
-  partial(
-    'signalfd',
-    'fd:fd mask:sigset sizemask:size',
-    signalfd,
-    'readiness is that of the process that made the descriptor, also after fork',
-    { result: 'fd' },
-  ),
-  partial(
-    'signalfd4',
-    'fd:fd mask:sigset sizemask:size flags:signalfd-flags',
-    signalfd4,
-    'readiness is that of the process that made the descriptor, also after fork',
-    { result: 'fd' },
+  full('signalfd', 'fd:fd mask:sigset sizemask:size', signalfd, { result: 'fd' }),
+  full('signalfd4', 'fd:fd mask:sigset sizemask:size flags:signalfd-flags', signalfd4, { result: 'fd' }),
+  partial('io_setup', 'nr_events:uint ctx_idp:address', own(aio.ioSetup), AIO),
+  full('io_destroy', 'ctx_id:hex', own(aio.ioDestroy)),
+  partial('io_submit', 'ctx_id:hex nr:long iocbpp:iocb-array(nr)', own(ioSubmit), AIO),
+  full('io_cancel', 'ctx_id:hex iocb:address result:address', own(aio.ioCancel)),
+  full('io_getevents', 'ctx_id:hex min_nr:long nr:long events:address timeout:timespec', own(aio.ioGetevents)),
+  full(
+    'io_pgetevents',
+    'ctx_id:hex min_nr:long nr:long events:address timeout:timespec sig:address',
+    own(aio.ioPgetevents),
   ),
   full('inotify_init', '', inotifyInit, { result: 'fd' }),
   full('inotify_init1', 'flags:inotify-flags', inotifyInit1, { result: 'fd' }),

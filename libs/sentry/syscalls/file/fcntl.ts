@@ -19,6 +19,7 @@ import {
   F_RDLCK,
   F_SETFD,
   F_SETFL,
+  F_SETLEASE,
   F_SETLK,
   F_SETLKW,
   F_SETOWN,
@@ -58,6 +59,7 @@ import {
   setSignal,
   setStatusFlags,
 } from './file-owner.js';
+import { getLease, setLease } from './lease.js';
 
 /** What a description may offer for F_SETPIPE_SZ / F_GETPIPE_SZ. */
 interface PipeSize {
@@ -115,8 +117,10 @@ export function fcntl(task: Task, args: SyscallArguments): number {
       return getSignal(file);
     case F_NOTIFY:
       return notifyDirectory(task, file, fd, argument | 0);
+    case F_SETLEASE:
+      return setLease(task, file, fd, argument | 0);
     case F_GETLEASE:
-      return F_UNLCK;
+      return getLease(file);
     case F_SETPIPE_SZ:
       return isPipe(file) ? file.setPipeSize(argument, task) : -EBADF;
     case F_GETPIPE_SZ:

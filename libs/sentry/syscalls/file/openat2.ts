@@ -11,6 +11,7 @@ import {
 } from '../../abi/fcntl.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { FileDescription } from '../../vfs/types.js';
+import { LeaseWait } from './lease.js';
 import { doOpen, finishOpen } from './open.js';
 
 /** struct open_how: flags, mode, resolve. */
@@ -37,6 +38,7 @@ export function openat2(task: Task, args: SyscallArguments): number {
   const creates = (flags & (O_CREAT | TMPFILE_BIT)) !== 0;
   if (view.getUint32(12, true) !== 0 || mode & ~(creates ? 0o7777 : 0)) return -EINVAL;
   if (flags & O_PATH && flags & ~PATH_FLAGS) return -EINVAL;
-  if (task.state !== null) return finishOpen(task, task.state as FileDescription, flags);
+  if (task.state !== null && !(task.state instanceof LeaseWait))
+    return finishOpen(task, task.state as FileDescription, flags);
   return doOpen(task, args[0] | 0, 1, args[1], flags, mode, resolve);
 }

@@ -2,12 +2,14 @@
 import { EBADF, EFAULT, EFBIG, EINVAL, EISDIR, ENODEV, EROFS, ESPIPE } from '../../abi/errno.js';
 import { AT_FDCWD, O_PATH, W_OK } from '../../abi/fcntl.js';
 import { S_IFIFO, S_IFMT, S_IFREG } from '../../abi/stat.js';
+import type { Task as KernelTask } from '../../kernel/task.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { notifyModify } from '../../vfs/notify.js';
 import { isDirectory } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
 import type { FileSystem, StatFs } from '../../vfs/types.js';
 import { fileOf, placeAt, readable, SIGXFSZ, setU64, writable } from './common.js';
+import { awaitLeases, continueLeaseWait } from './lease.js';
 
 /** Files end at 2^63 - 1 in Linux; doubles round what is near it. */
 const LARGEST_OFFSET = 2 ** 63 - 2048;
@@ -20,6 +22,7 @@ function told(task: Task, result: number): number {
 /** truncate implements Linux syscall truncate(2). */
 export function truncate(task: Task, args: SyscallArguments): number {
   if (args[1] < 0) return -EINVAL;
+  continueLeaseWait(task as KernelTask);
   const path = task.pathArgument(0, args[0]);
   if (typeof path === 'number') return path;
   const place = placeAt(task, AT_FDCWD, path, true, false);
@@ -30,6 +33,7 @@ export function truncate(task: Task, args: SyscallArguments): number {
   const allowed = checkAccess(inode, W_OK, task.credentials);
   if (allowed) return allowed;
   if (place.mount.fileSystem.readOnly) return -EROFS;
+  if (inode.leases?.conflict(true)) return awaitLeases(task as KernelTask, inode.leases, true, false);
   const result = inode.setAttributes({ size: args[1] }, task);
   if (result === 0) notifyModify(place.dentry);
   return told(task, result);

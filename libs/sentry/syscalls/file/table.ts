@@ -124,7 +124,7 @@ export const fileRows: readonly SyscallRow[] = [
     'fcntl',
     'fd:fd cmd:fcntl-cmd arg:hex',
     kernelHandler(fcntl),
-    'leases answer EINVAL; O_ASYNC also tells of readiness that lasts',
+    'execve(2) does not wait for leases; O_ASYNC also tells of readiness that lasts',
   ),
   full('flock', 'fd:fd operation:hex', flock),
   partial(

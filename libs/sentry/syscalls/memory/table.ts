@@ -1,6 +1,8 @@
-import { EINVAL, ENOSYS } from '../../abi/errno.js';
+import { EINVAL } from '../../abi/errno.js';
+import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { brk } from './brk.js';
+import { cachestat } from './cachestat.js';
 import { madvise, mincore, msync } from './madvise.js';
 import { membarrier } from './membarrier.js';
 import { mlock, mlock2, mlockall, munlock, munlockall } from './mlock.js';
@@ -8,10 +10,12 @@ import { mmap } from './mmap.js';
 import { mprotect, pkeyMprotect } from './mprotect.js';
 import { mremap } from './mremap.js';
 import { munmap } from './munmap.js';
+import * as numa from './numa.js';
 import { processMadvise } from './process-madvise.js';
+import { processMrelease } from './process-mrelease.js';
 import { processVmReadv, processVmWritev } from './process-vm.js';
 
-const NUMA = 'ENOSYS: as on a kernel without NUMA';
+const ONE_NODE = 'a machine of one node: policies are checked and remembered';
 
 /** System calls of the memory family: one row each. */
 export const memoryRows: readonly SyscallRow[] = [
@@ -38,7 +42,7 @@ export const memoryRows: readonly SyscallRow[] = [
     'madvise',
     'addr:address length:size advice:madvise',
     madvise,
-    'MADV_FREE frees at once, MADV_REMOVE answers EINVAL, most other advice changes nothing',
+    'MADV_FREE frees at once, most other advice changes nothing',
   ),
   full('msync', 'addr:address length:size flags:hex', msync),
   full('mincore', 'addr:address length:size vec:address', mincore),
@@ -56,9 +60,42 @@ export const memoryRows: readonly SyscallRow[] = [
   }),
   full('process_madvise', 'pidfd:fd vec:address vlen:size advice:madvise flags:hex', processMadvise),
   refused('remap_file_pages', 'addr:address size:size prot:hex pgoff:size flags:hex', EINVAL, 'EINVAL: deprecated'),
-  refused('mbind', 'addr:address length:size mode:int nodemask:address maxnode:size flags:hex', ENOSYS, NUMA),
-  refused('set_mempolicy', 'mode:int nodemask:address maxnode:size', ENOSYS, NUMA),
-  refused('get_mempolicy', 'mode:address nodemask:address maxnode:size addr:address flags:hex', ENOSYS, NUMA),
-  refused('migrate_pages', 'pid:pid maxnode:size old_nodes:address new_nodes:address', ENOSYS, NUMA),
-  refused('move_pages', 'pid:pid count:size pages:address nodes:address status:address flags:hex', ENOSYS, NUMA),
+  partial(
+    'mbind',
+    'addr:address length:size mode:int nodemask:address maxnode:size flags:hex',
+    own(numa.mbind),
+    ONE_NODE,
+  ),
+  partial('set_mempolicy', 'mode:int nodemask:address maxnode:size', own(numa.setMempolicy), ONE_NODE),
+  partial(
+    'get_mempolicy',
+    'mode:address nodemask:address maxnode:size addr:address flags:hex',
+    own(numa.getMempolicy),
+    ONE_NODE,
+  ),
+  partial(
+    'set_mempolicy_home_node',
+    'start:address length:size home_node:int flags:hex',
+    own(numa.setMempolicyHomeNode),
+    ONE_NODE,
+  ),
+  partial(
+    'migrate_pages',
+    'pid:pid maxnode:size old_nodes:address new_nodes:address',
+    own(numa.migratePages),
+    ONE_NODE,
+  ),
+  partial(
+    'move_pages',
+    'pid:pid count:size pages:address nodes:address status:address flags:hex',
+    own(numa.movePages),
+    ONE_NODE,
+  ),
+  partial(
+    'cachestat',
+    'fd:fd range:address cstat:address flags:hex',
+    cachestat,
+    'files of the image count as cached whole',
+  ),
+  full('process_mrelease', 'pidfd:fd flags:hex', own(processMrelease)),
 ];

@@ -30,6 +30,13 @@ function readStrings(task: Task, address: number, budget: number): string[] | nu
   }
 }
 
+/** Whether another process has the same root and working directory (CLONE_FS). */
+function sharesFs(task: Task): boolean {
+  let own = 0;
+  for (const other of task.group.tasks) if (other.fs === task.fs) own++;
+  return task.fs.references > own;
+}
+
 function run(
   task: Task,
   start: Path | null,
@@ -57,6 +64,7 @@ function run(
     argv,
     envp,
     rlimits: task.group.rlimits,
+    sharesFs: sharesFs(task),
   });
 }
 

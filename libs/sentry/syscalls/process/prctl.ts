@@ -2,8 +2,10 @@ import { CAP_LAST_CAP, CAP_SETPCAP } from '../../abi/capability.js';
 import { EFAULT, EINVAL, ENODEV, EPERM } from '../../abi/errno.js';
 import * as PR from '../../abi/prctl.js';
 import { SIGRTMAX } from '../../abi/signal.js';
+import { seccompMode } from '../../kernel/seccomp/enforce.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
+import { setSeccomp } from './seccomp.js';
 
 const DEFAULT_TIMER_SLACK = 50_000;
 const PR_TSC_ENABLE = 1;
@@ -126,7 +128,8 @@ const OPTIONS: Readonly<Record<number, Option>> = {
   [PR.PR_GET_TIMING]: () => 0,
   [PR.PR_SET_NAME]: setName,
   [PR.PR_GET_NAME]: getName,
-  [PR.PR_GET_SECCOMP]: () => 0,
+  [PR.PR_GET_SECCOMP]: (task) => seccompMode(task.seccomp),
+  [PR.PR_SET_SECCOMP]: setSeccomp,
   [PR.PR_CAPBSET_READ]: (task, args) => {
     if (args[1] < 0 || args[1] > CAP_LAST_CAP) return -EINVAL;
     return has(task.credentials.capabilities.bounding, args[1]) ? 1 : 0;

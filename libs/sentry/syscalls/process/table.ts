@@ -1,4 +1,4 @@
-import { EINVAL, ENOSYS, EPERM } from '../../abi/errno.js';
+import { ENOSYS, EPERM } from '../../abi/errno.js';
 import { kernelHandler as own } from '../kernel-handler.js';
 import { full, partial, refused, type SyscallRow } from '../row.js';
 import { archPrctl } from './arch-prctl.js';
@@ -14,11 +14,13 @@ import { prctl } from './prctl.js';
 import { getpriority, ioprioGet, ioprioSet, setpriority } from './priority.js';
 import { getrlimit, prlimit64, setrlimit } from './rlimit.js';
 import { getrusage, times } from './rusage.js';
+import { seccomp } from './seccomp.js';
 import * as ids from './user-ids.js';
 import { wait4, waitid } from './wait.js';
 
 const SECURITY = { security: true } as const;
-const NO_FAULT_COUNTS = 'all CPU time counts as user time; faults, switches and block I/O are 0';
+const NO_FILE_CAPABILITIES = 'capabilities of files (security.capability) have no effect; set-user-ID bits do';
+const NO_FAULT_COUNTS = 'faults, switches and block I/O are 0';
 
 /** System calls of the process family: one row each. */
 export const processRows: readonly SyscallRow[] = [
@@ -31,12 +33,12 @@ export const processRows: readonly SyscallRow[] = [
     'namespaces are refused: EPERM, for root EINVAL',
   ),
   partial('clone3', 'args:address size:size', own(clone3), 'as clone; set_tid EPERM, CLONE_INTO_CGROUP EINVAL'),
-  partial('execve', 'path:path argv:strings envp:strings', own(execve), 'set-user-ID bits have no effect', SECURITY),
+  partial('execve', 'path:path argv:strings envp:strings', own(execve), NO_FILE_CAPABILITIES, SECURITY),
   partial(
     'execveat',
     'dirfd:dirfd path:path argv:strings envp:strings flags:at-flags',
     own(execveat),
-    'set-user-ID bits have no effect',
+    NO_FILE_CAPABILITIES,
     SECURITY,
   ),
   full('exit', 'status:int', own(exit), { result: 'none' }),
@@ -86,7 +88,7 @@ export const processRows: readonly SyscallRow[] = [
     'prctl',
     'option:prctl-option arg2:hex arg3:hex arg4:hex arg5:hex',
     own(prctl),
-    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER, SYSCALL_USER_DISPATCH; others EINVAL',
+    'PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, AMBIENT, TIMERSLACK, SUBREAPER, NO_NEW_PRIVS, PTRACER, SECCOMP, SYSCALL_USER_DISPATCH; others EINVAL',
   ),
   partial(
     'arch_prctl',
@@ -103,7 +105,7 @@ export const processRows: readonly SyscallRow[] = [
     'hard limits that bound the sandbox (NOFILE, NPROC, FSIZE) cannot be raised, by root neither',
   ),
   partial('getrusage', 'who:int usage:address', own(getrusage), NO_FAULT_COUNTS),
-  partial('times', 'buf:address', own(times), 'all CPU time counts as user time'),
+  full('times', 'buf:address', own(times)),
   partial('getpriority', 'which:int who:int', own(getpriority), 'stored only: scheduling is the host’s'),
   partial('setpriority', 'which:int who:int prio:int', own(setpriority), 'stored only: scheduling is the host’s'),
   partial('ioprio_get', 'which:int who:int', own(ioprioGet), 'stored only'),
@@ -117,7 +119,13 @@ export const processRows: readonly SyscallRow[] = [
   partial('unshare', 'flags:clone-flags', own(unshare), 'CLONE_FS and CLONE_FILES; namespaces EPERM'),
   refused('setns', 'fd:fd nstype:hex', EPERM, 'there are no namespaces in the sandbox'),
   partial('personality', 'persona:hex', own(personality), 'stored only; PER_LINUX is the only domain'),
-  refused('seccomp', 'operation:int flags:hex args:address', EINVAL, 'the sandbox is the filter'),
+  partial(
+    'seccomp',
+    'operation:seccomp-op flags:hex args:address',
+    own(seccomp),
+    'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); TRACE has no tracer: ENOSYS; LOG is told by the audit log alone',
+    SECURITY,
+  ),
   refused('ptrace', 'request:int pid:pid address:address data:address', EPERM, 'no debugging inside the sandbox'),
   refused('rseq', 'rseq:address len:size flags:hex sig:hex', ENOSYS, 'glibc does without'),
 ];

@@ -24,6 +24,11 @@ import { writeUsage } from './rusage.js';
 
 const INT_MIN = -0x80000000;
 
+function writeWaited(task: Task, address: number): boolean {
+  const { userTime, systemTime, peakResident } = waitResult;
+  return writeUsage(task, address, userTime, systemTime, peakResident);
+}
+
 /** wait4 implements Linux syscall wait4(2). */
 export function wait4(task: Task, args: SyscallArguments): number {
   const pid = args[0] | 0;
@@ -40,7 +45,7 @@ export function wait4(task: Task, args: SyscallArguments): number {
   const result = waitForChild(task, type, id, options | WEXITED);
   if (result <= 0) return result;
   if (args[1] !== 0 && !task.memory.writeU32(args[1], waitResult.status)) return -EFAULT;
-  if (args[3] !== 0 && !writeUsage(task, args[3], waitResult.cpuTime, waitResult.peakResident)) return -EFAULT;
+  if (args[3] !== 0 && !writeWaited(task, args[3])) return -EFAULT;
   return result;
 }
 
@@ -78,8 +83,7 @@ export function waitid(task: Task, args: SyscallArguments): number {
   const result = waitForChild(task, type, id, options);
   if (result === BLOCKED || result < 0) return result;
   if (result === 0 && nonBlocking) return -EAGAIN;
-  if (args[4] !== 0 && result > 0 && !writeUsage(task, args[4], waitResult.cpuTime, waitResult.peakResident))
-    return -EFAULT;
+  if (args[4] !== 0 && result > 0 && !writeWaited(task, args[4])) return -EFAULT;
   if (args[2] === 0) return 0;
   const info = task.memory.scratch(128);
   if (result > 0) {

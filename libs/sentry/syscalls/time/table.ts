@@ -29,12 +29,7 @@ export const timeRows: readonly SyscallRow[] = [
   full('gettimeofday', 'tv:timeval-out tz:address', own(gettimeofday)),
   full('time', 'tloc:address', own(time)),
   full('alarm', 'seconds:uint', own(alarm)),
-  partial(
-    'getitimer',
-    'which:itimer value:address',
-    own(getitimer),
-    'VIRTUAL counts as PROF: all CPU time is user time',
-  ),
+  full('getitimer', 'which:itimer value:address', own(getitimer)),
   partial('setitimer', 'which:itimer new:address old:address', own(setitimer), CPU_TIMERS),
   partial('timer_create', 'clockid:clock sevp:address timerid:address', own(timerCreate), CPU_TIMERS),
   full('timer_settime', 'timerid:int flags:hex new:itimerspec old:itimerspec-out', own(timerSettime)),

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { compile, runGuest, runNative, useGuests, visible } from './harness.js';
+
+useGuests();
+
+/** Real, effective, saved user and group; AT_SECURE; dumpable: as Linux 6.16 and later, whose rules for no_new_privs changed last. */
+const EXPECTED: readonly (readonly [program: string, ids: string, secure: number, dumpable: number])[] = [
+  ['plain as root', 'uid 0 0 0 gid 0 0 0', 0, 1],
+  ['plain as user', 'uid 1234 1234 1234 gid 1234 1234 1234', 0, 1],
+  ['root by user', 'uid 1234 0 0 gid 1234 1234 1234', 1, 0],
+  ['root by root', 'uid 0 0 0 gid 0 0 0', 0, 1],
+  ['user by root', 'uid 0 4321 4321 gid 0 0 0', 1, 0],
+  ['user by user', 'uid 1234 4321 4321 gid 1234 1234 1234', 1, 0],
+  ['group by user', 'uid 1234 1234 1234 gid 1234 4321 4321', 1, 0],
+  ['both by user', 'uid 1234 4321 4321 gid 1234 4321 4321', 1, 0],
+  ['group without execution', 'uid 0 0 0 gid 0 0 0', 0, 1],
+  ['unreadable', 'uid 1234 1234 1234 gid 1234 1234 1234', 0, 0],
+  ['no_new_privs', 'uid 1234 1234 1234 gid 1234 1234 1234', 0, 1],
+  ['death signal and stack', 'uid 1234 0 0 gid 1234 1234 1234', 1, 0],
+  ['death signal, plain', 'uid 1234 1234 1234 gid 1234 1234 1234', 0, 1],
+  ['effective id only', 'uid 1234 4321 4321 gid 0 0 0', 1, 0],
+  ['effective id only, no_new_privs', 'uid 1234 4321 4321 gid 0 0 0', 1, 0],
+  ['nosuid', 'uid 1234 1234 1234 gid 1234 1234 1234', 0, 1],
+  ['shared directory', 'uid 1234 1234 1234 gid 1234 1234 1234', 1, 1],
+];
+
+describe('set-user-ID programs', () => {
+  const program = () => ({
+    argv: ['./program'],
+    files: { program: compile('set-user-id.c', ['-O1', '-static', '-w']) },
+  });
+
+  it('run as their owners, unless the mount, no_new_privs or a shared directory forbids', async () => {
+    const guest = await runGuest({ ...program(), uid: 0, env: { NOSUID: '1' } });
+    const seen = [...guest.stdout.matchAll(/^(.*): (uid .*?) secure (\d) .* dumpable (\d) /gm)].map(
+      ([, name, ids, secure, dumpable]) => [name, ids, Number(secure), Number(dumpable)],
+    );
+    expect(seen).toEqual(EXPECTED);
+    expect(guest.stdout).toMatch(/death signal and stack: .* death 0 stack small/);
+    expect(guest.stdout).toMatch(/death signal, plain: .* death 15 stack large/);
+    expect(guest.stdout).toContain('mode after a write 777\n');
+    // What is to run with other rights gets no LD_PRELOAD: the C library goes by AT_SECURE.
+    expect(guest.stdout.match(/environment cleaned/g)).toHaveLength(EXPECTED.filter(([, , secure]) => secure).length);
+  });
+
+  it.runIf(process.getuid?.() === 0)('answer as natively', async () => {
+    const native = await runNative(program());
+    const guest = await runGuest({ ...program(), uid: 0 });
+    // Older kernels take the effective id away as well.
+    const comparable = (text: string): string => text.replace(/^effective id only, no_new_privs: .*$/m, '');
+    expect(comparable(visible(guest).stdout)).toBe(comparable(native.stdout));
+  });
+});

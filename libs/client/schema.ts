@@ -1584,7 +1584,7 @@ export interface components {
              */
             cwd?: string;
             /**
-             * @description root: of the sandbox only
+             * @description Whose permissions hold; root: of the sandbox only
              * @default user
              * @enum {string}
              */
@@ -1679,10 +1679,22 @@ export interface components {
         PathDto: {
             /** @description Absolute, or relative to /work */
             path: string;
+            /**
+             * @description Whose permissions hold; root: of the sandbox only
+             * @default user
+             * @enum {string}
+             */
+            user?: "user" | "root";
         };
         MoveDto: {
             from: string;
             to: string;
+            /**
+             * @description Whose permissions hold; root: of the sandbox only
+             * @default user
+             * @enum {string}
+             */
+            user?: "user" | "root";
         };
         UnpackedDto: {
             bytes: number;
@@ -5653,6 +5665,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -5763,6 +5777,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description Permission bits of a new file, octal */
                 mode?: string;
             };
@@ -5905,6 +5921,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description A directory with all that is in it */
                 recursive?: boolean;
             };
@@ -6014,6 +6032,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -6123,6 +6143,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description Directories below it, too, at most 4,096 */
                 recursive?: boolean;
             };
@@ -6235,6 +6257,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -6614,7 +6638,7 @@ export interface operations {
             query: {
                 /** @description A directory: absolute, or relative to /work */
                 path: string;
-                /** @description root: of the sandbox only */
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
                 user?: "user" | "root";
                 format?: "tar" | "zip";
             };
@@ -6737,7 +6761,7 @@ export interface operations {
             query: {
                 /** @description A directory: absolute, or relative to /work */
                 path: string;
-                /** @description root: of the sandbox only */
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
                 user?: "user" | "root";
             };
             header?: never;

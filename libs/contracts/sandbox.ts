@@ -77,6 +77,18 @@ const limit = (name: SandboxLimitName): PropertyDecorator => {
   return Bound(bound, description);
 };
 
+const GUEST_USERS = ['user', 'root'] as const;
+export type GuestUserName = (typeof GUEST_USERS)[number];
+
+function User(): PropertyDecorator {
+  return (target, key) => {
+    const description = 'Whose permissions hold; root: of the sandbox only';
+    ApiPropertyOptional({ enum: GUEST_USERS, default: 'user', description })(target, key);
+    IsOptional()(target, key);
+    IsIn(GUEST_USERS)(target, key);
+  };
+}
+
 export class SandboxLimitsDto {
   @limit('cpuTimeMs') cpuTimeMs?: number;
   @limit('memoryBytes') memoryBytes?: number;
@@ -190,10 +202,7 @@ export class ExecDto {
   @MaxLength(4095)
   cwd?: string;
 
-  @ApiPropertyOptional({ enum: ['user', 'root'], default: 'user', description: 'root: of the sandbox only' })
-  @IsOptional()
-  @IsIn(['user', 'root'])
-  user?: 'user' | 'root';
+  @User() user?: GuestUserName;
 
   @ApiPropertyOptional({ description: 'Standard input, whole; then its end', maxLength: REQUEST_LIMITS.stdinBytes })
   @IsOptional()
@@ -329,11 +338,14 @@ export class PathDto {
   @MinLength(1)
   @MaxLength(4095)
   path!: string;
+
+  @User() user?: GuestUserName;
 }
 
 export class MoveDto {
   @ApiProperty({ maxLength: 4095 }) @IsString() @MinLength(1) @MaxLength(4095) from!: string;
   @ApiProperty({ maxLength: 4095 }) @IsString() @MinLength(1) @MaxLength(4095) to!: string;
+  @User() user?: GuestUserName;
 }
 
 export class SandboxUsageDto {

@@ -80,7 +80,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** System calls: NDJSON, or as strace prints them */
+        /** System calls: NDJSON, as strace prints them, or as server-sent events */
         get: operations["auditExecution"];
         put?: never;
         post?: never;
@@ -184,7 +184,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** System calls of its tests, if `audit` asked for them: NDJSON, or as strace prints them */
+        /** System calls of its tests, if `audit` asked for them: NDJSON, as strace prints them, or as server-sent events */
         get: operations["auditSubmission"];
         put?: never;
         post?: never;
@@ -2520,13 +2520,19 @@ export interface operations {
     auditExecution: {
         parameters: {
             query?: {
-                format?: "ndjson" | "strace";
+                /** @description Otherwise by the Accept header */
+                format?: "ndjson" | "strace" | "sse";
                 /** @description Names, separated by commas */
                 syscall?: string;
+                /** @description Of one process, all its threads */
                 pid?: number;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
             header: {
-                accept: string;
+                "last-event-id": string;
+                /** @description Only what came after that record */
+                "Last-Event-ID"?: string;
             };
             path: {
                 id: string;
@@ -2535,7 +2541,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One record a line */
+            /** @description One record a line, or an event */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2543,6 +2549,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                    "text/event-stream": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */
@@ -3332,12 +3339,23 @@ export interface operations {
     auditSubmission: {
         parameters: {
             query?: {
+                program?: "submission" | "interactor";
                 /** @description Of one test, counted from 0 */
                 test?: number;
-                program?: "submission" | "interactor";
-                format?: "ndjson" | "strace";
+                /** @description Otherwise by the Accept header */
+                format?: "ndjson" | "strace" | "sse";
+                /** @description Names, separated by commas */
+                syscall?: string;
+                /** @description Of one process, all its threads */
+                pid?: number;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
-            header?: never;
+            header: {
+                "last-event-id": string;
+                /** @description Only what came after that record */
+                "Last-Event-ID"?: string;
+            };
             path: {
                 id: string;
             };
@@ -3345,7 +3363,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One record a line */
+            /** @description One record a line, or an event */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3353,6 +3371,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                    "text/event-stream": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */
@@ -6902,12 +6921,15 @@ export interface operations {
     auditSandboxAudit: {
         parameters: {
             query?: {
+                follow?: boolean;
                 /** @description Otherwise by the Accept header */
                 format?: "ndjson" | "strace" | "sse";
                 /** @description Names, separated by commas */
                 syscall?: string;
+                /** @description Of one process, all its threads */
                 pid?: number;
-                follow?: boolean;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
             header: {
                 "last-event-id": string;

@@ -672,7 +672,7 @@ export interface paths {
         put?: never;
         /**
          * A code context: an interpreter that keeps its variables from one run to the next
-         * @description At most 16 in a sandbox. It ends with its sandbox.
+         * @description At most 16 in a sandbox. It ends with its sandbox. A bash one keeps variables, functions, aliases, options, descriptors and its directory; `exit` ends it, and a trap for INT ends with its run.
          */
         post: operations["createContext"];
         delete?: never;
@@ -1725,6 +1725,8 @@ export interface components {
             /** @enum {string} */
             outcome: "ok" | "error" | "timed_out" | "interrupted" | "died";
             executionCount: number;
+            /** @description Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Null in other languages, and when it died */
+            exitCode: number | null;
             stdout: string;
             stdoutTruncated: boolean;
             stderr: string;
@@ -1736,7 +1738,7 @@ export interface components {
         };
         CreateContextDto: {
             /** @enum {string} */
-            language: "python" | "javascript";
+            language: "python" | "javascript" | "bash";
             /**
              * @description Absolute, or relative to /work
              * @default /work
@@ -1750,7 +1752,7 @@ export interface components {
             /** @example ctx_0123456789abcdef */
             id: string;
             /** @enum {string} */
-            language: "python" | "javascript";
+            language: "python" | "javascript" | "bash";
             cwd: string;
             /**
              * @description dead: its interpreter has ended; restart it

@@ -290,6 +290,8 @@ describe('E2B: code interpreter', () => {
       {},
       { code: 1 },
       { code: 'x', language: 'klingon' },
+      { code: 'x', language: 'r' },
+      { code: 'x', language: 'java' },
       { code: 'x', context_id: 'c', language: 'python' },
     ])
       expect((await ask('post', '/execute').send(body)).status).toBe(400);

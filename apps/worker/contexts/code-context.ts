@@ -4,16 +4,23 @@ import {
   type ContextDto,
   type ContextEvent,
   type ContextLanguage,
+  type ContextOutcome,
   type RunInContext,
 } from '@cordon/contracts';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
-import { type DriverEvent, Interpreter } from './interpreter.js';
+import { Interpreter } from './interpreter.js';
 import { ContextRefused } from './refused.js';
+import type { DriverEvent } from './wire.js';
 
 /** Code that a timeout has interrupted is killed after so long, and with it its context. */
 const GRACE_MS = 2_000;
 /** Characters printed while nothing ran: the next run begins with them. */
 const BETWEEN_MOST = 65_536;
+
+/** 128 and SIGINT. */
+const INTERRUPTED_STATUS = 130;
+
+type ContextEnd = Extract<ContextEvent, { type: 'end' }>;
 
 export interface Follower {
   /** It has a place in the queue. */
@@ -138,8 +145,7 @@ export class CodeContext {
     this.betweenSize = 0;
     const { code, env, timeoutMs } = run.request;
     if (timeoutMs !== undefined) run.timers.push(setTimeout(() => this.timeOut(run), timeoutMs));
-    // An interpreter that ends meanwhile says so itself.
-    interpreter.send({ op: 'run', id: run.id, code, env: env ?? {} }).catch(() => undefined);
+    interpreter.run({ id: run.id, code, env: env ?? {} });
   }
 
   private timeOut(run: Run): void {
@@ -186,7 +192,7 @@ export class CodeContext {
     }
     if (event.type !== 'end') return run.follower.event(event);
     this.executionCount = event.executionCount;
-    await this.finish(run, run.timedOut ? { ...event, outcome: 'timed_out' } : event);
+    await this.finish(run, { ...event, outcome: outcomeOf(run, event) });
     this.current = null;
     this.advance();
   }
@@ -206,7 +212,18 @@ export class CodeContext {
     for (const run of runs) {
       // What waited has no share in how it ended.
       void run.follower.event({ type: 'error', name: 'ContextDied', value: how, traceback: '' });
-      await this.finish(run, { type: 'end', executionCount, outcome: run.timedOut ? 'timed_out' : 'died' });
+      await this.finish(run, {
+        type: 'end',
+        executionCount,
+        outcome: run.timedOut ? 'timed_out' : 'died',
+        exitCode: null,
+      });
     }
   }
+}
+
+/** A shell tells only with which status its code ended: an interrupted one as if SIGINT had killed it. */
+function outcomeOf(run: Run, { outcome, exitCode }: ContextEnd): ContextOutcome {
+  if (run.timedOut) return 'timed_out';
+  return run.interrupted && exitCode === INTERRUPTED_STATUS ? 'interrupted' : outcome;
 }

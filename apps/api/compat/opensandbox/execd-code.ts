@@ -16,7 +16,7 @@ function languageOf(given: unknown): ContextLanguage {
   const language = CONTEXT_LANGUAGES.find((one) => one === given);
   if (language) return language;
   if (typeof given !== 'string' || given === '') throw invalid('language must be a string');
-  throw new OpenSandboxError(400, 'NOT_SUPPORTED', `language ${given}: there are ${CONTEXT_LANGUAGES.join(' and ')}`);
+  throw new OpenSandboxError(400, 'NOT_SUPPORTED', `language ${given}: there are ${CONTEXT_LANGUAGES.join(', ')}`);
 }
 
 const shown = ({ id, language }: ContextDto): object => ({ id, language });

@@ -8,12 +8,14 @@ import {
   type RunInContext,
 } from '@cordon/contracts';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
+import { DRIVERS } from './drivers.js';
 import { Interpreter } from './interpreter.js';
 import { ContextRefused } from './refused.js';
 import type { DriverEvent } from './wire.js';
 
 /** Code that a timeout has interrupted is killed after so long, and with it its context. */
 const GRACE_MS = 2_000;
+const AGAIN_MS = 250;
 /** Characters printed while nothing ran: the next run begins with them. */
 const BETWEEN_MOST = 65_536;
 
@@ -173,6 +175,7 @@ export class CodeContext {
     const { interpreter } = this;
     this.interruptRun(run);
     run.timers.push(setTimeout(() => interpreter?.kill(), GRACE_MS));
+    if (DRIVERS[this.language].interruptLost) run.timers.push(setInterval(() => this.interruptRun(run), AGAIN_MS));
   }
 
   private async event(event: DriverEvent): Promise<void> {

@@ -16,6 +16,8 @@ export interface Driver {
   readonly argv: readonly string[];
   /** Its own, beside what the context was given. */
   readonly env?: Readonly<Record<string, string>>;
+  /** It loses an interrupt that finds it between fork and exec of a program, so that those who insist say it again. */
+  readonly interruptLost?: boolean;
   wire(): Wire;
 }
 
@@ -46,6 +48,7 @@ export const DRIVERS: Readonly<Record<ContextLanguage, Driver>> = {
   bash: {
     argv: ['bash', '--noprofile', '--norc', '--noediting', '-i', '-s', bash],
     env: { PS1: '', PS2: '' },
+    interruptLost: true,
     wire: () => new ShellWire(),
   },
 };

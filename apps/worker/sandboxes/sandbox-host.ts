@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import {
   type AuditEntry,
+  type CreateWatcher,
   LINK_CHUNK_BYTES,
   type LinkRefusal,
   type OpenSandbox,
@@ -107,6 +108,8 @@ export class SandboxHost {
         return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'watch':
         return this.watch(live, JSON.parse((await readBody(request)).toString()), response);
+      case 'watchers':
+        return this.watchers(live, process, JSON.parse((await readBody(request)).toString()), response);
       case 'extend': {
         const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
         live.extend(expiresAt);
@@ -222,6 +225,25 @@ export class SandboxHost {
     response.flushHeaders();
     response.once('close', stop);
     begun();
+  }
+
+  private async watchers(
+    live: LiveSandbox,
+    action: string,
+    ask: CreateWatcher & { watcher: string },
+    response: ServerResponse,
+  ): Promise<void> {
+    await live.use(async () => {
+      const { watchers } = live;
+      if (action === 'create') {
+        const watcher = await watchers.create(ask);
+        if (watcher === null) throw new Refused(409, { watcher: 'most' });
+        return sendJson(response, 200, { watcher });
+      }
+      const answer = action === 'take' ? await watchers.take(ask.watcher) : watchers.remove(ask.watcher) ? {} : null;
+      if (answer === null) throw new Refused(404, { watcher: 'unknown' });
+      sendJson(response, 200, answer);
+    });
   }
 
   private async attach(

@@ -17,7 +17,7 @@ export type ContextEvent =
       readonly type: 'end';
       readonly executionCount: number;
       readonly outcome: ContextRun['outcome'];
-      /** Of the last command of a shell. */
+      /** Of the last command of a shell, or with which the interpreter exited. */
       readonly exitCode: number | null;
     };
 

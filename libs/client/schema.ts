@@ -1725,7 +1725,7 @@ export interface components {
             /** @enum {string} */
             outcome: "ok" | "error" | "timed_out" | "interrupted" | "died";
             executionCount: number;
-            /** @description Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Null in other languages, and when it died */
+            /** @description Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Where the interpreter exited, its status; otherwise null */
             exitCode: number | null;
             stdout: string;
             stdoutTruncated: boolean;

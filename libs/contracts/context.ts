@@ -25,7 +25,7 @@ export type ContextEvent =
       readonly type: 'end';
       readonly executionCount: number;
       readonly outcome: ContextOutcome;
-      /** Of the last command of a shell; null in other languages, and when it did not come to its end. */
+      /** Of the last command of a shell, or with which the interpreter exited; null otherwise. */
       readonly exitCode: number | null;
     };
 
@@ -33,6 +33,8 @@ export interface CreateContext {
   readonly language: ContextLanguage;
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** As root of the sandbox. */
+  readonly root?: boolean | undefined;
 }
 
 export interface RunInContext {
@@ -130,7 +132,7 @@ export class ContextRunDto {
     type: 'integer',
     nullable: true,
     description:
-      'Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Null in other languages, and when it died',
+      'Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Where the interpreter exited, its status; otherwise null',
   })
   exitCode!: number | null;
   @ApiProperty() stdout!: string;

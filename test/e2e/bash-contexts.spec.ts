@@ -192,16 +192,16 @@ describe('a bash context', () => {
   });
 
   it.each([
-    ['exit 7', 'exited with 7'],
-    ['set -e; false; echo never', 'exited with 1'],
-    ['exec true', 'exited with 0'],
-    ['kill -9 $$', 'killed by SIGKILL'],
-  ])('%s ends it, and the next run says so', async (code, how) => {
+    ['exit 7', 'exited with 7', 7],
+    ['set -e; false; echo never', 'exited with 1', 1],
+    ['exec true', 'exited with 0', 0],
+    ['kill -9 $$', 'killed by SIGKILL', null],
+  ])('%s ends it, and the next run says so', async (code, how, exitCode) => {
     const own = await create();
     const ended = await run(code, {}, own);
     expect(ended).toMatchObject({
       outcome: 'died',
-      exitCode: null,
+      exitCode,
       error: { name: 'ContextDied', value: expect.stringContaining(how) },
     });
     expect((await sandbox.contexts.get(own)).state).toBe('dead');

@@ -3,13 +3,12 @@ import {
   CONTEXT_QUEUE_MOST,
   type ContextDto,
   type ContextEvent,
-  type ContextLanguage,
   type ContextOutcome,
   type RunInContext,
 } from '@cordon/contracts';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
 import { DRIVERS } from './drivers.js';
-import { Interpreter } from './interpreter.js';
+import { Interpreter, type Place } from './interpreter.js';
 import { ContextRefused } from './refused.js';
 import type { DriverEvent } from './wire.js';
 
@@ -60,13 +59,12 @@ export class CodeContext {
 
   constructor(
     private readonly live: LiveSandbox,
-    private readonly language: ContextLanguage,
-    private readonly cwd: string,
-    private readonly env: Readonly<Record<string, string>>,
+    private readonly place: Place,
   ) {}
 
   get dto(): ContextDto {
-    const { id, language, cwd, executionCount, createdAt } = this;
+    const { id, executionCount, createdAt } = this;
+    const { language, cwd } = this.place;
     const state = this.interpreter === null ? 'dead' : this.current === null ? 'idle' : 'busy';
     return { id, language, cwd, state, executionCount, waiting: this.waiting.length, createdAt };
   }
@@ -83,15 +81,10 @@ export class CodeContext {
   private async startOnce(): Promise<void> {
     await this.stop('the context was restarted');
     let started: Interpreter | null = null;
-    const { language, cwd, env } = this;
-    started = await Interpreter.start(
-      this.live,
-      { language, cwd, env },
-      {
-        event: (event) => (this.interpreter === started ? this.event(event) : undefined),
-        ended: (how) => (this.interpreter === started ? this.died(how) : undefined),
-      },
-    );
+    started = await Interpreter.start(this.live, this.place, {
+      event: (event) => (this.interpreter === started ? this.event(event) : undefined),
+      ended: (how, exitCode) => (this.interpreter === started ? this.died(how, exitCode) : undefined),
+    });
     if (this.removed) return started.kill();
     this.executionCount = 0;
     this.between = [];
@@ -103,7 +96,7 @@ export class CodeContext {
   private async stop(why: string): Promise<void> {
     const { interpreter } = this;
     interpreter?.kill();
-    if (interpreter) await this.died(why);
+    if (interpreter) await this.died(why, null);
   }
 
   async remove(): Promise<void> {
@@ -175,7 +168,8 @@ export class CodeContext {
     const { interpreter } = this;
     this.interruptRun(run);
     run.timers.push(setTimeout(() => interpreter?.kill(), GRACE_MS));
-    if (DRIVERS[this.language].interruptLost) run.timers.push(setInterval(() => this.interruptRun(run), AGAIN_MS));
+    if (DRIVERS[this.place.language].interruptLost)
+      run.timers.push(setInterval(() => this.interruptRun(run), AGAIN_MS));
   }
 
   private async event(event: DriverEvent): Promise<void> {
@@ -206,7 +200,7 @@ export class CodeContext {
     run.done();
   }
 
-  private async died(how: string): Promise<void> {
+  private async died(how: string, exitCode: number | null): Promise<void> {
     this.interpreter = null;
     const { executionCount } = this;
     const current = this.current;
@@ -219,7 +213,7 @@ export class CodeContext {
         type: 'end',
         executionCount,
         outcome: run.timedOut ? 'timed_out' : 'died',
-        exitCode: null,
+        exitCode: run === current ? exitCode : null,
       });
     }
   }

@@ -11,10 +11,18 @@ const READY_MS = 60_000;
 const SIGINT = 2;
 const SIGKILL = 9;
 
+/** Where and as whom it runs. */
+export interface Place {
+  readonly language: ContextLanguage;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly root: boolean;
+}
+
 export interface InterpreterHandlers {
   event(event: DriverEvent): void | Promise<void>;
-  /** Nothing comes any more. `how` says what became of it. */
-  ended(how: string): void | Promise<void>;
+  /** Nothing comes any more. `how` says what became of it; the status is null when it did not exit by itself. */
+  ended(how: string, exitCode: number | null): void | Promise<void>;
 }
 
 /** It never came to take code: what it said on its way. */
@@ -53,10 +61,10 @@ export class Interpreter {
   /** Resolves when it takes code. Rejects with StartFailed, SessionError (the directory), SessionEnded. */
   static async start(
     live: LiveSandbox,
-    { language, cwd, env }: { language: ContextLanguage; cwd: string; env: Readonly<Record<string, string>> },
+    { language, cwd, env, root }: Place,
     handlers: InterpreterHandlers,
   ): Promise<Interpreter> {
-    await live.ask({ op: 'list', path: cwd, offset: 0 });
+    await live.ask({ op: 'list', path: cwd, offset: 0, root });
     let begun = false;
     let said = '';
     let begin: (error: StartFailed | null) => void = () => undefined;
@@ -72,12 +80,12 @@ export class Interpreter {
         begun = true;
         begin(null);
       },
-      ended: (how) => {
-        if (begun) return handlers.ended(how);
+      ended: (how, exitCode) => {
+        if (begun) return handlers.ended(how, exitCode);
         begin(new StartFailed(how.endsWith('127'), `${how} before it took code: ${said.trim()}`));
       },
     });
-    await interpreter.spawn(cwd, env);
+    await interpreter.spawn({ cwd, env, root });
     const timer = setTimeout(() => {
       begin(new StartFailed(false, `it was not ready within ${READY_MS / 1000} s`));
       interpreter.kill();
@@ -92,11 +100,11 @@ export class Interpreter {
     return interpreter;
   }
 
-  private async spawn(cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
+  private async spawn({ cwd, env, root }: Omit<Place, 'language'>): Promise<void> {
     const { argv, env: own } = DRIVERS[this.language];
     try {
       const { stream } = await this.live.spawn(
-        { argv, env: { ...env, ...own }, cwd, root: false, stdin: true, terminal: false, timeoutMs: null },
+        { argv, env: { ...env, ...own }, cwd, root, stdin: true, terminal: false, timeoutMs: null },
         {
           output: (descriptor, bytes) => this.output(descriptor, bytes),
           exit: (exit) => this.over(exit),
@@ -179,7 +187,8 @@ export class Interpreter {
     this.alive = false;
     await this.splitter.end();
     await this.flush();
-    await this.handlers.ended(this.violated ? 'it broke the protocol and was killed' : describe(exit));
+    if (this.violated) await this.handlers.ended('it broke the protocol and was killed', null);
+    else await this.handlers.ended(describe(exit), exit?.exitCode ?? null);
   }
 }
 

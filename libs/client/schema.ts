@@ -224,10 +224,30 @@ export interface paths {
         put?: never;
         /**
          * Upload tests: a new version, which never changes
-         * @description A zip archive: NAME.in beside NAME.out (or .ans, .a), or input/NAME beside output/NAME; tests are in natural order of their names. Every other file is an error that names it. Or tests as JSON.
+         * @description A zip archive: NAME.in beside NAME.out (or .ans, .a), or input/NAME beside output/NAME; tests are in natural order of their names. Every other file is an error that names it, but for a `manifest.json` at the top that says what tests count: `{"tests":[{"name":"small/1","points":10,"group":"small"}]}`, names as GET …/tests has them, at most 256 KiB. Or tests as JSON.
          */
         post: operations["createVersionProblem"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete one version
+         * @description Where it was the latest, the one before it is, with its settings; its number is not given again. Submissions of it that are not judged yet end as `error`; those that are stay.
+         */
+        delete: operations["deleteVersionProblem"];
         options?: never;
         head?: never;
         patch?: never;
@@ -288,7 +308,11 @@ export interface paths {
         delete: operations["deleteProblem"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change its settings, or what its tests count
+         * @description A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by itself; a `checker` replaces an `interactor` and the other way round; `defaults` hold for tests that come later; `tests` names those whose points or group change. The title alone, or anything while it has no tests, changes without a version.
+         */
+        patch: operations["changeProblem"];
         trace?: never;
     };
     "/v1/sandboxes": {
@@ -1452,6 +1476,28 @@ export interface components {
             items: components["schemas"]["RejudgedDto"][];
             /** @description Pass as ?cursor= to go on */
             nextCursor: string | null;
+        };
+        LabelledTestDto: {
+            /** @description Of a test that is there */
+            name: string;
+            points?: number;
+            /** @description Tests of one group count together; empty: none */
+            group?: string;
+        };
+        ChangeStoredProblemDto: {
+            /** @example A + B */
+            title?: string;
+            /** @description Of each test */
+            limits?: components["schemas"]["LimitsDto"];
+            /** @description Of the compiler */
+            compileLimits?: components["schemas"]["LimitsDto"];
+            /** @description tokens when absent */
+            checker?: components["schemas"]["CheckerDto"];
+            /** @description It judges instead of a checker */
+            interactor?: components["schemas"]["InteractorDto"];
+            /** @description Of tests that do not say */
+            defaults?: components["schemas"]["ProblemDefaultsDto"];
+            tests?: components["schemas"]["LabelledTestDto"][];
         };
         ExecResultDto: {
             /** @description Names the process in …/processes/{process} */
@@ -3841,6 +3887,93 @@ export interface operations {
             };
         };
     };
+    deleteVersionProblem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listTestsProblem: {
         parameters: {
             query?: {
@@ -4029,7 +4162,10 @@ export interface operations {
     };
     getProblem: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As it was in that version; the latest when absent */
+                version?: number;
+            };
             header?: never;
             path: {
                 id: string;
@@ -4066,6 +4202,15 @@ export interface operations {
             };
             /** @description `not-found`: Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4151,6 +4296,134 @@ export interface operations {
                 };
             };
             /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeProblem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeStoredProblemDto"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredProblemDto"];
+                };
+            };
+            /** @description `malformed-json`: The body is not valid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid; `unknown-runtime`: No such runtime */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `quota-exceeded`: The quota of this key is used up; `rate-limited`: Too many requests */
             429: {
                 headers: {
                     /** @description Seconds to wait */

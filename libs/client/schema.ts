@@ -340,7 +340,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One sandbox */
+        /** One sandbox; for an hour after its end, too: why it ended, and what it had used */
         get: operations["getSandboxe"];
         put?: never;
         post?: never;
@@ -523,7 +523,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What it has used */
+        /** What it has used until now; of one that has ended GET /v1/sandboxes/{id} tells */
         get: operations["usageSandboxe"];
         put?: never;
         post?: never;
@@ -1567,6 +1567,12 @@ export interface components {
                 [key: string]: string;
             };
         };
+        SandboxTotalsDto: {
+            wallMs: number;
+            cpuMs: number;
+            memoryPeakBytes: number;
+            syscalls: number;
+        };
         SandboxLimitsView: {
             cpuTimeMs: number;
             memoryBytes: number;
@@ -1583,6 +1589,8 @@ export interface components {
              * @enum {string|null}
              */
             endReason: "deleted" | "expired" | "idle" | "cpu_exceeded" | "worker_lost" | "error" | null;
+            /** @description What it had used when it ended; null while it runs (GET …/usage) and when its worker was lost with it */
+            usage: components["schemas"]["SandboxTotalsDto"] | null;
             limits: components["schemas"]["SandboxLimitsView"];
             /** Format: date-time */
             createdAt: string;

@@ -148,12 +148,27 @@ export class SandboxLimitsView {
   @ApiProperty({ type: 'integer' }) fileBytes!: number;
 }
 
+/** What a sandbox used in its whole life. */
+export class SandboxTotalsDto {
+  @ApiProperty() wallMs!: number;
+  @ApiProperty() cpuMs!: number;
+  @ApiProperty({ type: 'integer' }) memoryPeakBytes!: number;
+  @ApiProperty({ type: 'integer' }) syscalls!: number;
+}
+
 /** A sandbox as the API shows it. */
 export class SandboxDto {
   @ApiProperty({ example: 'sbx_0123456789abcdefghijklmn' }) id!: string;
   @ApiProperty({ enum: ['running', 'ended'] }) state!: 'running' | 'ended';
   @ApiProperty({ enum: SANDBOX_ENDS, nullable: true, type: String, description: 'Why it ended' })
   endReason!: SandboxEnd | null;
+  @ApiProperty({
+    type: SandboxTotalsDto,
+    nullable: true,
+    description:
+      'What it had used when it ended; null while it runs (GET …/usage) and when its worker was lost with it',
+  })
+  usage!: SandboxTotalsDto | null;
   @ApiProperty({ type: SandboxLimitsView }) limits!: SandboxLimits;
   @ApiProperty({ format: 'date-time' }) createdAt!: string;
   @ApiProperty({ format: 'date-time' }) expiresAt!: string;

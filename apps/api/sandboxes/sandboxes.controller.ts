@@ -76,7 +76,7 @@ export class SandboxesController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One sandbox' })
+  @ApiOperation({ summary: 'One sandbox; for an hour after its end, too: why it ended, and what it had used' })
   @ApiOkResponse({ type: SandboxDto })
   @ApiProblems('not-found')
   async get(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxDto> {
@@ -286,7 +286,7 @@ export class SandboxesController {
   }
 
   @Get(':id/usage')
-  @ApiOperation({ summary: 'What it has used' })
+  @ApiOperation({ summary: 'What it has used until now; of one that has ended GET /v1/sandboxes/{id} tells' })
   @ApiOkResponse({ type: SandboxUsageDto })
   @ApiProblems('not-found', 'sandbox-ended')
   usage(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxUsageDto> {

@@ -222,7 +222,9 @@ export class LiveSandbox {
     for (const log of this.processes.values()) log.lost();
     this.endReason ??=
       report.reason === 'timed_out' ? 'expired' : report.reason === 'cpu_exceeded' ? 'cpu_exceeded' : 'error';
-    this.sandbox = { ...this.sandbox, state: 'ended', endReason: this.endReason };
+    const { wallMs, cpuMs, memoryPeakBytes, syscalls } = report.usage;
+    const usage = { wallMs, cpuMs, memoryPeakBytes, syscalls };
+    this.sandbox = { ...this.sandbox, state: 'ended', endReason: this.endReason, usage };
     return this.endReason;
   }
 }

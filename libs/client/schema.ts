@@ -465,7 +465,7 @@ export interface paths {
         };
         /**
          * WebSocket to a process: its events as { id, type, data }, and to it stdin, eof, signals and sizes
-         * @description Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, `{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with `{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear.
+         * @description Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, `{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with `{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear. Closed with 1000 behind the end of the process or of its sandbox, with 1011 when the worker was lost.
          */
         get: operations["attachSandboxe"];
         put?: never;
@@ -505,7 +505,7 @@ export interface paths {
         };
         /**
          * A server that listens on a port inside the sandbox, by any method, WebSockets too
-         * @description What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.
+         * @description What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`. A WebSocket whose server goes without a word, or with its sandbox, is closed with 1014.
          */
         get: operations["portSandboxe"];
         put?: never;

@@ -26,10 +26,15 @@ export class AuditLog {
   }
 
   /** Null: nothing is known of it. */
-  find(id: string, { syscalls, pid }: AuditFilter): readonly SystemCall[] | null {
+  find(id: string, { syscalls, pid, programs }: AuditFilter): readonly SystemCall[] | null {
     const log = this.logs.get(id);
     if (!log) return null;
     const names = syscalls ? new Set(syscalls) : null;
-    return log.filter((record) => (names?.has(record.name) ?? true) && (pid === undefined || record.pid === pid));
+    return log.filter(
+      (record) =>
+        (names?.has(record.name) ?? true) &&
+        (pid === undefined || record.pid === pid) &&
+        (programs?.includes(record.comm) ?? true),
+    );
   }
 }

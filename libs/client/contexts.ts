@@ -13,7 +13,13 @@ export type ContextEvent =
   | { readonly type: 'stdout' | 'stderr'; readonly text: string }
   | { readonly type: 'result'; readonly main: boolean; readonly data: Readonly<Record<string, string>> }
   | { readonly type: 'error'; readonly name: string; readonly value: string; readonly traceback: string }
-  | { readonly type: 'end'; readonly executionCount: number; readonly outcome: ContextRun['outcome'] };
+  | {
+      readonly type: 'end';
+      readonly executionCount: number;
+      readonly outcome: ContextRun['outcome'];
+      /** Of the last command of a shell, or with which the interpreter exited. */
+      readonly exitCode: number | null;
+    };
 
 /** Code contexts of one sandbox: interpreters that keep their variables. */
 export class Contexts {

@@ -25,6 +25,14 @@ export interface AuditRecord {
   readonly decision: 'allow' | 'deny' | 'kill' | 'log';
 }
 
+/** Which system calls: those that fit all of it. */
+export interface AuditOptions extends CallOptions {
+  readonly syscalls?: readonly string[];
+  readonly pid?: number;
+  /** Names of processes, as their records have them: at most 15 bytes. */
+  readonly comm?: string | readonly string[];
+}
+
 /** An event of an execution; `id` resumes the stream behind it. */
 export type ExecutionEvent = { readonly id: string } & (
   | {
@@ -89,9 +97,9 @@ export class Executions extends Records<CreateExecution, Execution> {
   /** Its system calls, live: needs `audit: { level: 'security' | 'full' }` when it was created. */
   async *audit(
     id: string,
-    { syscalls, pid, signal }: CallOptions & { syscalls?: readonly string[]; pid?: number } = {},
+    { syscalls, pid, comm, signal }: AuditOptions = {},
   ): AsyncGenerator<AuditRecord, void, undefined> {
-    const query = { format: 'ndjson', syscall: syscalls?.join(','), pid };
+    const query = { format: 'ndjson', syscall: syscalls?.join(','), pid, comm };
     const body = await this.transport.stream({ method: 'GET', path: `${this.place(id)}/audit`, query, signal });
     for await (const line of parseLines(body)) if (line !== '') yield JSON.parse(line) as AuditRecord;
   }

@@ -1,6 +1,6 @@
 import { Contexts } from './contexts.js';
 import { CordonError } from './errors.js';
-import type { AuditRecord } from './executions.js';
+import type { AuditOptions, AuditRecord } from './executions.js';
 import { SandboxFiles } from './sandbox-files.js';
 import type { components } from './schema.js';
 import { parseEvents, parseLines } from './sse.js';
@@ -165,12 +165,8 @@ export class Sandbox {
   }
 
   /** Its system calls so far. */
-  async *audit({
-    syscalls,
-    pid,
-    signal,
-  }: CallOptions & { syscalls?: readonly string[]; pid?: number } = {}): AsyncGenerator<AuditRecord, void, undefined> {
-    const query = { syscall: syscalls?.join(','), pid };
+  async *audit({ syscalls, pid, comm, signal }: AuditOptions = {}): AsyncGenerator<AuditRecord, void, undefined> {
+    const query = { syscall: syscalls?.join(','), pid, comm };
     const body = await this.transport.stream({ method: 'GET', path: `${this.place}/audit`, query, signal });
     for await (const line of parseLines(body)) if (line !== '') yield JSON.parse(line) as AuditRecord;
   }

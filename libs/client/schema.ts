@@ -80,7 +80,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** System calls: NDJSON, or as strace prints them */
+        /** System calls: NDJSON, as strace prints them, or as server-sent events */
         get: operations["auditExecution"];
         put?: never;
         post?: never;
@@ -184,7 +184,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** System calls of its tests, if `audit` asked for them: NDJSON, or as strace prints them */
+        /** System calls of its tests, if `audit` asked for them: NDJSON, as strace prints them, or as server-sent events */
         get: operations["auditSubmission"];
         put?: never;
         post?: never;
@@ -224,10 +224,30 @@ export interface paths {
         put?: never;
         /**
          * Upload tests: a new version, which never changes
-         * @description A zip archive: NAME.in beside NAME.out (or .ans, .a), or input/NAME beside output/NAME; tests are in natural order of their names. Every other file is an error that names it. Or tests as JSON.
+         * @description A zip archive: NAME.in beside NAME.out (or .ans, .a), or input/NAME beside output/NAME; tests are in natural order of their names. Every other file is an error that names it, but for a `manifest.json` at the top that says what tests count: `{"tests":[{"name":"small/1","points":10,"group":"small"}]}`, names as GET …/tests has them, at most 256 KiB. Or tests as JSON.
          */
         post: operations["createVersionProblem"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{id}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete one version
+         * @description Where it was the latest, the one before it is, with its settings; its number is not given again. Submissions of it that are not judged yet end as `error`; those that are stay.
+         */
+        delete: operations["deleteVersionProblem"];
         options?: never;
         head?: never;
         patch?: never;
@@ -288,7 +308,11 @@ export interface paths {
         delete: operations["deleteProblem"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change its settings, or what its tests count
+         * @description A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by itself; a `checker` replaces an `interactor` and the other way round; `defaults` hold for tests that come later; `tests` names those whose points or group change. The title alone, or anything while it has no tests, changes without a version.
+         */
+        patch: operations["changeProblem"];
         trace?: never;
     };
     "/v1/sandboxes": {
@@ -316,7 +340,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One sandbox */
+        /** One sandbox; for an hour after its end, too: why it ended, and what it had used */
         get: operations["getSandboxe"];
         put?: never;
         post?: never;
@@ -441,7 +465,7 @@ export interface paths {
         };
         /**
          * WebSocket to a process: its events as { id, type, data }, and to it stdin, eof, signals and sizes
-         * @description Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, `{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with `{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear.
+         * @description Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, `{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with `{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear. Closed with 1000 behind the end of the process or of its sandbox, with 1011 when the worker was lost.
          */
         get: operations["attachSandboxe"];
         put?: never;
@@ -481,7 +505,7 @@ export interface paths {
         };
         /**
          * A server that listens on a port inside the sandbox, by any method, WebSockets too
-         * @description What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.
+         * @description What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`. A WebSocket whose server goes without a word, or with its sandbox, is closed with 1014.
          */
         get: operations["portSandboxe"];
         put?: never;
@@ -499,7 +523,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What it has used */
+        /** What it has used until now; of one that has ended GET /v1/sandboxes/{id} tells */
         get: operations["usageSandboxe"];
         put?: never;
         post?: never;
@@ -672,7 +696,7 @@ export interface paths {
         put?: never;
         /**
          * A code context: an interpreter that keeps its variables from one run to the next
-         * @description At most 16 in a sandbox. It ends with its sandbox.
+         * @description At most 16 in a sandbox. It ends with its sandbox. A bash one keeps variables, functions, aliases, options, descriptors and its directory; `exit` ends it, and a trap for INT ends with its run.
          */
         post: operations["createContext"];
         delete?: never;
@@ -1453,6 +1477,28 @@ export interface components {
             /** @description Pass as ?cursor= to go on */
             nextCursor: string | null;
         };
+        LabelledTestDto: {
+            /** @description Of a test that is there */
+            name: string;
+            points?: number;
+            /** @description Tests of one group count together; empty: none */
+            group?: string;
+        };
+        ChangeStoredProblemDto: {
+            /** @example A + B */
+            title?: string;
+            /** @description Of each test */
+            limits?: components["schemas"]["LimitsDto"];
+            /** @description Of the compiler */
+            compileLimits?: components["schemas"]["LimitsDto"];
+            /** @description tokens when absent */
+            checker?: components["schemas"]["CheckerDto"];
+            /** @description It judges instead of a checker */
+            interactor?: components["schemas"]["InteractorDto"];
+            /** @description Of tests that do not say */
+            defaults?: components["schemas"]["ProblemDefaultsDto"];
+            tests?: components["schemas"]["LabelledTestDto"][];
+        };
         ExecResultDto: {
             /** @description Names the process in …/processes/{process} */
             process: number;
@@ -1521,6 +1567,12 @@ export interface components {
                 [key: string]: string;
             };
         };
+        SandboxTotalsDto: {
+            wallMs: number;
+            cpuMs: number;
+            memoryPeakBytes: number;
+            syscalls: number;
+        };
         SandboxLimitsView: {
             cpuTimeMs: number;
             memoryBytes: number;
@@ -1537,6 +1589,8 @@ export interface components {
              * @enum {string|null}
              */
             endReason: "deleted" | "expired" | "idle" | "cpu_exceeded" | "worker_lost" | "error" | null;
+            /** @description What it had used when it ended; null while it runs (GET …/usage) and when its worker was lost with it */
+            usage: components["schemas"]["SandboxTotalsDto"] | null;
             limits: components["schemas"]["SandboxLimitsView"];
             /** Format: date-time */
             createdAt: string;
@@ -1584,7 +1638,7 @@ export interface components {
              */
             cwd?: string;
             /**
-             * @description root: of the sandbox only
+             * @description Whose permissions hold; root: of the sandbox only
              * @default user
              * @enum {string}
              */
@@ -1679,10 +1733,22 @@ export interface components {
         PathDto: {
             /** @description Absolute, or relative to /work */
             path: string;
+            /**
+             * @description Whose permissions hold; root: of the sandbox only
+             * @default user
+             * @enum {string}
+             */
+            user?: "user" | "root";
         };
         MoveDto: {
             from: string;
             to: string;
+            /**
+             * @description Whose permissions hold; root: of the sandbox only
+             * @default user
+             * @enum {string}
+             */
+            user?: "user" | "root";
         };
         UnpackedDto: {
             bytes: number;
@@ -1713,6 +1779,8 @@ export interface components {
             /** @enum {string} */
             outcome: "ok" | "error" | "timed_out" | "interrupted" | "died";
             executionCount: number;
+            /** @description Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Where the interpreter exited, its status; otherwise null */
+            exitCode: number | null;
             stdout: string;
             stdoutTruncated: boolean;
             stderr: string;
@@ -1724,7 +1792,7 @@ export interface components {
         };
         CreateContextDto: {
             /** @enum {string} */
-            language: "python" | "javascript";
+            language: "python" | "javascript" | "bash";
             /**
              * @description Absolute, or relative to /work
              * @default /work
@@ -1738,7 +1806,7 @@ export interface components {
             /** @example ctx_0123456789abcdef */
             id: string;
             /** @enum {string} */
-            language: "python" | "javascript";
+            language: "python" | "javascript" | "bash";
             cwd: string;
             /**
              * @description dead: its interpreter has ended; restart it
@@ -2508,13 +2576,19 @@ export interface operations {
     auditExecution: {
         parameters: {
             query?: {
-                format?: "ndjson" | "strace";
+                /** @description Otherwise by the Accept header */
+                format?: "ndjson" | "strace" | "sse";
                 /** @description Names, separated by commas */
                 syscall?: string;
+                /** @description Of one process, all its threads */
                 pid?: number;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
             header: {
-                accept: string;
+                "last-event-id": string;
+                /** @description Only what came after that record */
+                "Last-Event-ID"?: string;
             };
             path: {
                 id: string;
@@ -2523,7 +2597,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One record a line */
+            /** @description One record a line, or an event */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2531,6 +2605,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                    "text/event-stream": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */
@@ -3320,12 +3395,23 @@ export interface operations {
     auditSubmission: {
         parameters: {
             query?: {
+                program?: "submission" | "interactor";
                 /** @description Of one test, counted from 0 */
                 test?: number;
-                program?: "submission" | "interactor";
-                format?: "ndjson" | "strace";
+                /** @description Otherwise by the Accept header */
+                format?: "ndjson" | "strace" | "sse";
+                /** @description Names, separated by commas */
+                syscall?: string;
+                /** @description Of one process, all its threads */
+                pid?: number;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
-            header?: never;
+            header: {
+                "last-event-id": string;
+                /** @description Only what came after that record */
+                "Last-Event-ID"?: string;
+            };
             path: {
                 id: string;
             };
@@ -3333,7 +3419,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One record a line */
+            /** @description One record a line, or an event */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3341,6 +3427,7 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                    "text/event-stream": string;
                 };
             };
             /** @description `unauthorized`: A valid API key is needed */
@@ -3808,6 +3895,93 @@ export interface operations {
             };
         };
     };
+    deleteVersionProblem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listTestsProblem: {
         parameters: {
             query?: {
@@ -3996,7 +4170,10 @@ export interface operations {
     };
     getProblem: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As it was in that version; the latest when absent */
+                version?: number;
+            };
             header?: never;
             path: {
                 id: string;
@@ -4033,6 +4210,15 @@ export interface operations {
             };
             /** @description `not-found`: Not found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4118,6 +4304,134 @@ export interface operations {
                 };
             };
             /** @description `rate-limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unavailable`: The service is not available */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeProblem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeStoredProblemDto"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredProblemDto"];
+                };
+            };
+            /** @description `malformed-json`: The body is not valid JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: A valid API key is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This key may not do that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid; `unknown-runtime`: No such runtime */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `quota-exceeded`: The quota of this key is used up; `rate-limited`: Too many requests */
             429: {
                 headers: {
                     /** @description Seconds to wait */
@@ -5653,6 +5967,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -5763,6 +6079,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description Permission bits of a new file, octal */
                 mode?: string;
             };
@@ -5905,6 +6223,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description A directory with all that is in it */
                 recursive?: boolean;
             };
@@ -6014,6 +6334,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -6123,6 +6445,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
                 /** @description Directories below it, too, at most 4,096 */
                 recursive?: boolean;
             };
@@ -6235,6 +6559,8 @@ export interface operations {
             query: {
                 /** @description Absolute, or relative to /work */
                 path: string;
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
+                user?: "user" | "root";
             };
             header?: never;
             path: {
@@ -6614,7 +6940,7 @@ export interface operations {
             query: {
                 /** @description A directory: absolute, or relative to /work */
                 path: string;
-                /** @description root: of the sandbox only */
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
                 user?: "user" | "root";
                 format?: "tar" | "zip";
             };
@@ -6737,7 +7063,7 @@ export interface operations {
             query: {
                 /** @description A directory: absolute, or relative to /work */
                 path: string;
-                /** @description root: of the sandbox only */
+                /** @description Whose permissions hold, and whose new files are; root: of the sandbox only */
                 user?: "user" | "root";
             };
             header?: never;
@@ -6878,12 +7204,15 @@ export interface operations {
     auditSandboxAudit: {
         parameters: {
             query?: {
+                follow?: boolean;
                 /** @description Otherwise by the Accept header */
                 format?: "ndjson" | "strace" | "sse";
                 /** @description Names, separated by commas */
                 syscall?: string;
+                /** @description Of one process, all its threads */
                 pid?: number;
-                follow?: boolean;
+                /** @description Of processes with this name (`comm` of a record): at most 15 bytes, as the kernel cuts it; several times: any of them */
+                comm?: string[];
             };
             header: {
                 "last-event-id": string;

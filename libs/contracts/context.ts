@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, IsObject, IsOptional, IsString, Max, MaxLength, Min, MinLength } from 'class-validator';
 import { REQUEST_LIMITS } from './limits.js';
 
-export const CONTEXT_LANGUAGES = ['python', 'javascript'] as const;
+export const CONTEXT_LANGUAGES = ['python', 'javascript', 'bash'] as const;
 export type ContextLanguage = (typeof CONTEXT_LANGUAGES)[number];
 /** Contexts of one sandbox at once. */
 export const CONTEXTS_MOST = 16;
@@ -21,12 +21,20 @@ export type ContextEvent =
   /** `main`: the value of the last expression. `data`: by MIME type, binary ones as base64. */
   | { readonly type: 'result'; readonly main: boolean; readonly data: Readonly<Record<string, string>> }
   | { readonly type: 'error'; readonly name: string; readonly value: string; readonly traceback: string }
-  | { readonly type: 'end'; readonly executionCount: number; readonly outcome: ContextOutcome };
+  | {
+      readonly type: 'end';
+      readonly executionCount: number;
+      readonly outcome: ContextOutcome;
+      /** Of the last command of a shell, or with which the interpreter exited; null otherwise. */
+      readonly exitCode: number | null;
+    };
 
 export interface CreateContext {
   readonly language: ContextLanguage;
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** As root of the sandbox. */
+  readonly root?: boolean | undefined;
 }
 
 export interface RunInContext {
@@ -120,6 +128,13 @@ export class ContextErrorDto {
 export class ContextRunDto {
   @ApiProperty({ enum: CONTEXT_OUTCOMES }) outcome!: ContextOutcome;
   @ApiProperty({ type: 'integer' }) executionCount!: number;
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    description:
+      'Of the last command, in bash: one that is not 0 is an `ExitStatus` error. Where the interpreter exited, its status; otherwise null',
+  })
+  exitCode!: number | null;
   @ApiProperty() stdout!: string;
   @ApiProperty() stdoutTruncated!: boolean;
   @ApiProperty() stderr!: string;

@@ -2,7 +2,7 @@
  * What an API asks of the worker that keeps a sandbox, over HTTP between the two. A body that carries bytes is: u32 length of the
  * JSON (LE), the JSON, the bytes. The bearer token is the worker's, from its entry in the registry.
  */
-import type { SandboxDto, SandboxEnd } from './sandbox.js';
+import type { SandboxDto, SandboxEnd, WatchLine } from './sandbox.js';
 
 export const LINK_CHUNK_BYTES = 64 * 1024;
 /** Largest number of a process. */
@@ -24,6 +24,22 @@ export interface StartProcess {
   readonly timeoutMs: number | null;
   /** Its end is not that of the connection. */
   readonly background: boolean;
+}
+
+/** A watcher to ask later. `path`: absolute. `note`: whatever comes back with its events. */
+export interface CreateWatcher {
+  readonly path: string;
+  readonly recursive: boolean;
+  readonly root: boolean;
+  readonly note: unknown;
+}
+
+/** What has happened since it was asked last. */
+export interface WatchedEvents {
+  readonly note: unknown;
+  readonly events: readonly WatchLine[];
+  /** Before those that come next some were lost; there are none now. */
+  readonly lost: boolean;
 }
 
 /** One line (JSON) of a process's stream. `seq` counts its events from 0. */
@@ -51,6 +67,8 @@ export interface LinkRefusal {
   readonly full?: boolean;
   readonly process?: 'unknown';
   readonly context?: ContextRefusal;
+  /** `most`: the sandbox has as many as it may. */
+  readonly watcher?: 'unknown' | 'most';
   /** In words, for the client. */
   readonly detail?: string;
 }

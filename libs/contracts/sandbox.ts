@@ -77,6 +77,18 @@ const limit = (name: SandboxLimitName): PropertyDecorator => {
   return Bound(bound, description);
 };
 
+const GUEST_USERS = ['user', 'root'] as const;
+export type GuestUserName = (typeof GUEST_USERS)[number];
+
+function User(): PropertyDecorator {
+  return (target, key) => {
+    const description = 'Whose permissions hold; root: of the sandbox only';
+    ApiPropertyOptional({ enum: GUEST_USERS, default: 'user', description })(target, key);
+    IsOptional()(target, key);
+    IsIn(GUEST_USERS)(target, key);
+  };
+}
+
 export class SandboxLimitsDto {
   @limit('cpuTimeMs') cpuTimeMs?: number;
   @limit('memoryBytes') memoryBytes?: number;
@@ -136,12 +148,27 @@ export class SandboxLimitsView {
   @ApiProperty({ type: 'integer' }) fileBytes!: number;
 }
 
+/** What a sandbox used in its whole life. */
+export class SandboxTotalsDto {
+  @ApiProperty() wallMs!: number;
+  @ApiProperty() cpuMs!: number;
+  @ApiProperty({ type: 'integer' }) memoryPeakBytes!: number;
+  @ApiProperty({ type: 'integer' }) syscalls!: number;
+}
+
 /** A sandbox as the API shows it. */
 export class SandboxDto {
   @ApiProperty({ example: 'sbx_0123456789abcdefghijklmn' }) id!: string;
   @ApiProperty({ enum: ['running', 'ended'] }) state!: 'running' | 'ended';
   @ApiProperty({ enum: SANDBOX_ENDS, nullable: true, type: String, description: 'Why it ended' })
   endReason!: SandboxEnd | null;
+  @ApiProperty({
+    type: SandboxTotalsDto,
+    nullable: true,
+    description:
+      'What it had used when it ended; null while it runs (GET …/usage) and when its worker was lost with it',
+  })
+  usage!: SandboxTotalsDto | null;
   @ApiProperty({ type: SandboxLimitsView }) limits!: SandboxLimits;
   @ApiProperty({ format: 'date-time' }) createdAt!: string;
   @ApiProperty({ format: 'date-time' }) expiresAt!: string;
@@ -190,10 +217,7 @@ export class ExecDto {
   @MaxLength(4095)
   cwd?: string;
 
-  @ApiPropertyOptional({ enum: ['user', 'root'], default: 'user', description: 'root: of the sandbox only' })
-  @IsOptional()
-  @IsIn(['user', 'root'])
-  user?: 'user' | 'root';
+  @User() user?: GuestUserName;
 
   @ApiPropertyOptional({ description: 'Standard input, whole; then its end', maxLength: REQUEST_LIMITS.stdinBytes })
   @IsOptional()
@@ -329,11 +353,14 @@ export class PathDto {
   @MinLength(1)
   @MaxLength(4095)
   path!: string;
+
+  @User() user?: GuestUserName;
 }
 
 export class MoveDto {
   @ApiProperty({ maxLength: 4095 }) @IsString() @MinLength(1) @MaxLength(4095) from!: string;
   @ApiProperty({ maxLength: 4095 }) @IsString() @MinLength(1) @MaxLength(4095) to!: string;
+  @User() user?: GuestUserName;
 }
 
 export class SandboxUsageDto {

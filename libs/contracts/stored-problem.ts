@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import {
   ArrayMaxSize,
@@ -42,6 +42,7 @@ export const PROBLEM_LIMITS = {
   /** An uploaded archive. */
   zipBytes: 64 << 20,
   zipEntries: 2000,
+  manifestBytes: 256 << 10,
   /** Unpacked over packed; looked at from `zipRatioFrom` bytes on, for test data of one repeated line packs well. */
   zipRatio: 250,
   zipRatioFrom: 16 << 20,
@@ -65,7 +66,7 @@ export class ProblemDefaultsDto {
   groupBy?: Grouping;
 }
 
-/** Fixed once made: what changes are the tests, by versions. */
+/** What changes of it changes by versions: each keeps the settings and the tests that it was made with. */
 export class CreateStoredProblemDto {
   @ApiProperty({ minLength: 1, maxLength: PROBLEM_LIMITS.titleLength, example: 'A + B' })
   @IsString()
@@ -132,6 +133,53 @@ export class CreateProblemVersionDto {
   @IsOptional()
   @IsBoolean()
   append?: boolean;
+}
+
+/** Another name for what a test counts; what is not said stays. */
+export class LabelledTestDto {
+  @ApiProperty({ minLength: 1, maxLength: 255, description: 'Of a test that is there' })
+  @IsString()
+  @MinLength(1)
+  @MaxLength(255)
+  name!: string;
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 0, maximum: SUBMISSION_LIMITS.points })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(SUBMISSION_LIMITS.points)
+  points?: number;
+
+  @ApiPropertyOptional({ maxLength: 64, description: 'Tests of one group count together; empty: none' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(64)
+  group?: string;
+}
+
+function LabelledTests(needed: boolean): PropertyDecorator {
+  return (target, key) => {
+    ApiProperty({ type: [LabelledTestDto], minItems: 1, maxItems: PROBLEM_LIMITS.tests, required: needed })(
+      target,
+      key,
+    );
+    if (!needed) IsOptional()(target, key);
+    IsArray()(target, key);
+    ArrayMinSize(1)(target, key);
+    ArrayMaxSize(PROBLEM_LIMITS.tests)(target, key);
+    ValidateNested({ each: true })(target, key);
+    Type(() => LabelledTestDto)(target, key);
+  };
+}
+
+/** `manifest.json` in an archive of tests: what they count. Tests that it does not name count as the problem's defaults say. */
+export class ManifestDto {
+  @LabelledTests(true) tests!: LabelledTestDto[];
+}
+
+/** What is given changes, of limits each by itself; the rest stays. */
+export class ChangeStoredProblemDto extends PartialType(CreateStoredProblemDto) {
+  @LabelledTests(false) tests?: LabelledTestDto[];
 }
 
 export class ShownDefaultsDto {

@@ -398,6 +398,8 @@ export interface JudgeJob {
   readonly stopAtFirstFailure: boolean;
   readonly parallel: number;
   readonly origin?: JudgeOrigin;
+  /** Limits of the submission's own, beside the problem's: judged again by another version, they still hold. */
+  readonly own?: { readonly limits: LimitsDto; readonly compileLimits: LimitsDto };
 }
 
 /** What judging found: kept with the record's result. */

@@ -83,6 +83,8 @@ export interface SystemCall {
 export interface AuditFilter {
   readonly syscalls?: readonly string[] | undefined;
   readonly pid?: number | undefined;
+  /** Names of processes. */
+  readonly programs?: readonly string[] | undefined;
 }
 
 export interface Backend {

@@ -145,8 +145,12 @@ export class ClientBackend implements Backend {
     return advised(async () => await this.at(id).files.list(path));
   }
 
-  async *audit(id: string, { syscalls, pid }: AuditFilter): AsyncIterable<SystemCall> {
-    const filter = { ...(syscalls ? { syscalls } : {}), ...(pid === undefined ? {} : { pid }) };
+  async *audit(id: string, { syscalls, pid, programs }: AuditFilter): AsyncIterable<SystemCall> {
+    const filter = {
+      ...(syscalls ? { syscalls } : {}),
+      ...(pid === undefined ? {} : { pid }),
+      ...(programs ? { comm: programs } : {}),
+    };
     try {
       if (id.startsWith('sbx_')) yield* this.at(id).audit(filter);
       else yield* this.cordon.executions.audit(id, filter);

@@ -125,11 +125,16 @@ export function registerProgramTools(server: McpServer, backend: Backend): void 
     {
       title: 'See system calls',
       description:
-        'The system calls that a run (id from run_code or run_command) or a sandbox (id from create_sandbox) made, decoded, in order. Filter by name or process: `syscalls: ["openat", "connect", "execve"]` answers most questions. Only what the audit level of that run or sandbox recorded is there.',
+        'The system calls that a run (id from run_code or run_command) or a sandbox (id from create_sandbox) made, decoded, in order. Filter by name, process or program: `syscalls: ["openat", "connect", "execve"]` answers most questions. Only what the audit level of that run or sandbox recorded is there.',
       inputSchema: z.object({
         id: z.string().min(1).describe('Of a run or of a sandbox'),
         syscalls: z.array(z.string()).max(100).optional().describe('Only these calls, by name'),
         pid: z.number().int().min(1).optional().describe('Only those of this process'),
+        programs: z
+          .array(z.string().max(15))
+          .max(100)
+          .optional()
+          .describe('Only those of processes with these names, as `program` has them: at most 15 characters'),
         failed_only: z.boolean().default(false).describe('Only those that failed'),
         skip: z.number().int().min(0).default(0).describe('Matching calls to leave out at the beginning'),
         limit: z.number().int().min(1).max(AUDIT_MOST).default(200),
@@ -140,11 +145,11 @@ export function registerProgramTools(server: McpServer, backend: Backend): void 
       }),
       annotations: READS,
     },
-    ({ id, syscalls, pid, failed_only, skip, limit }) =>
+    ({ id, syscalls, pid, programs, failed_only, skip, limit }) =>
       answered(async () => {
         const calls = [];
         let matched = 0;
-        for await (const record of backend.audit(id, { syscalls, pid })) {
+        for await (const record of backend.audit(id, { syscalls, pid, programs })) {
           if (failed_only && record.error === null) continue;
           matched++;
           if (matched <= skip || calls.length >= limit) continue;

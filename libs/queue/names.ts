@@ -45,6 +45,10 @@ export const keys = {
   problemVersions: (id: string): string => `${PREFIX}:problem:${id}:versions`,
   problemSummaries: (id: string): string => `${PREFIX}:problem:${id}:summaries`,
   problemChunks: (id: string): string => `${PREFIX}:problem:${id}:chunks`,
+  /** Which settings each version is judged by; settings, and the sources of programs among them, by that number. */
+  problemRevisions: (id: string): string => `${PREFIX}:problem:${id}:revisions`,
+  problemSettings: (id: string): string => `${PREFIX}:problem:${id}:settings`,
+  problemSources: (id: string): string => `${PREFIX}:problem:${id}:sources`,
   problemSubmissions: (id: string): string => `${PREFIX}:problem:${id}:submissions`,
   /** Sorted set of a tenant's problem ids by creation time (ms). */
   problemsOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:problems`,

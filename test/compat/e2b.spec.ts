@@ -217,6 +217,92 @@ describe('E2B: envd', () => {
     expect((await unary('/filesystem.Filesystem/Stat', { path: 7 })).status).toBe(400);
   });
 
+  it('watches for those who ask: each event once, until the watcher is removed', async () => {
+    const call = (method: string, message: object, more: Record<string, string> = {}) =>
+      unary(`/filesystem.Filesystem/${method}`, message, more);
+    const write = (path: string, content = 'x') =>
+      data('post', `/files?path=${path}`).set('content-type', 'application/octet-stream').send(content);
+    await call('MakeDir', { path: 'asked/below' });
+    const [flat, deep] = await Promise.all([
+      call('CreateWatcher', { path: 'asked' }),
+      call('CreateWatcher', { path: '~/asked', recursive: true, includeEntry: true }),
+    ]);
+    expect(flat.body).toEqual({ watcherId: expect.any(String) });
+    const seen = async ({ body: { watcherId } }: { body: { watcherId: string } }) =>
+      (await call('GetWatcherEvents', { watcherId })).body.events as { name: string; type: string; entry?: object }[];
+    expect(await seen(flat)).toEqual([]);
+    expect((await call('Move', { source: 'asked/below', destination: 'asked/moved' })).status).toBe(200);
+    const moved = [
+      { name: 'below', type: 'EVENT_TYPE_RENAME' },
+      { name: 'moved', type: 'EVENT_TYPE_CREATE' },
+    ];
+    const all: object[] = [];
+    await expect.poll(async () => all.push(...(await seen(flat)))).toBeGreaterThanOrEqual(2);
+    expect(all).toEqual(moved);
+    expect(await seen(flat)).toEqual([]);
+    await write('asked/moved/file');
+    const entries: { name: string; type: string; entry?: object }[] = [];
+    await expect
+      .poll(async () => {
+        entries.push(...(await seen(deep)));
+        return entries.find(({ name, type }) => name === 'moved/file' && type === 'EVENT_TYPE_CREATE')?.entry;
+      })
+      .toMatchObject({ path: '/home/user/asked/moved/file', type: 'FILE_TYPE_FILE', size: '1' });
+    expect(entries.slice(0, 2)).toMatchObject([moved[0], { ...moved[1], entry: { path: '/home/user/asked/moved' } }]);
+    expect(await seen(flat)).toEqual([]);
+    expect((await call('RemoveWatcher', flat.body)).body).toEqual({});
+    for (const method of ['GetWatcherEvents', 'RemoveWatcher'])
+      expect(await call(method, flat.body)).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    expect((await call('RemoveWatcher', deep.body)).status).toBe(200);
+    for (const [message, code] of [
+      [{ path: 'nowhere' }, 'not_found'],
+      [{ path: 'asked/moved/file' }, 'invalid_argument'],
+      [{ path: '/root' }, 'permission_denied'],
+      [{ path: 5 }, 'invalid_argument'],
+    ] as const)
+      expect((await call('CreateWatcher', message)).body).toMatchObject({ code });
+    const root = { authorization: `Basic ${Buffer.from('root:').toString('base64')}` };
+    expect((await call('CreateWatcher', { path: '/root' }, root)).status).toBe(200);
+    expect((await call('GetWatcherEvents', { watcherId: 7 })).status).toBe(400);
+  });
+
+  it('watchers are bounded: in number, and in what they keep', async () => {
+    const own = (await control('post', '/sandboxes').send({})).body as Made;
+    const call = (method: string, message: object) =>
+      data('post', `/filesystem.Filesystem/${method}`, own).set('content-type', 'application/json').send(message);
+    const watchers: string[] = [];
+    for (let count = 0; count < 64; count++)
+      watchers.push((await call('CreateWatcher', { path: '/tmp' })).body.watcherId);
+    expect((await call('CreateWatcher', { path: '/tmp' })).body).toMatchObject({ code: 'resource_exhausted' });
+    for (const watcherId of watchers.slice(1)) await call('RemoveWatcher', { watcherId });
+    // Far more than is kept anywhere, and nobody asks.
+    const name = 'n'.repeat(200);
+    const script = `import os\nfor i in range(40000):\n  os.close(os.open(f"/tmp/${name}{i}", os.O_CREAT)); os.remove(f"/tmp/${name}{i}")`;
+    const command = { command: ['python3', '-c', script] };
+    const made = await server()
+      .post(`/v1/sandboxes/${own.sandboxID}/exec`)
+      .set('authorization', `Bearer ${KEY}`)
+      .send(command);
+    expect(made.body).toMatchObject({ exitCode: 0 });
+    let told = 0;
+    const lost: number[] = [];
+    for (let last = 1; last > 0; ) {
+      const { body } = await call('GetWatcherEvents', { watcherId: watchers[0] });
+      if (body.code === 'resource_exhausted') lost.push(told);
+      last = body.events?.length ?? 1;
+      told += body.events?.length ?? 0;
+    }
+    expect(lost).toEqual([told]);
+    expect(told).toBeGreaterThan(1000);
+    expect(told).toBeLessThan(80_000);
+    expect((await call('MakeDir', { path: '/tmp/after' })).status).toBe(200);
+    const names = async () =>
+      (await call('GetWatcherEvents', { watcherId: watchers[0] })).body.events.map((one: { name: string }) => one.name);
+    await expect.poll(names).toContain('after');
+    expect((await control('delete', `/sandboxes/${own.sandboxID}`)).status).toBe(204);
+    expect((await call('GetWatcherEvents', { watcherId: watchers[0] })).status).toBe(502);
+  });
+
   it('answers for files with numbers', async () => {
     expect((await data('get', '/files?path=no')).body).toMatchObject({ code: 404 });
     expect((await data('get', '/files?path=/tmp')).body).toMatchObject({ code: 400 });
@@ -290,6 +376,8 @@ describe('E2B: code interpreter', () => {
       {},
       { code: 1 },
       { code: 'x', language: 'klingon' },
+      { code: 'x', language: 'r' },
+      { code: 'x', language: 'java' },
       { code: 'x', context_id: 'c', language: 'python' },
     ])
       expect((await ask('post', '/execute').send(body)).status).toBe(400);

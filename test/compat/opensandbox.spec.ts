@@ -166,9 +166,54 @@ describe('OpenSandbox: execd', () => {
     expect([other.status, other.body.code]).toEqual([401, 'UNAUTHORIZED']);
     expect((await execd('get', '/command/status/cmd-999')).status).toBe(404);
     expect((await execd('get', '/nothing')).body.code).toBe('NOT_FOUND');
-    expect((await execd('post', '/session')).body.code).toBe('NOT_IMPLEMENTED');
+    for (const path of ['/pty', '/pty/some', '/metrics/watch', '/v1/isolated/session'])
+      expect((await execd('post', path)).body.code).toBe('NOT_IMPLEMENTED');
     const large = await execd('post', '/command').send({ command: 'x'.repeat(20 << 20) });
     expect(large.status).toBe(413);
+  });
+
+  it('runs commands in sessions: state stays, and each run says with which status it ended', async () => {
+    const made = await execd('post', '/session');
+    expect([made.status, made.body]).toEqual([200, { session_id: expect.any(String) }]);
+    const { session_id } = made.body as { session_id: string };
+    const run = async (body: object): Promise<Record<string, unknown>[]> => {
+      const { status, text } = await execd('post', `/session/${session_id}/run`).send(body).buffer(true);
+      expect(status, text).toBe(200);
+      return events(text);
+    };
+    const [init, first, second, end] = await run({ command: 'x=1; printf "a\nb"; cd /usr' });
+    expect(init).toMatchObject({ type: 'init', text: session_id });
+    expect([first, second]).toMatchObject([
+      { type: 'stdout', text: 'a' },
+      { type: 'stdout', text: 'b' },
+    ]);
+    expect(end).toMatchObject({ type: 'execution_complete', execution_time: expect.any(Number) });
+    const failed = await run({ command: 'pwd; echo $x >&2; (exit 5)' });
+    expect(failed.slice(1)).toMatchObject([
+      { type: 'stdout', text: '/usr' },
+      { type: 'stderr', text: '1' },
+      { type: 'error', error: { ename: 'CommandExecError', evalue: '5' } },
+    ]);
+    expect((await run({ command: 'pwd', cwd: '/tmp' }))[1]).toMatchObject({ text: '/tmp' });
+    expect((await run({ command: 'sleep 60', timeout: 100 })).at(-1)).toMatchObject({ error: { evalue: '-1' } });
+    // It is none of the contexts for code.
+    expect((await execd('get', '/code/contexts')).body).toEqual([]);
+    for (const [body, status] of [
+      [{}, 400],
+      [{ command: ' ' }, 400],
+      [{ command: 'true', timeout: 0 }, 400],
+      [{ command: 'true', cwd: '/not/there' }, 404],
+    ] as const)
+      expect((await execd('post', `/session/${session_id}/run`).send(body)).status).toBe(status);
+    expect((await execd('post', '/session').send({ cwd: '/not/there' })).status).toBe(404);
+    expect((await run({ command: 'exit 6' })).at(-1)).toMatchObject({ error: { evalue: '6' } });
+    const over = await execd('post', `/session/${session_id}/run`).send({ command: 'true' });
+    expect([over.status, over.body.message]).toEqual([404, `session ${session_id} has ended`]);
+    expect((await execd('delete', `/session/${session_id}`)).status).toBe(200);
+    expect((await execd('delete', `/session/${session_id}`)).status).toBe(404);
+    const context = await execd('post', '/code/context').send({ language: 'bash' });
+    expect((await execd('post', `/session/${context.body.id}/run`).send({ command: 'true' })).status).toBe(404);
+    await execd('delete', `/code/contexts/${context.body.id}`);
   });
 
   it('uploads pairs of parts; one that breaks off leaves what was', async () => {

@@ -192,6 +192,8 @@ describe('the client', () => {
     }
     expect(output).toBe('<in>\n');
     expect((await collect(sandbox.audit({ syscalls: ['execve'] }))).every(({ name }) => name === 'execve')).toBe(true);
+    const named = await collect(sandbox.audit({ comm: ['sh', 'none'] }));
+    expect(new Set(named.map(({ comm }) => comm))).toEqual(new Set(['sh']));
     expect((await sandbox.usage()).syscalls).toBeGreaterThan(0);
     expect(await cordon.sandboxes.at(sandbox.id).delete()).toMatchObject({ state: 'ended' });
     await expect(sandbox.exec(sh('true'))).rejects.toMatchObject({ status: 410 });

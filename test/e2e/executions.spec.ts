@@ -205,6 +205,32 @@ describe('events', () => {
 });
 
 describe('audit', () => {
+  it('as server-sent events, resumed in the middle of a batch', async () => {
+    const { id } = await cordon.run(sh('cat /etc/hostname >/dev/null', { audit: { level: 'full' } }));
+    const read = async (query: string, last?: string): Promise<{ ids: string[]; records: { comm: string }[] }> => {
+      const asked = cordon.get(`/v1/executions/${id}/audit${query}`).set('accept', 'text/event-stream');
+      const { text, type } = await (last === undefined ? asked : asked.set('last-event-id', last));
+      expect([type, text.endsWith('event: end\ndata: {}\n\n')]).toEqual(['text/event-stream', true]);
+      return {
+        ids: [...text.matchAll(/^id: (.*)$/gm)].map(([, one]) => one),
+        records: [...text.matchAll(/^event: audit\ndata: (.*)$/gm)].map(([, json]) => JSON.parse(json)),
+      };
+    };
+    const all = await read('');
+    const lines = (await cordon.get(`/v1/executions/${id}/audit`)).text.trim().split('\n');
+    expect(all.records).toMatchObject(lines.map((line) => JSON.parse(line)));
+    expect(new Set(all.ids).size).toBe(lines.length);
+    for (const from of [0, 3, lines.length - 1])
+      expect((await read('', all.ids[from])).ids).toEqual(all.ids.slice(from + 1));
+    const cats = all.records.filter(({ comm }) => comm === 'cat');
+    expect((await read('?comm=cat')).records).toEqual(cats);
+    expect(cats.length).toBeGreaterThan(0);
+    for (const last of ['x', '1-1', '1-1.x']) {
+      const refused = await cordon.get(`/v1/executions/${id}/audit?format=sse`).set('last-event-id', last);
+      expect(refused.status).toBe(422);
+    }
+  });
+
   it('a parameter given twice does no harm', async () => {
     const { id } = await cordon.run(sh('true', { audit: { level: 'full' } }));
     const response = await cordon.get(`/v1/executions/${id}/audit?syscall=openat&syscall=exit_group`);
@@ -228,6 +254,14 @@ describe('audit', () => {
     expect(pids.length).toBeGreaterThan(1);
     const ofOne = (await cordon.get(`/v1/executions/${id}/audit?pid=${pids[1]}`)).text.trim().split('\n');
     expect(ofOne).toHaveLength(ndjson.filter(({ pid }) => pid === pids[1]).length);
+    const comms = new Set(
+      (await cordon.get(`/v1/executions/${id}/audit?comm=cat&comm=sh`)).text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).comm),
+    );
+    expect(comms).toEqual(new Set(['cat', 'sh']));
+    expect((await cordon.get(`/v1/executions/${id}/audit?comm=cat&pid=999`)).text).toBe('');
     const strace = (await cordon.get(`/v1/executions/${id}/audit`).set('accept', 'text/plain')).text;
     expect(strace).toBe((await cordon.get(`/v1/executions/${id}/audit?format=strace`)).text);
     expect(strace).toMatch(/openat\(AT_FDCWD, "\/etc\/hostname", O_RDONLY/);

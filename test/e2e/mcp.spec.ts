@@ -168,6 +168,11 @@ function tools(connect: () => Promise<Client>): void {
     const { data } = await call(client, 'run_command', { command: 'echo x > written', audit: 'full' });
     const audit = await call(client, 'get_audit', { id: data.id, syscalls: ['openat', 'open', 'creat'] });
     expect(audit.text).toMatch(/open(at)?\(.*"written", .*O_CREAT.*\) = \d/);
+    const forked = await call(client, 'run_command', { command: 'cat /dev/null; /bin/true', audit: 'full' });
+    const theirs = await call(client, 'get_audit', { id: forked.data.id, programs: ['cat'] });
+    expect(new Set(theirs.data.calls.map(({ program }: { program: string }) => program))).toEqual(new Set(['cat']));
+    const nobodys = await call(client, 'get_audit', { id: forked.data.id, programs: ['none'] });
+    expect(nobodys.data).toEqual({ calls: [], matched: 0 });
     expect(await call(client, 'get_audit', { id: 'exe_nothing' })).toMatchObject({ isError: true });
   });
 

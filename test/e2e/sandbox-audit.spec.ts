@@ -69,6 +69,23 @@ describe('the system calls of a sandbox', () => {
     expect(all.map(({ sequence }) => sequence)).toEqual(all.map((_, index) => index));
   });
 
+  it('are told by the name of the process, live too', async () => {
+    const id = await create({ audit: { level: 'full' } });
+    const live = await open(id, '?comm=cat&comm=true', { accept: 'text/event-stream' });
+    await sh(id, 'cat /etc/hostname >/dev/null; head -c 1 /etc/hostname >/dev/null; /bin/true');
+    const theirs = await records(id, '?comm=cat&syscall=openat');
+    expect(theirs.length).toBeGreaterThan(0);
+    expect(new Set(theirs.map(({ comm, name }) => `${comm} ${name}`))).toEqual(new Set(['cat openat']));
+    const [{ pid }] = theirs;
+    expect(await records(id, `?comm=cat&pid=${pid}&syscall=openat`)).toEqual(theirs);
+    expect(await records(id, `?comm=head&pid=${pid}`)).toEqual([]);
+    await cordon.delete(`/v1/sandboxes/${id}`);
+    const seen = [...(await readUntil(live, null)).matchAll(/^data: (\{"sequence.*)$/gm)].map(([, json]) =>
+      JSON.parse(json),
+    );
+    expect(new Set(seen.map(({ comm }) => comm))).toEqual(new Set(['cat', 'true']));
+  });
+
   it('are followed live until it ends, and resumed', async () => {
     const id = await create();
     await sh(id, 'echo x > before');
@@ -150,7 +167,7 @@ describe('the system calls of a sandbox', () => {
   it('are nobody else’s, and are asked for rightly', async () => {
     const id = await create();
     expect((await cordon.get(`/v1/sandboxes/${id}/audit`, OTHER_KEY)).status).toBe(404);
-    for (const query of ['?format=xml', '?pid=x', '?follow=maybe', '?pid=0'])
+    for (const query of ['?format=xml', '?pid=x', '?follow=maybe', '?pid=0', `?comm=${'x'.repeat(16)}`, '?pid=1&pid=2'])
       expect((await open(id, query)).status, query).toBe(422);
     expect((await open(id, '', { 'last-event-id': 'x' })).status).toBe(422);
   });

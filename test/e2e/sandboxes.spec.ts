@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import type { ExecResultDto, SandboxDto } from '@cordon/contracts';
+import type { ExecResultDto, SandboxDto, SandboxUsageDto } from '@cordon/contracts';
 import { connect, WorkerRegistry } from '@cordon/queue';
 import request from 'supertest';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -285,6 +285,27 @@ describe('the end of a sandbox', () => {
     expect((await cordon.get(at(id))).body).toMatchObject({ state: 'ended', endReason: 'deleted' });
   });
 
+  it('keeps what it had used', async () => {
+    const id = await create();
+    expect((await cordon.get(at(id))).body.usage).toBeNull();
+    await sh(id, 'head -c 4000000 /dev/zero > /tmp/big');
+    const running: SandboxUsageDto = (await cordon.get(at(id, '/usage'))).body;
+    const deleted = (await cordon.delete(at(id))).body as SandboxDto;
+    const { body } = await cordon.get(at(id));
+    expect(body).toEqual(deleted);
+    expect((await cordon.get('/v1/sandboxes')).body.items).toContainEqual(deleted);
+    const { usage } = deleted;
+    for (const name of ['wallMs', 'cpuMs', 'memoryPeakBytes', 'syscalls'] as const)
+      expect(usage?.[name], name).toBeGreaterThanOrEqual(running[name]);
+    expect(usage?.memoryPeakBytes).toBeGreaterThan(4_000_000);
+    expect((await cordon.get(at(id, '/usage'))).status).toBe(410);
+    const short = await create({ ttlSeconds: 1, limits: { cpuTimeMs: 60_000 } });
+    await until(async () => (await cordon.get(at(short))).body.state === 'ended');
+    const expired = (await cordon.get(at(short))).body as SandboxDto;
+    expect(expired).toMatchObject({ endReason: 'expired', usage: { syscalls: expect.any(Number) } });
+    expect(expired.usage?.wallMs).toBeGreaterThanOrEqual(900);
+  });
+
   it('comes with its time, which can be extended, and with idleness', async () => {
     const longer = await create({ ttlSeconds: 2 });
     expect((await cordon.postTo(at(longer, '/extend'), { ttlSeconds: 60 })).status).toBe(200);
@@ -307,6 +328,11 @@ describe('the end of a sandbox', () => {
     expect(lost.length).toBeGreaterThan(0);
     expect(lost.length).toBeLessThan(12);
     for (const { body } of lost) expect(body).toMatchObject({ status: 410, detail: expect.stringContaining('worker') });
+    for (const [index, { status }] of answers.entries()) {
+      const { body } = await cordon.get(at(ids[index]));
+      const lostOne = { state: 'ended', endReason: 'worker_lost', usage: null };
+      expect(body).toMatchObject(status === 200 ? { state: 'running', usage: null } : lostOne);
+    }
   }, 30_000);
 
   it.each([

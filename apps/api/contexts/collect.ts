@@ -5,6 +5,7 @@ export async function collectRun(events: AsyncIterable<ContextEvent>): Promise<C
   const run: ContextRunDto = {
     outcome: 'died',
     executionCount: 0,
+    exitCode: null,
     stdout: '',
     stdoutTruncated: false,
     stderr: '',
@@ -45,6 +46,7 @@ export async function collectRun(events: AsyncIterable<ContextEvent>): Promise<C
       case 'end':
         run.outcome = event.outcome;
         run.executionCount = event.executionCount;
+        run.exitCode = event.exitCode;
     }
   }
   run.stdout = parts.stdout.join('');

@@ -46,7 +46,9 @@ export class ContextsController {
   @HttpCode(201)
   @ApiOperation({
     summary: 'A code context: an interpreter that keeps its variables from one run to the next',
-    description: 'At most 16 in a sandbox. It ends with its sandbox.',
+    description:
+      'At most 16 in a sandbox. It ends with its sandbox. A bash one keeps variables, functions, aliases, options, descriptors and its directory; ' +
+      '`exit` ends it, and a trap for INT ends with its run.',
   })
   @ApiBody({ type: CreateContextDto })
   @ApiCreatedResponse({ type: ContextDto })

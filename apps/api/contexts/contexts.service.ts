@@ -95,7 +95,7 @@ export class ContextsService {
     }
     if (ended || gone.aborted) return;
     yield { type: 'error', name: 'ContextDied', value: 'the worker that kept it was lost', traceback: '' };
-    yield { type: 'end', executionCount: 0, outcome: 'died' };
+    yield { type: 'end', executionCount: 0, outcome: 'died', exitCode: null };
   }
 
   private ask<T = ContextDto>(tenant: string, sandboxId: string, action: string, body: object): Promise<T> {

@@ -1,5 +1,4 @@
 import {
-  type AuditEntry,
   CreateExecutionDto,
   ExecutionDto,
   ExecutionListDto,
@@ -21,12 +20,13 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
+import { ApiAudit, type AuditQuery, auditFilter, auditFormat } from '../http/audit-filter.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { labelsOf, number, placeOf, wholeNumber } from '../http/query.js';
 import { ExecutionsService } from './executions.service.js';
-import { sendAudit } from './send-audit.js';
+import { AUDIT_RECORD_ID, sendAudit } from './send-audit.js';
 import { sendEvents } from './send-events.js';
 import { serverTiming } from './timeline.js';
 
@@ -197,37 +197,19 @@ export class ExecutionsController {
   }
 
   @Get(':id/audit')
-  @ApiOperation({ summary: 'System calls: NDJSON, or as strace prints them' })
-  @ApiQuery({ name: 'format', required: false, schema: { type: 'string', enum: ['ndjson', 'strace'] } })
-  @ApiQuery({ name: 'syscall', required: false, description: 'Names, separated by commas', schema: { type: 'string' } })
-  @ApiQuery({ name: 'pid', required: false, schema: { type: 'integer', minimum: 1, maximum: 2 ** 31 } })
-  @ApiOkResponse({
-    description: 'One record a line',
-    content: { 'application/x-ndjson': { schema: { type: 'string' } }, 'text/plain': { schema: { type: 'string' } } },
-  })
+  @ApiOperation({ summary: 'System calls: NDJSON, as strace prints them, or as server-sent events' })
+  @ApiAudit(AUDIT_RECORD_ID)
   @ApiProblems('not-found', 'invalid-request')
   async audit(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
     @Param('id') id: string,
-    @Query('format') format?: string,
-    @Query('syscall') syscall?: string,
-    @Query('pid') pid?: string,
-    @Headers('accept') accept?: string,
+    @Query() query: AuditQuery,
+    @Headers('accept') accept = '',
+    @Headers('last-event-id') lastId?: string,
   ): Promise<void> {
     await this.executions.get(request.tenant, id);
-    if (format !== undefined && format !== 'strace' && format !== 'ndjson') {
-      throw new ProblemException('invalid-request', undefined, [
-        { pointer: '?format', detail: 'must be ndjson or strace' },
-      ]);
-    }
-    const strace = format === 'strace' || (format === undefined && (accept ?? '').includes('text/plain'));
-    const names = syscall === undefined ? null : new Set(String(syscall).split(','));
-    const wantedPid = pid === undefined ? null : wholeNumber(pid, 'pid', 1, 2 ** 31, 0);
-    await sendAudit(this.executions, id, reply, strace, (record) => matches(record, names, wantedPid));
+    const wish = { format: auditFormat(query, accept), wanted: auditFilter(query), lastId };
+    await sendAudit(this.executions, id, reply, wish);
   }
-}
-
-function matches(record: AuditEntry, names: ReadonlySet<string> | null, pid: number | null): boolean {
-  return (names === null || names.has(record.name)) && (pid === null || record.pid === pid);
 }

@@ -1,6 +1,6 @@
 import type { StreamEvent } from '@cordon/contracts';
 import type { FastifyReply } from 'fastify';
-import { goneSignal } from '../http/gone.js';
+import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import type { ExecutionsService } from './executions.service.js';
 
@@ -25,8 +25,7 @@ export async function sendEvents(
     // JSON has no raw line breaks, so one data line holds it whatever the guest printed.
     const told = event && shown(event);
     const text = told ? `id: ${told.id}\nevent: ${told.type}\ndata: ${told.data}\n\n` : ': still here\n\n';
-    if (!raw.write(text) && !gone.aborted)
-      await new Promise((resolve) => raw.once('drain', resolve).once('close', resolve));
+    await writeTo(reply, text, gone);
   }
   raw.end();
 }

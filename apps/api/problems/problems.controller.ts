@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import {
+  ChangeStoredProblemDto,
   CreateProblemVersionDto,
   CreateStoredProblemDto,
   ProblemTestListDto,
@@ -10,7 +11,7 @@ import {
   StoredProblemListDto,
   SUBMISSION_LIMITS,
 } from '@cordon/contracts';
-import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, UseGuards } from '@nestjs/common';
+import { Controller, Delete, Get, Headers, HttpCode, Param, Patch, Post, Query, Req, UseGuards } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBearerAuth,
@@ -22,6 +23,7 @@ import {
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
+  ApiParam,
   ApiQuery,
   ApiTags,
   getSchemaPath,
@@ -34,6 +36,7 @@ import { idempotencyKeyOf, SubmissionsService } from '../submissions/submissions
 import { ProblemsService } from './problems.service.js';
 
 const VERSION_MOST = 1_000_000;
+const VERSION = { name: 'version', schema: { type: 'integer', minimum: 1, maximum: VERSION_MOST } } as const;
 
 @ApiTags('problems')
 @ApiBearerAuth()
@@ -78,7 +81,8 @@ export class ProblemsController {
     summary: 'Upload tests: a new version, which never changes',
     description:
       'A zip archive: NAME.in beside NAME.out (or .ans, .a), or input/NAME beside output/NAME; tests are in natural order of their names. ' +
-      'Every other file is an error that names it. Or tests as JSON.',
+      'Every other file is an error that names it, but for a `manifest.json` at the top that says what tests count: ' +
+      '`{"tests":[{"name":"small/1","points":10,"group":"small"}]}`, names as GET …/tests has them, at most 256 KiB. Or tests as JSON.',
   })
   @ApiConsumes('application/zip', 'application/json')
   @ApiExtraModels(CreateProblemVersionDto)
@@ -98,6 +102,25 @@ export class ProblemsController {
   @ApiProblems('not-found')
   async listVersions(@Req() request: FastifyRequest, @Param('id') id: string): Promise<ProblemVersionListDto> {
     return { items: await this.problems.versions(request.tenant, id) };
+  }
+
+  @Delete(':id/versions/:version')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Delete one version',
+    description:
+      'Where it was the latest, the one before it is, with its settings; its number is not given again. Submissions of it that are not judged ' +
+      'yet end as `error`; those that are stay.',
+  })
+  @ApiParam(VERSION)
+  @ApiNoContentResponse()
+  @ApiProblems('not-found', 'invalid-request')
+  async deleteVersion(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Param('version') version: string,
+  ): Promise<void> {
+    await this.problems.deleteVersion(request.tenant, id, wholeNumber(version, 'version', 1, VERSION_MOST, 1));
   }
 
   @Get(':id/tests')
@@ -149,16 +172,37 @@ export class ProblemsController {
     @Headers('idempotency-key') key?: string,
   ): Promise<RejudgedListDto> {
     const count = wholeNumber(limit, 'limit', 1, SUBMISSION_LIMITS.rejudge, 50);
-    await this.problems.get(request.tenant, id);
+    await this.problems.get(request.tenant, id, null);
     return this.submissions.rejudgeAll(request.principal, id, count, cursor, idempotencyKeyOf(key));
   }
 
   @Get(':id')
   @ApiOperation({ summary: 'One problem' })
+  @ApiQuery({ ...VERSION, required: false, description: 'As it was in that version; the latest when absent' })
   @ApiOkResponse({ type: StoredProblemDto })
-  @ApiProblems('not-found')
-  get(@Req() request: FastifyRequest, @Param('id') id: string): Promise<StoredProblemDto> {
-    return this.problems.get(request.tenant, id);
+  @ApiProblems('not-found', 'invalid-request')
+  get(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Query('version') version?: string,
+  ): Promise<StoredProblemDto> {
+    const wanted = version === undefined ? null : wholeNumber(version, 'version', 1, VERSION_MOST, 1);
+    return this.problems.get(request.tenant, id, wanted);
+  }
+
+  @Patch(':id')
+  @ApiOperation({
+    summary: 'Change its settings, or what its tests count',
+    description:
+      'A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by ' +
+      'itself; a `checker` replaces an `interactor` and the other way round; `defaults` hold for tests that come later; `tests` names those ' +
+      'whose points or group change. The title alone, or anything while it has no tests, changes without a version.',
+  })
+  @ApiBody({ type: ChangeStoredProblemDto })
+  @ApiOkResponse({ type: StoredProblemDto })
+  @ApiBodyProblems('not-found', 'conflict', 'unknown-runtime', 'quota-exceeded', 'rate-limited')
+  change(@Req() request: FastifyRequest, @Param('id') id: string): Promise<StoredProblemDto> {
+    return this.problems.change(request.tenant, id, request.body);
   }
 
   @Delete(':id')

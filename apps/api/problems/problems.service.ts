@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import {
+  ChangeStoredProblemDto,
   type CheckerDto,
   CreateProblemVersionDto,
   CreateStoredProblemDto,
@@ -10,6 +11,7 @@ import {
   type ProblemSettings,
   type ProblemTestListDto,
   type ProblemVersionDto,
+  type RuntimeDto,
   type StoredProblemDto,
 } from '@cordon/contracts';
 import { ProblemStore, type StoredProblem, type StoredTest, type Upload, type VersionAdded } from '@cordon/queue';
@@ -17,9 +19,10 @@ import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../executions/executions.service.js';
 import { limitsOf } from '../executions/validate.js';
 import { ProblemException } from '../http/problem.js';
-import { validateDto } from '../http/validate-dto.js';
+import { escapePointer, validateDto } from '../http/validate-dto.js';
 import { ApiSettings } from '../settings.js';
-import type { NamedProblem } from '../submissions/validate.js';
+import { type NamedProblem, over } from '../submissions/validate.js';
+import { labelled, manifestPath, readManifest } from './labels.js';
 import { pairTests } from './pair-tests.js';
 import { checkerOf, interactorOf } from './programs.js';
 import { TestArchive } from './test-archive.js';
@@ -49,8 +52,7 @@ export class ProblemsService {
       title: dto.title,
       limits: limitsOf(dto.limits),
       compileLimits: limitsOf(dto.compileLimits),
-      checker: checkerOf(dto.checker, runtimes, errors),
-      interactor: interactorOf(dto.interactor, dto.checker, runtimes, errors),
+      ...judgesOf(dto, runtimes, errors),
       points: dto.defaults?.points ?? 1,
       groupBy: dto.defaults?.groupBy ?? 'none',
     };
@@ -61,8 +63,61 @@ export class ProblemsService {
     return toDto(problem, true);
   }
 
-  async get(tenant: string, id: string): Promise<StoredProblemDto> {
-    return toDto(await this.find(tenant, id, true), true);
+  /** `version`: with the settings of that one; null: of the latest. */
+  async get(tenant: string, id: string, version: number | null): Promise<StoredProblemDto> {
+    const problem = await this.find(tenant, id, true);
+    if (version === null) return toDto(problem, true);
+    const settings = await this.store.settings(id, version, true);
+    if (!settings) throw noVersion();
+    return toDto({ ...problem, version, settings: { ...settings, title: problem.settings.title } }, true);
+  }
+
+  /** Other settings, points or groups: a new version with the tests of the latest; only the title is the same in all of them. */
+  async change(tenant: string, id: string, body: unknown): Promise<StoredProblemDto> {
+    const dto = validateDto(ChangeStoredProblemDto, body);
+    const fields = Object.entries(dto).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+    if (fields.length === 0) throw invalid({ pointer: '', detail: 'there is nothing to change' });
+    const { settings: before, version: base } = await this.find(tenant, id, true);
+    const errors: ProblemError[] = [];
+    const settings = await this.changed(before, dto, errors);
+    const stored = base === 0 ? [] : ((await this.store.tests(id, base)) ?? []);
+    const relabelled = labelled(stored, dto.tests ?? [], '/tests', errors);
+    if (errors.length > 0) throw invalid(...errors);
+    const titleOnly = fields.every((field) => field === 'title');
+    const changed = await this.store.change({
+      problem: id,
+      tenant,
+      title: settings.title,
+      settings: titleOnly ? null : settings,
+      base,
+      tests: titleOnly || base === 0 ? null : relabelled,
+    });
+    if (changed.what === 'created') return this.get(tenant, id, null);
+    throw this.refusal(changed);
+  }
+
+  private async changed(
+    before: ProblemSettings,
+    dto: ChangeStoredProblemDto,
+    errors: ProblemError[],
+  ): Promise<ProblemSettings> {
+    const { title, limits, compileLimits, checker, interactor, defaults } = dto;
+    const judges = checker || interactor ? judgesOf(dto, await this.executions.runtimes(), errors) : {};
+    return {
+      ...before,
+      ...judges,
+      title: title ?? before.title,
+      limits: limitsOf(over(before.limits, limits)),
+      compileLimits: limitsOf(over(before.compileLimits, compileLimits)),
+      points: defaults?.points ?? before.points,
+      groupBy: defaults?.groupBy ?? before.groupBy,
+    };
+  }
+
+  /** Submissions of it that are not judged yet end as `error`. */
+  async deleteVersion(tenant: string, id: string, version: number): Promise<void> {
+    await this.find(tenant, id);
+    if (!(await this.store.deleteVersion(id, tenant, version))) throw noVersion();
   }
 
   async list(
@@ -88,7 +143,7 @@ export class ProblemsService {
     const problem = await this.find(tenant, id);
     const wanted = version ?? problem.version;
     const tests = wanted === 0 ? [] : await this.store.tests(id, wanted);
-    if (!tests) throw new ProblemException('not-found', 'no such version');
+    if (!tests) throw noVersion();
     return {
       version: wanted,
       items: tests.map(({ name, input, expected, points, group }, index) => ({
@@ -106,9 +161,9 @@ export class ProblemsService {
   async named(tenant: string, id: string, version: number | undefined): Promise<NamedProblem | null> {
     const problem = ID.test(id) ? await this.store.get(id, tenant, false) : null;
     if (!problem) return null;
-    if (version !== undefined && (version > problem.version || (await this.store.tests(id, version)) === null))
-      return null;
-    return { id, version: version ?? problem.version, settings: problem.settings };
+    if (version === undefined) return { id, version: problem.version, settings: problem.settings };
+    const settings = await this.store.settings(id, version, false);
+    return settings && { id, version, settings };
   }
 
   /** Tests as JSON. */
@@ -150,17 +205,24 @@ export class ProblemsService {
     const archive = await TestArchive.receive(body);
     try {
       const errors: ProblemError[] = [];
-      const pairs = pairTests(archive.paths, answersNeeded(settings), errors);
+      const manifest = manifestPath(archive.paths);
+      const paths = archive.paths.filter((path) => path !== manifest);
+      const pairs = pairTests(paths, answersNeeded(settings), errors);
+      const counted = pairs.map(({ name, folder }) => ({
+        name,
+        points: settings.points,
+        group: settings.groupBy === 'folder' ? folder : null,
+      }));
+      const labels = manifest === null ? [] : await readManifest(archive, manifest);
+      const all = labelled(counted, labels, `/${escapePointer(manifest ?? '')}/tests`, errors);
       if (errors.length > 0) throw invalid(...errors);
       return await this.uploading(async (upload) => {
         const tests: StoredTest[] = [];
-        for (const { name, folder, input, expected } of pairs) {
+        for (const [index, { input, expected }] of pairs.entries()) {
           tests.push({
-            name,
+            ...all[index],
             input: await upload.file(archive.content(input)),
             expected: await upload.file(expected === null ? [] : archive.content(expected)),
-            points: settings.points,
-            group: settings.groupBy === 'folder' ? folder : null,
           });
         }
         return this.commit(tenant, id, upload, tests, null);
@@ -200,7 +262,7 @@ export class ProblemsService {
       case 'gone':
         return notFound();
       case 'changed':
-        return new ProblemException('conflict', 'another version was added meanwhile: append again');
+        return new ProblemException('conflict', 'its latest version is another one meanwhile: try again');
       case 'lost':
         return new ProblemException('conflict', 'the upload took too long, or what it builds on was deleted');
       case 'versions':
@@ -220,8 +282,21 @@ export class ProblemsService {
   }
 }
 
+const noVersion = (): ProblemException => new ProblemException('not-found', 'no such version');
 const notFound = (): ProblemException => new ProblemException('not-found', 'no such problem');
 const nameOf = (given: string | undefined, before: number): string => given ?? String(before + 1);
+/** Who judges; that the two are not given together is checked here. */
+function judgesOf(
+  { checker, interactor }: Pick<CreateStoredProblemDto, 'checker' | 'interactor'>,
+  runtimes: readonly RuntimeDto[],
+  errors: ProblemError[],
+): Pick<ProblemSettings, 'checker' | 'interactor'> {
+  return {
+    checker: checkerOf(checker, runtimes, errors),
+    interactor: interactorOf(interactor, checker, runtimes, errors),
+  };
+}
+
 const answersNeeded = ({ interactor, checker }: ProblemSettings): boolean =>
   interactor === null && checker.kind !== 'custom';
 

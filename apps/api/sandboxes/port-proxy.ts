@@ -1,11 +1,14 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Duplex, pipeline } from 'node:stream';
+import { type Duplex, PassThrough, pipeline } from 'node:stream';
 import { type Problem, problem } from '@cordon/contracts';
 import { CORDON_KEY } from '../http/auth.guard.js';
 import { toProblem } from '../http/problem.js';
+import { ClosedForOthers } from './websocket-close.js';
 
 const PLACE = /^\/v1\/sandboxes\/([^/?]+)\/ports\/([1-9]\d{0,4})(\/[^?]*)?(\?.*)?$/;
 const PORT_MAX = 65535;
+/** What a client has to leave by itself when the server is gone. */
+const LEAVE_MS = 5_000;
 
 /** RFC 9110, 7.6.1: about one connection, never passed on. */
 const HOP_BY_HOP = new Set([
@@ -139,14 +142,9 @@ export async function forwardUpgrade(
   socket.on('close', () => asked.destroy());
   asked.on('upgrade', (answered, inside: Duplex, insideHead: Buffer) => {
     socket.write(headOf(answered, ['Connection', 'upgrade', 'Upgrade', answered.headers.upgrade ?? '']));
-    if (insideHead.length > 0) socket.write(insideHead);
+    if (insideHead.length > 0) inside.unshift(insideHead);
     if (head.length > 0) inside.write(head);
-    inside.on('error', () => socket.destroy());
-    socket.on('error', () => inside.destroy());
-    socket.on('close', () => inside.destroy());
-    inside.on('close', () => socket.destroy());
-    inside.pipe(socket);
-    socket.pipe(inside);
+    joined(inside, socket, (answered.headers.upgrade ?? '').toLowerCase() === 'websocket');
   });
   asked.on('response', (answered) => {
     socket.write(headOf(answered, ['Connection', 'close']));
@@ -159,6 +157,22 @@ export async function forwardUpgrade(
     );
   });
   asked.end();
+}
+
+/** Bytes both ways until either is gone. A client of WebSockets hears of it when the server goes without a word. */
+function joined(inside: Duplex, socket: Duplex, webSocket: boolean): void {
+  const told = webSocket ? new ClosedForOthers('the server in the sandbox is gone') : new PassThrough();
+  const over = (): void => {
+    told.end();
+    setTimeout(() => socket.destroy(), LEAVE_MS).unref();
+  };
+  inside.on('error', over);
+  inside.on('close', over);
+  socket.on('error', () => inside.destroy());
+  socket.on('end', () => inside.destroyed && socket.destroy());
+  socket.on('close', () => inside.destroy());
+  inside.pipe(told).pipe(socket);
+  socket.pipe(inside);
 }
 
 function headOf(answered: IncomingMessage, more: readonly string[]): string {

@@ -7,6 +7,7 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { isRoot, USER } from './file-user.js';
 import { packed } from './pack.js';
 import { packedZip } from './pack-zip.js';
 import { SandboxesService } from './sandboxes.service.js';
@@ -26,12 +27,6 @@ const PATH = {
   required: true,
   description: 'A directory: absolute, or relative to /work',
   schema: { type: 'string', minLength: 1, maxLength: 4095 },
-} as const;
-const USER = {
-  name: 'user',
-  required: false,
-  description: 'root: of the sandbox only',
-  schema: { type: 'string', enum: ['user', 'root'], default: 'user' },
 } as const;
 
 @ApiTags('sandboxes')
@@ -110,10 +105,4 @@ export class SandboxArchiveController {
     const open = (request.headers['content-type'] ?? '').startsWith(ZIP) ? unpackZip : unpack;
     return this.sandboxes.with(request.tenant, id, (link) => open(link, id, place, body, root));
   }
-}
-
-function isRoot(user: string | undefined): boolean {
-  if (user === undefined || user === 'user') return false;
-  if (user === 'root') return true;
-  throw new ProblemException('invalid-request', undefined, [{ pointer: '?user', detail: 'user or root' }]);
 }

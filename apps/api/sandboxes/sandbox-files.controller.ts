@@ -26,6 +26,7 @@ import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
 import { validateDto } from '../http/validate-dto.js';
+import { isRoot, USER } from './file-user.js';
 import { SandboxesService } from './sandboxes.service.js';
 import { upload } from './upload.js';
 import { absolutePath } from './validate.js';
@@ -54,6 +55,7 @@ export class SandboxFilesController {
   @Get()
   @ApiOperation({ summary: 'Content of a file' })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiOkResponse({ description: 'Its bytes', content: BINARY })
   @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
   async read(
@@ -61,13 +63,15 @@ export class SandboxFilesController {
     @Res() reply: FastifyReply,
     @Param('id') id: string,
     @Query('path') path?: string,
+    @Query('user') user?: string,
   ): Promise<void> {
     const place = absolutePath(path, '?path');
+    const root = isRoot(user);
     const gone = goneSignal(reply);
     await this.sandboxes.with(request.tenant, id, async (link) => {
       let offset = 0;
       do {
-        const { bytes } = await link.ask(id, { op: 'read', path: place, offset, length: LINK_CHUNK_BYTES });
+        const { bytes } = await link.ask(id, { op: 'read', path: place, offset, length: LINK_CHUNK_BYTES, root });
         if (offset === 0) {
           reply.hijack();
           reply.raw.writeHead(200, { 'content-type': 'application/octet-stream' });
@@ -84,6 +88,7 @@ export class SandboxFilesController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Write a file; its directories are made' })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiQuery({
     name: 'mode',
     required: false,
@@ -99,15 +104,17 @@ export class SandboxFilesController {
     @Param('id') id: string,
     @Query('path') path?: string,
     @Query('mode') mode = '644',
+    @Query('user') user?: string,
   ): Promise<WrittenDto> {
     const place = absolutePath(path, '?path');
+    const root = isRoot(user);
     if (typeof mode !== 'string' || !MODE.test(mode))
       throw new ProblemException('invalid-request', undefined, [{ pointer: '?mode', detail: 'must be octal' }]);
     // JSON bodies were parsed for other endpoints' sake; here a body is what the file shall hold.
     if (!isStream(request.body)) throw new ProblemException('unsupported-media-type', 'send application/octet-stream');
     const body = request.body;
     return this.sandboxes.with(request.tenant, id, (link) =>
-      upload(link, id, place, body, { mode: Number.parseInt(mode, 8) }),
+      upload(link, id, place, body, { mode: Number.parseInt(mode, 8), root }),
     );
   }
 
@@ -115,6 +122,7 @@ export class SandboxFilesController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Remove a file or a directory' })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiQuery({
     name: 'recursive',
     required: false,
@@ -128,25 +136,30 @@ export class SandboxFilesController {
     @Param('id') id: string,
     @Query('path') path?: string,
     @Query('recursive') recursive = 'false',
+    @Query('user') user?: string,
   ): Promise<void> {
     const place = absolutePath(path, '?path');
     const whole = booleanOf(recursive, 'recursive');
+    const root = isRoot(user);
     await this.sandboxes.with(request.tenant, id, (link) =>
-      link.ask(id, { op: 'remove', path: place, recursive: whole }),
+      link.ask(id, { op: 'remove', path: place, recursive: whole, root }),
     );
   }
 
   @Get('list')
   @ApiOperation({ summary: 'Entries of a directory, at most 10,000' })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiOkResponse({ type: SandboxFileListDto })
   @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
   list(
     @Req() request: FastifyRequest,
     @Param('id') id: string,
     @Query('path') path?: string,
+    @Query('user') user?: string,
   ): Promise<SandboxFileListDto> {
     const place = absolutePath(path, '?path');
+    const root = isRoot(user);
     return this.sandboxes.with(request.tenant, id, async (link) => {
       const items: SandboxFileDto[] = [];
       let offset: number | null = 0;
@@ -155,6 +168,7 @@ export class SandboxFilesController {
           op: 'list',
           path: place,
           offset,
+          root,
         });
         items.push(...reply.entries);
         offset = reply.next;
@@ -171,6 +185,7 @@ export class SandboxFilesController {
       'after an `overflow` some events were lost.',
   })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiQuery({
     name: 'recursive',
     required: false,
@@ -185,12 +200,14 @@ export class SandboxFilesController {
     @Param('id') id: string,
     @Query('path') path?: string,
     @Query('recursive') recursive = 'false',
+    @Query('user') user?: string,
   ): Promise<void> {
     const place = absolutePath(path, '?path');
     const whole = booleanOf(recursive, 'recursive');
+    const root = isRoot(user);
     const gone = goneSignal(reply);
     await this.sandboxes.with(request.tenant, id, async (link) => {
-      const body = { path: place, recursive: whole, root: false };
+      const body = { path: place, recursive: whole, root };
       await streamWatch(reply, await link.openLines(`/sandboxes/${id}/watch`, body, gone), gone);
     });
   }
@@ -198,14 +215,21 @@ export class SandboxFilesController {
   @Get('stat')
   @ApiOperation({ summary: 'One file or directory; a link itself, not its target' })
   @ApiQuery(PATH)
+  @ApiQuery(USER)
   @ApiOkResponse({ type: SandboxFileDto })
   @ApiProblems('not-found', 'sandbox-ended', 'sandbox-refused', 'invalid-request')
-  stat(@Req() request: FastifyRequest, @Param('id') id: string, @Query('path') path?: string): Promise<SandboxFileDto> {
+  stat(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Query('path') path?: string,
+    @Query('user') user?: string,
+  ): Promise<SandboxFileDto> {
     const place = absolutePath(path, '?path');
+    const root = isRoot(user);
     return this.sandboxes.with(
       request.tenant,
       id,
-      async (link) => (await link.ask<{ entry: SandboxFileDto }>(id, { op: 'stat', path: place })).reply.entry,
+      async (link) => (await link.ask<{ entry: SandboxFileDto }>(id, { op: 'stat', path: place, root })).reply.entry,
     );
   }
 
@@ -216,8 +240,12 @@ export class SandboxFilesController {
   @ApiNoContentResponse()
   @ApiBodyProblems('not-found', 'sandbox-ended', 'sandbox-refused')
   async mkdir(@Req() request: FastifyRequest, @Param('id') id: string): Promise<void> {
-    const path = absolutePath(validateDto(PathDto, request.body).path, '/path');
-    await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'mkdir', path, mode: DIRECTORY_MODE }));
+    const dto = validateDto(PathDto, request.body);
+    const path = absolutePath(dto.path, '/path');
+    const root = dto.user === 'root';
+    await this.sandboxes.with(request.tenant, id, (link) =>
+      link.ask(id, { op: 'mkdir', path, mode: DIRECTORY_MODE, root }),
+    );
   }
 
   @Post('move')
@@ -230,7 +258,8 @@ export class SandboxFilesController {
     const dto = validateDto(MoveDto, request.body);
     const from = absolutePath(dto.from, '/from');
     const to = absolutePath(dto.to, '/to');
-    await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'move', from, to }));
+    const root = dto.user === 'root';
+    await this.sandboxes.with(request.tenant, id, (link) => link.ask(id, { op: 'move', from, to, root }));
   }
 }
 

@@ -76,7 +76,7 @@ export class SandboxesController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One sandbox' })
+  @ApiOperation({ summary: 'One sandbox; for an hour after its end, too: why it ended, and what it had used' })
   @ApiOkResponse({ type: SandboxDto })
   @ApiProblems('not-found')
   async get(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxDto> {
@@ -238,7 +238,8 @@ export class SandboxesController {
     description:
       'Messages to it: `{"type":"stdin","data":"…","encoding":"utf8"}` (or base64; a binary message is stdin as it is), `{"type":"eof"}`, ' +
       '`{"type":"signal","signal":"SIGINT"}`, `{"type":"resize","rows":24,"columns":80}`. One that is not understood, or fails, is answered with ' +
-      '`{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear.',
+      '`{"type":"error"}`. The process goes on when the client leaves; `from` says from which event on one that comes back wants to hear. ' +
+      'Closed with 1000 behind the end of the process or of its sandbox, with 1011 when the worker was lost.',
   })
   @ApiParam(PROCESS)
   @ApiQuery({ name: 'from', required: false, schema: { type: 'integer', minimum: 0, default: 0 } })
@@ -274,7 +275,8 @@ export class SandboxesController {
   @ApiOperation({
     summary: 'A server that listens on a port inside the sandbox, by any method, WebSockets too',
     description:
-      'What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`.',
+      'What follows in the path is the server’s, and so are its answers. Where the server needs an Authorization header, send the API key as `Cordon-Key`. ' +
+      'A WebSocket whose server goes without a word, or with its sandbox, is closed with 1014.',
   })
   @ApiParam({ name: 'id', schema: { type: 'string' } })
   @ApiParam({ name: 'port', schema: { type: 'integer', minimum: 1, maximum: 65535 } })
@@ -286,7 +288,7 @@ export class SandboxesController {
   }
 
   @Get(':id/usage')
-  @ApiOperation({ summary: 'What it has used' })
+  @ApiOperation({ summary: 'What it has used until now; of one that has ended GET /v1/sandboxes/{id} tells' })
   @ApiOkResponse({ type: SandboxUsageDto })
   @ApiProblems('not-found', 'sandbox-ended')
   usage(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SandboxUsageDto> {

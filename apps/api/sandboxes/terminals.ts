@@ -92,13 +92,18 @@ class Attached {
     const { client, gone } = this;
     client.on('message', (data, isBinary) => this.receive(data, isBinary));
     const ping = setInterval(() => client.ping(), PING_MS);
+    let ended = false;
     try {
-      for await (const { seq, type, ...data } of events) await sendTo(client, { id: seq, type, data }, gone);
-      client.close(CLOSE.normal);
+      for await (const { seq, type, ...data } of events) {
+        ended = type === 'exit' || type === 'lost';
+        await sendTo(client, { id: seq, type, data }, gone);
+      }
     } catch {
-      // Its worker is gone: the sandbox tells why.
-      client.close(CLOSE.failure, 'the connection to its worker broke');
+      // Its worker is gone: said below.
     } finally {
+      if (ended) client.close(CLOSE.normal);
+      // The sandbox tells why.
+      else client.close(CLOSE.failure, 'the connection to its worker broke');
       clearInterval(ping);
     }
   }

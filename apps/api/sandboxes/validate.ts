@@ -37,6 +37,7 @@ export function validateSandbox(body: unknown, id: string): { sandbox: SandboxDt
     id,
     state: 'running',
     endReason: null,
+    usage: null,
     limits,
     createdAt: new Date(now).toISOString(),
     expiresAt: new Date(now + (dto.ttlSeconds ?? SANDBOX_TIMES.ttlSeconds.default) * 1000).toISOString(),

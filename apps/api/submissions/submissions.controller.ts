@@ -22,9 +22,10 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ExecutionsService } from '../executions/executions.service.js';
-import { sendAudit } from '../executions/send-audit.js';
+import { AUDIT_RECORD_ID, sendAudit } from '../executions/send-audit.js';
 import { sendEvents } from '../executions/send-events.js';
 import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
+import { ApiAudit, type AuditQuery, auditFilter, auditFormat } from '../http/audit-filter.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
@@ -219,8 +220,11 @@ export class SubmissionsController {
   }
 
   @Get(':id/audit')
-  @ApiOperation({ summary: 'System calls of its tests, if `audit` asked for them: NDJSON, or as strace prints them' })
-  @ApiQuery({ name: 'format', required: false, schema: { type: 'string', enum: ['ndjson', 'strace'] } })
+  @ApiOperation({
+    summary:
+      'System calls of its tests, if `audit` asked for them: NDJSON, as strace prints them, or as server-sent events',
+  })
+  @ApiAudit(AUDIT_RECORD_ID)
   @ApiQuery({
     name: 'test',
     required: false,
@@ -228,32 +232,29 @@ export class SubmissionsController {
     schema: { type: 'integer', minimum: 0, maximum: SUBMISSION_LIMITS.tests },
   })
   @ApiQuery({ name: 'program', required: false, schema: { type: 'string', enum: ['submission', 'interactor'] } })
-  @ApiOkResponse({
-    description: 'One record a line',
-    content: { 'application/x-ndjson': { schema: { type: 'string' } }, 'text/plain': { schema: { type: 'string' } } },
-  })
   @ApiProblems('not-found', 'invalid-request')
   async audit(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
     @Param('id') id: string,
-    @Query('format') format = 'ndjson',
-    @Query('test') test?: string,
-    @Query('program') program?: string,
+    @Query() query: AuditQuery,
+    @Headers('accept') accept = '',
+    @Headers('last-event-id') lastId?: string,
   ): Promise<void> {
     await this.executions.get(request.tenant, id, 'sub');
-    if (format !== 'strace' && format !== 'ndjson') throw wrong('format', 'must be ndjson or strace');
+    const { test, program } = query;
     if (program !== undefined && program !== 'submission' && program !== 'interactor')
       throw wrong('program', 'must be submission or interactor');
-    const index = test === undefined ? null : wholeNumber(test, 'test', 0, SUBMISSION_LIMITS.tests, 0);
-    await sendAudit(
-      this.executions,
-      id,
-      reply,
-      format === 'strace',
-      (_record, event) =>
-        (index === null || event.test === index) && (program === undefined || event.program === program),
-    );
+    const index = test === undefined ? null : wholeNumber(test as string, 'test', 0, SUBMISSION_LIMITS.tests, 0);
+    const asked = auditFilter(query);
+    await sendAudit(this.executions, id, reply, {
+      format: auditFormat(query, accept),
+      lastId,
+      wanted: (record, event) =>
+        asked(record) &&
+        (index === null || event.test === index) &&
+        (program === undefined || event.program === program),
+    });
   }
 }
 

@@ -13,12 +13,13 @@ import {
 import { BatchStore, keys, type Principal } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService, newId } from '../executions/executions.service.js';
+import { limitsOf } from '../executions/validate.js';
 import { ProblemException } from '../http/problem.js';
 import { placeOf } from '../http/query.js';
 import { ProblemsService } from '../problems/problems.service.js';
 import { ApiSettings } from '../settings.js';
 import { type JudgedExecution, toSubmission } from './submission.js';
-import { validateSubmission } from './validate.js';
+import { over, validateSubmission } from './validate.js';
 
 const BATCH_ID = /^bat_[0-9a-f]{24}$/;
 
@@ -168,7 +169,17 @@ export class SubmissionsService {
         { pointer: '?version', detail: 'the problem has no such version' },
       ]);
     }
-    return { ...job, judge: { ...judge, origin: { problem, version: named.version, batch: null, rejudgeOf } } };
+    const { own = { limits: {}, compileLimits: {} } } = judge;
+    const { settings } = named;
+    return {
+      ...job,
+      limits: limitsOf(over(settings.limits, own.limits)),
+      judge: {
+        ...judge,
+        compileLimits: limitsOf(over(settings.compileLimits, own.compileLimits)),
+        origin: { problem, version: named.version, batch: null, rejudgeOf },
+      },
+    };
   }
 
   /** A page of a problem's submissions, newest first. */

@@ -52,7 +52,14 @@ function testsOf(dto: CreateSubmissionDto, errors: ProblemError[]): JudgeJob['te
 }
 
 /** The problem's limits, where the submission has none of its own. */
-const over = (problem: LimitsDto | undefined, own: LimitsDto | undefined): LimitsDto => ({ ...problem, ...own });
+export const over = (problem: LimitsDto | undefined, own: LimitsDto | undefined): LimitsDto => ({
+  ...problem,
+  ...given(own),
+});
+
+/** What is said: a DTO has all of its fields. */
+const given = (limits: LimitsDto | undefined): LimitsDto =>
+  Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined));
 
 /** A validated job. Throws ProblemException with every wrong field. */
 export function validateSubmission(
@@ -87,6 +94,7 @@ export function validateSubmission(
     compileLimits: limitsOf(over(settings?.compileLimits, dto.compileLimits)),
     stopAtFirstFailure: dto.stopAtFirstFailure ?? false,
     parallel: dto.parallel ?? 1,
+    ...(settings ? { own: { limits: given(dto.limits), compileLimits: given(dto.compileLimits) } } : {}),
     origin: { problem: problem?.id ?? null, version: problem?.version ?? null, batch, rejudgeOf: null },
   };
   return { ...execution, job: { ...execution.job, auditLevel: dto.audit?.level ?? 'off', judge } };

@@ -3,17 +3,25 @@ import {
   CONTEXT_QUEUE_MOST,
   type ContextDto,
   type ContextEvent,
-  type ContextLanguage,
+  type ContextOutcome,
   type RunInContext,
 } from '@cordon/contracts';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
-import { type DriverEvent, Interpreter } from './interpreter.js';
+import { DRIVERS } from './drivers.js';
+import { Interpreter, type Place } from './interpreter.js';
 import { ContextRefused } from './refused.js';
+import type { DriverEvent } from './wire.js';
 
 /** Code that a timeout has interrupted is killed after so long, and with it its context. */
 const GRACE_MS = 2_000;
+const AGAIN_MS = 250;
 /** Characters printed while nothing ran: the next run begins with them. */
 const BETWEEN_MOST = 65_536;
+
+/** 128 and SIGINT. */
+const INTERRUPTED_STATUS = 130;
+
+type ContextEnd = Extract<ContextEvent, { type: 'end' }>;
 
 export interface Follower {
   /** It has a place in the queue. */
@@ -51,13 +59,12 @@ export class CodeContext {
 
   constructor(
     private readonly live: LiveSandbox,
-    private readonly language: ContextLanguage,
-    private readonly cwd: string,
-    private readonly env: Readonly<Record<string, string>>,
+    private readonly place: Place,
   ) {}
 
   get dto(): ContextDto {
-    const { id, language, cwd, executionCount, createdAt } = this;
+    const { id, executionCount, createdAt } = this;
+    const { language, cwd } = this.place;
     const state = this.interpreter === null ? 'dead' : this.current === null ? 'idle' : 'busy';
     return { id, language, cwd, state, executionCount, waiting: this.waiting.length, createdAt };
   }
@@ -74,15 +81,10 @@ export class CodeContext {
   private async startOnce(): Promise<void> {
     await this.stop('the context was restarted');
     let started: Interpreter | null = null;
-    const { language, cwd, env } = this;
-    started = await Interpreter.start(
-      this.live,
-      { language, cwd, env },
-      {
-        event: (event) => (this.interpreter === started ? this.event(event) : undefined),
-        ended: (how) => (this.interpreter === started ? this.died(how) : undefined),
-      },
-    );
+    started = await Interpreter.start(this.live, this.place, {
+      event: (event) => (this.interpreter === started ? this.event(event) : undefined),
+      ended: (how, exitCode) => (this.interpreter === started ? this.died(how, exitCode) : undefined),
+    });
     if (this.removed) return started.kill();
     this.executionCount = 0;
     this.between = [];
@@ -94,7 +96,7 @@ export class CodeContext {
   private async stop(why: string): Promise<void> {
     const { interpreter } = this;
     interpreter?.kill();
-    if (interpreter) await this.died(why);
+    if (interpreter) await this.died(why, null);
   }
 
   async remove(): Promise<void> {
@@ -138,8 +140,7 @@ export class CodeContext {
     this.betweenSize = 0;
     const { code, env, timeoutMs } = run.request;
     if (timeoutMs !== undefined) run.timers.push(setTimeout(() => this.timeOut(run), timeoutMs));
-    // An interpreter that ends meanwhile says so itself.
-    interpreter.send({ op: 'run', id: run.id, code, env: env ?? {} }).catch(() => undefined);
+    interpreter.run({ id: run.id, code, env: env ?? {} });
   }
 
   private timeOut(run: Run): void {
@@ -167,6 +168,8 @@ export class CodeContext {
     const { interpreter } = this;
     this.interruptRun(run);
     run.timers.push(setTimeout(() => interpreter?.kill(), GRACE_MS));
+    if (DRIVERS[this.place.language].interruptLost)
+      run.timers.push(setInterval(() => this.interruptRun(run), AGAIN_MS));
   }
 
   private async event(event: DriverEvent): Promise<void> {
@@ -186,7 +189,7 @@ export class CodeContext {
     }
     if (event.type !== 'end') return run.follower.event(event);
     this.executionCount = event.executionCount;
-    await this.finish(run, run.timedOut ? { ...event, outcome: 'timed_out' } : event);
+    await this.finish(run, { ...event, outcome: outcomeOf(run, event) });
     this.current = null;
     this.advance();
   }
@@ -197,7 +200,7 @@ export class CodeContext {
     run.done();
   }
 
-  private async died(how: string): Promise<void> {
+  private async died(how: string, exitCode: number | null): Promise<void> {
     this.interpreter = null;
     const { executionCount } = this;
     const current = this.current;
@@ -206,7 +209,18 @@ export class CodeContext {
     for (const run of runs) {
       // What waited has no share in how it ended.
       void run.follower.event({ type: 'error', name: 'ContextDied', value: how, traceback: '' });
-      await this.finish(run, { type: 'end', executionCount, outcome: run.timedOut ? 'timed_out' : 'died' });
+      await this.finish(run, {
+        type: 'end',
+        executionCount,
+        outcome: run.timedOut ? 'timed_out' : 'died',
+        exitCode: run === current ? exitCode : null,
+      });
     }
   }
+}
+
+/** A shell tells only with which status its code ended: an interrupted one as if SIGINT had killed it. */
+function outcomeOf(run: Run, { outcome, exitCode }: ContextEnd): ContextOutcome {
+  if (run.timedOut) return 'timed_out';
+  return run.interrupted && exitCode === INTERRUPTED_STATUS ? 'interrupted' : outcome;
 }

@@ -55,12 +55,12 @@ export class Contexts {
     return found;
   }
 
-  private async create({ language, cwd = WORK_DIRECTORY, env = {} }: ContextAsk): Promise<ContextDto> {
+  private async create({ language, cwd = WORK_DIRECTORY, env = {}, root = false }: ContextAsk): Promise<ContextDto> {
     if (language === undefined) throw new ContextRefused(404, 'unknown');
     if (this.contexts.size + this.making >= CONTEXTS_MOST) throw new ContextRefused(409, 'most');
     this.making++;
     try {
-      const context = new CodeContext(this.live, language, cwd, env);
+      const context = new CodeContext(this.live, { language, cwd, env, root });
       await explained(context.start());
       this.contexts.set(context.id, context);
       return context.dto;

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { CONTEXT_RESULT_BYTES, type ContextEvent, type ContextLanguage, LINK_CHUNK_BYTES } from '@cordon/contracts';
+import { CONTEXT_RESULT_BYTES, type ContextLanguage, LINK_CHUNK_BYTES } from '@cordon/contracts';
 import type { SessionExit } from '@cordon/pool';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
 import { DRIVERS } from './drivers.js';
 import { FrameSplitter } from './frames.js';
+import type { DriverEvent, DriverRun, Wire } from './wire.js';
 
 /** JSON may make six characters of one. */
 const FRAME_BYTES = 6 * CONTEXT_RESULT_BYTES + 65_536;
@@ -11,13 +11,18 @@ const READY_MS = 60_000;
 const SIGINT = 2;
 const SIGKILL = 9;
 
-/** What a driver says: that it takes code, that a run can be interrupted from now on, and the events of the run. */
-export type DriverEvent = ContextEvent | { readonly type: 'ready' } | { readonly type: 'begun' };
+/** Where and as whom it runs. */
+export interface Place {
+  readonly language: ContextLanguage;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly root: boolean;
+}
 
 export interface InterpreterHandlers {
   event(event: DriverEvent): void | Promise<void>;
-  /** Nothing comes any more. `how` says what became of it. */
-  ended(how: string): void | Promise<void>;
+  /** Nothing comes any more. `how` says what became of it; the status is null when it did not exit by itself. */
+  ended(how: string, exitCode: number | null): void | Promise<void>;
 }
 
 /** It never came to take code: what it said on its way. */
@@ -38,15 +43,16 @@ export class Interpreter {
   alive = true;
   private readonly decoders = [new TextDecoder(), new TextDecoder()];
   private readonly splitter: FrameSplitter;
+  private readonly wire: Wire;
   private violated = false;
 
   private constructor(
     private readonly live: LiveSandbox,
     private readonly language: ContextLanguage,
     private readonly handlers: InterpreterHandlers,
-    token: string,
   ) {
-    this.splitter = new FrameSplitter(token, FRAME_BYTES, {
+    this.wire = DRIVERS[language].wire();
+    this.splitter = new FrameSplitter(() => this.wire.token, FRAME_BYTES, {
       output: (bytes) => this.text('stdout', this.decoders[0].decode(bytes, { stream: true })),
       frame: (payload) => this.frame(payload),
     });
@@ -55,11 +61,10 @@ export class Interpreter {
   /** Resolves when it takes code. Rejects with StartFailed, SessionError (the directory), SessionEnded. */
   static async start(
     live: LiveSandbox,
-    { language, cwd, env }: { language: ContextLanguage; cwd: string; env: Readonly<Record<string, string>> },
+    { language, cwd, env, root }: Place,
     handlers: InterpreterHandlers,
   ): Promise<Interpreter> {
-    await live.ask({ op: 'list', path: cwd, offset: 0 });
-    const token = randomBytes(16).toString('hex');
+    await live.ask({ op: 'list', path: cwd, offset: 0, root });
     let begun = false;
     let said = '';
     let begin: (error: StartFailed | null) => void = () => undefined;
@@ -67,31 +72,26 @@ export class Interpreter {
       begin = (error) => (error ? reject(error) : resolve());
     });
     ready.catch(() => undefined);
-    const interpreter = new Interpreter(
-      live,
-      language,
-      {
-        event: (event) => {
-          if (begun) return handlers.event(event);
-          if (event.type === 'stdout' || event.type === 'stderr') said = (said + event.text).slice(-4000);
-          if (event.type !== 'ready') return;
-          begun = true;
-          begin(null);
-        },
-        ended: (how) => {
-          if (begun) return handlers.ended(how);
-          begin(new StartFailed(how.endsWith('127'), `${how} before it took code: ${said.trim()}`));
-        },
+    const interpreter = new Interpreter(live, language, {
+      event: (event) => {
+        if (begun) return handlers.event(event);
+        if (event.type === 'stdout' || event.type === 'stderr') said = (said + event.text).slice(-4000);
+        if (event.type !== 'ready') return;
+        begun = true;
+        begin(null);
       },
-      token,
-    );
-    await interpreter.spawn(cwd, env);
+      ended: (how, exitCode) => {
+        if (begun) return handlers.ended(how, exitCode);
+        begin(new StartFailed(how.endsWith('127'), `${how} before it took code: ${said.trim()}`));
+      },
+    });
+    await interpreter.spawn({ cwd, env, root });
     const timer = setTimeout(() => {
       begin(new StartFailed(false, `it was not ready within ${READY_MS / 1000} s`));
       interpreter.kill();
     }, READY_MS);
     try {
-      await interpreter.send({ op: 'hello', token, resultBytes: CONTEXT_RESULT_BYTES });
+      await interpreter.send(interpreter.wire.hello());
       await ready;
       if (!interpreter.alive) throw new StartFailed(false, 'it ended as soon as it began');
     } finally {
@@ -100,11 +100,11 @@ export class Interpreter {
     return interpreter;
   }
 
-  private async spawn(cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
-    const { argv } = DRIVERS[this.language];
+  private async spawn({ cwd, env, root }: Omit<Place, 'language'>): Promise<void> {
+    const { argv, env: own } = DRIVERS[this.language];
     try {
       const { stream } = await this.live.spawn(
-        { argv, env, cwd, root: false, stdin: true, terminal: false, timeoutMs: null },
+        { argv, env: { ...env, ...own }, cwd, root, stdin: true, terminal: false, timeoutMs: null },
         {
           output: (descriptor, bytes) => this.output(descriptor, bytes),
           exit: (exit) => this.over(exit),
@@ -118,16 +118,26 @@ export class Interpreter {
     }
   }
 
-  /** A request to the driver; what an interpreter that has ended is asked is forgotten. */
-  async send(request: object): Promise<void> {
-    const bytes = Buffer.from(`${JSON.stringify(request)}\n`);
+  /** Its events follow. An interpreter that ends meanwhile says so itself. */
+  run(run: DriverRun): void {
+    this.tell(this.wire.run(run));
+  }
+
+  /** What an interpreter that has ended is told is forgotten. */
+  private tell(request: string): void {
+    this.send(request).catch(() => undefined);
+  }
+
+  private async send(request: string): Promise<void> {
+    const bytes = Buffer.from(request);
     for (let at = 0; at < bytes.length && this.alive; at += LINK_CHUNK_BYTES)
       await this.live.ask({ op: 'stdin', process: this.stream }, bytes.subarray(at, at + LINK_CHUNK_BYTES));
   }
 
   /** As Ctrl-C at a terminal: to the code, and to the programs it has started. */
   interrupt(): void {
-    if (DRIVERS[this.language].interruptRequest) void this.send({ op: 'interrupt' }).catch(() => undefined);
+    const request = this.wire.interrupt();
+    if (request !== null) this.tell(request);
     this.signal(SIGINT);
   }
 
@@ -158,9 +168,12 @@ export class Interpreter {
   }
 
   private async frame(payload: string): Promise<void> {
-    const event = checked(JSON.parse(payload));
-    if (event.type === 'end') await this.flush();
-    await this.handlers.event(event);
+    const { events, answer } = this.wire.frame(JSON.parse(payload));
+    if (answer !== undefined) this.tell(answer);
+    for (const event of events) {
+      if (event.type === 'end') await this.flush();
+      await this.handlers.event(event);
+    }
   }
 
   /** Halves of characters whose rest does not come. */
@@ -174,7 +187,8 @@ export class Interpreter {
     this.alive = false;
     await this.splitter.end();
     await this.flush();
-    await this.handlers.ended(this.violated ? 'it broke the protocol and was killed' : describe(exit));
+    if (this.violated) await this.handlers.ended('it broke the protocol and was killed', null);
+    else await this.handlers.ended(describe(exit), exit?.exitCode ?? null);
   }
 }
 
@@ -182,44 +196,4 @@ function describe(exit: SessionExit | null): string {
   if (exit === null) return 'the sandbox has ended';
   if (exit.signal !== null) return `the interpreter was killed by ${exit.signal}`;
   return `the interpreter exited with ${exit.exitCode}`;
-}
-
-const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-/** The code shares its process with the driver: what comes is taken field by field. Throws TypeError for what is no event. */
-function checked(value: unknown): DriverEvent {
-  if (typeof value !== 'object' || value === null) throw new TypeError('no event');
-  const {
-    type,
-    main,
-    data,
-    name,
-    value: message,
-    traceback,
-    executionCount,
-    outcome,
-  } = value as Record<string, unknown>;
-  switch (type) {
-    case 'ready':
-    case 'begun':
-      return { type };
-    case 'result': {
-      const entries = Object.entries(typeof data === 'object' && data !== null ? data : {});
-      return {
-        type,
-        main: main === true,
-        data: Object.fromEntries(entries.map(([mime, found]) => [mime, text(found)])),
-      };
-    }
-    case 'error':
-      return { type, name: text(name), value: text(message), traceback: text(traceback) };
-    case 'end':
-      return {
-        type,
-        executionCount: Number.isSafeInteger(executionCount) ? (executionCount as number) : 0,
-        outcome: outcome === 'ok' || outcome === 'interrupted' ? outcome : 'error',
-      };
-    default:
-      throw new TypeError('no event');
-  }
 }

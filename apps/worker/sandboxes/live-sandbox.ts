@@ -20,6 +20,7 @@ import { Contexts } from '../contexts/contexts.js';
 import { ENVIRONMENT, GUEST_UID } from '../run-spec.js';
 import type { AuditWriter } from './audit-writer.js';
 import { ProcessLog } from './process-log.js';
+import { Watchers } from './watchers.js';
 
 /** Processes that have ended and are remembered for those who attach later. */
 const ENDED_KEPT = 64;
@@ -41,6 +42,7 @@ export class LiveSandbox {
   /** Requests under way: not idle. */
   private uses = 0;
   readonly contexts = new Contexts(this);
+  readonly watchers = new Watchers(this);
   readonly ended: Promise<SandboxEnd>;
 
   constructor(
@@ -166,15 +168,25 @@ export class LiveSandbox {
       over();
     };
     try {
-      const stream = await this.session.watch(request, { output: (_descriptor, bytes) => lines(bytes), closed: end });
+      const stop = await this.watchIdly(request, lines, end);
       return () => {
-        this.session.ask({ op: 'close', process: stream }).catch(() => undefined);
+        stop();
         end();
       };
     } catch (error) {
       done();
       throw error;
     }
+  }
+
+  /** The same; it may be idle meanwhile. */
+  async watchIdly(
+    request: Parameters<SessionHandle['watch']>[0],
+    lines: (bytes: Buffer) => void | Promise<void>,
+    closed: () => void = () => undefined,
+  ): Promise<() => void> {
+    const stream = await this.session.watch(request, { output: (_descriptor, bytes) => lines(bytes), closed });
+    return () => void this.session.ask({ op: 'close', process: stream }).catch(() => undefined);
   }
 
   process(id: number): ProcessLog | undefined {
@@ -210,7 +222,9 @@ export class LiveSandbox {
     for (const log of this.processes.values()) log.lost();
     this.endReason ??=
       report.reason === 'timed_out' ? 'expired' : report.reason === 'cpu_exceeded' ? 'cpu_exceeded' : 'error';
-    this.sandbox = { ...this.sandbox, state: 'ended', endReason: this.endReason };
+    const { wallMs, cpuMs, memoryPeakBytes, syscalls } = report.usage;
+    const usage = { wallMs, cpuMs, memoryPeakBytes, syscalls };
+    this.sandbox = { ...this.sandbox, state: 'ended', endReason: this.endReason, usage };
     return this.endReason;
   }
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import {
   type AuditEntry,
+  type CreateWatcher,
   LINK_CHUNK_BYTES,
   type LinkRefusal,
   type OpenSandbox,
@@ -50,6 +51,8 @@ class Refused extends Error {
 export class SandboxHost {
   readonly token = randomBytes(24).toString('base64url');
   private readonly sandboxes = new Map<string, LiveSandbox>();
+  /** Resolve when the end of a sandbox can be read by everybody. */
+  private readonly endings = new Map<string, Promise<void>>();
   /** Why those ended that are not here any more; the last ones. */
   private readonly ends = new Map<string, SandboxEnd>();
   private readonly server: Server;
@@ -76,7 +79,7 @@ export class SandboxHost {
 
   async close(): Promise<void> {
     for (const live of this.sandboxes.values()) live.end('worker_lost');
-    await Promise.all([...this.sandboxes.values()].map(({ ended }) => ended));
+    await Promise.all(this.endings.values());
     this.server.close();
     this.server.closeAllConnections();
   }
@@ -107,6 +110,8 @@ export class SandboxHost {
         return live.contexts.serve(process, JSON.parse((await readBody(request)).toString()) as ContextAsk, response);
       case 'watch':
         return this.watch(live, JSON.parse((await readBody(request)).toString()), response);
+      case 'watchers':
+        return this.watchers(live, process, JSON.parse((await readBody(request)).toString()), response);
       case 'extend': {
         const { expiresAt } = JSON.parse((await readBody(request)).toString()) as { expiresAt: string };
         live.extend(expiresAt);
@@ -120,7 +125,7 @@ export class SandboxHost {
         return sendJson(response, 200, {});
       case 'end':
         live.end('deleted');
-        await live.ended;
+        await this.endings.get(id);
         return sendJson(response, 200, live.sandbox);
       default:
         throw new Refused(404, {});
@@ -159,7 +164,10 @@ export class SandboxHost {
     const writer = new AuditWriter(audit, id, renderAudit, (line) => log.warn({ sandbox: id }, line));
     const live = new LiveSandbox(pool, image, open, tenant, writer, (line) => log.warn({ sandbox: id }, line));
     this.sandboxes.set(id, live);
-    void live.ended.then((reason) => this.ended(id, live, reason));
+    this.endings.set(
+      id,
+      live.ended.then((reason) => this.ended(id, live, reason)),
+    );
     await this.save(live);
     sendJson(response, 200, live.sandbox);
   }
@@ -172,6 +180,7 @@ export class SandboxHost {
     await this.save(live)
       .then(() => this.options.audit.wake(id))
       .catch((error: Error) => this.options.log.warn({ sandbox: id }, error.message));
+    this.endings.delete(id);
   }
 
   private save({ tenant, sandbox }: LiveSandbox): Promise<void> {
@@ -222,6 +231,25 @@ export class SandboxHost {
     response.flushHeaders();
     response.once('close', stop);
     begun();
+  }
+
+  private async watchers(
+    live: LiveSandbox,
+    action: string,
+    ask: CreateWatcher & { watcher: string },
+    response: ServerResponse,
+  ): Promise<void> {
+    await live.use(async () => {
+      const { watchers } = live;
+      if (action === 'create') {
+        const watcher = await watchers.create(ask);
+        if (watcher === null) throw new Refused(409, { watcher: 'most' });
+        return sendJson(response, 200, { watcher });
+      }
+      const answer = action === 'take' ? await watchers.take(ask.watcher) : watchers.remove(ask.watcher) ? {} : null;
+      if (answer === null) throw new Refused(404, { watcher: 'unknown' });
+      sendJson(response, 200, answer);
+    });
   }
 
   private async attach(

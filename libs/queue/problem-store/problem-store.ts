@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { PROBLEM_LIMITS, type ProblemSettings, type ProblemVersionDto } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys } from '../names.js';
-import { ADD_VERSION, CREATE_PROBLEM, DELETE_PROBLEM } from './problem-scripts.js';
-import { decodeSettings, encodeSettings } from './settings.js';
+import { ADD_VERSION, CHANGE_PROBLEM, CREATE_PROBLEM, DELETE_PROBLEM, DELETE_VERSION } from './problem-scripts.js';
+import { decodeSettings, encodeSettings, settingsOf } from './settings.js';
 import { type StoredFile, Upload } from './upload.js';
 
 /** Bytes of test data that a tenant may keep, unless the operator says otherwise. */
@@ -33,6 +33,18 @@ export interface NewVersion {
   readonly tests: readonly StoredTest[];
   /** The version it builds on, which must still be the latest; null: on none. */
   readonly base: number | null;
+}
+
+export interface ProblemChange {
+  readonly problem: string;
+  readonly tenant: string;
+  readonly title: string;
+  /** Null: they stay. */
+  readonly settings: ProblemSettings | null;
+  /** The latest version, which must still be it. */
+  readonly base: number;
+  /** Those of the new version, with the data of `base`; null: there is none to be. */
+  readonly tests: readonly StoredTest[] | null;
 }
 
 export type VersionAdded =
@@ -66,13 +78,46 @@ export class ProblemStore {
 
   /** Null when there is none, or another tenant's. Without `whole` it has no sources of programs. */
   async get(id: string, tenant: string, whole: boolean): Promise<StoredProblem | null> {
-    const fields = ['tenant', 'settings', 'version', 'createdAt', 'updatedAt', ...(whole ? ['sources'] : [])];
-    const [owner, settings, version, createdAt, updatedAt, sources = null] = await this.redis.hmget(
+    const fields = ['tenant', 'settings', 'version', 'createdAt', 'updatedAt', 'title', ...(whole ? ['sources'] : [])];
+    const [owner, text, version, createdAt, updatedAt, title, sources = null] = await this.redis.hmget(
       keys.problem(id),
       ...fields,
     );
-    if (owner !== tenant || settings === null || createdAt === null || updatedAt === null) return null;
-    return { id, settings: decodeSettings(settings, sources), version: Number(version), createdAt, updatedAt };
+    if (owner !== tenant || text === null || createdAt === null || updatedAt === null) return null;
+    const settings = decodeSettings(text, sources);
+    return {
+      id,
+      settings: title === null ? settings : { ...settings, title },
+      version: Number(version),
+      createdAt,
+      updatedAt,
+    };
+  }
+
+  /** What one of its versions is judged by; null when there is no such version. */
+  settings(id: string, version: number, whole: boolean): Promise<ProblemSettings | null> {
+    return settingsOf(this.redis, id, version, whole);
+  }
+
+  /** Other settings, points or groups. `created`: with the latest version, new or not. */
+  async change({ problem, tenant, title, settings, base, tests }: ProblemChange): Promise<VersionAdded> {
+    const text = settings === null ? { settings: '', sources: '' } : encodeSettings(settings);
+    const at = new Date().toISOString();
+    const bytes = (tests ?? []).reduce((sum, { input, expected }) => sum + input.bytes + expected.bytes, 0);
+    const summary = { tests: tests?.length ?? 0, bytes, createdAt: at };
+    const [what, number] = (await this.redis.eval(
+      CHANGE_PROBLEM,
+      0,
+      ...[problem, tenant, this.bytesMost, PROBLEM_LIMITS.versions, base, title, text.settings, text.sources, at],
+      ...(tests === null ? ['', ''] : [JSON.stringify(tests), JSON.stringify(summary)]),
+    )) as [VersionAdded['what'], number];
+    if (what === 'created') return { what, version: { version: number, ...summary } };
+    return what === 'quota' ? { what, used: number } : { what };
+  }
+
+  /** False: there is no such version. */
+  async deleteVersion(id: string, tenant: string, version: number): Promise<boolean> {
+    return (await this.redis.eval(DELETE_VERSION, 0, id, tenant, version, new Date().toISOString())) === 1;
   }
 
   /** Newest first; the cursor is how many came before. */

@@ -2,7 +2,7 @@ import type { ProblemSettings } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys } from '../names.js';
 import type { StoredTest } from './problem-store.js';
-import { decodeSettings } from './settings.js';
+import { settingsOf } from './settings.js';
 import type { StoredFile } from './upload.js';
 
 /** Test data that a worker keeps at hand, in bytes. */
@@ -30,13 +30,14 @@ export class TestReader {
 
   /** One version of it. Throws TestDataGone. */
   async problem(id: string, version: number): Promise<JudgedProblem> {
-    const [[tenant, settings, sources], tests] = await Promise.all([
-      this.redis.hmget(keys.problem(id), 'tenant', 'settings', 'sources'),
+    const [tenant, settings, tests] = await Promise.all([
+      this.redis.hget(keys.problem(id), 'tenant'),
+      settingsOf(this.redis, id, version, true),
       this.redis.hget(keys.problemVersions(id), String(version)),
     ]);
     if (tenant === null || settings === null || tests === null)
       throw new TestDataGone(`problem ${id}, version ${version} was deleted`);
-    return { tenant, settings: decodeSettings(settings, sources), tests: JSON.parse(tests) as StoredTest[] };
+    return { tenant, settings, tests: JSON.parse(tests) as StoredTest[] };
   }
 
   async read(tenant: string, { chunks }: StoredFile): Promise<Buffer> {

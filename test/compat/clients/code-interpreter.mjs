@@ -47,6 +47,18 @@ const calls = [
     },
   ],
   [
+    'runCode: bash keeps variables, functions, directory',
+    async ({ sandbox }) => {
+      await sandbox.runCode('v="a  b"; f() { echo "f $v"; }; cd /usr', { language: 'bash' });
+      const { logs, error } = await sandbox.runCode('f; pwd; echo e >&2', { language: 'bash' });
+      assert.equal(logs.stdout.join(''), 'f a  b\n/usr\n');
+      assert.equal(logs.stderr.join(''), 'e\n');
+      assert.equal(error, undefined);
+      const failed = await sandbox.runCode('(exit 3)', { language: 'bash' });
+      assert.equal(failed.error.value, '3');
+    },
+  ],
+  [
     'createCodeContext: apart from the others',
     async ({ sandbox }) => {
       const context = await sandbox.createCodeContext({ language: 'python', cwd: '/tmp' });
@@ -68,6 +80,8 @@ const calls = [
       const { text } = await sandbox.runCode('import os; os.environ["GIVEN"]', { envs: { GIVEN: 'here' } });
       assert.equal(text, "'here'");
       await assert.rejects(sandbox.runCode('x', { language: 'klingon' }), /400|Unsupported/);
+      for (const language of ['r', 'java', 'typescript'])
+        await assert.rejects(sandbox.runCode('x', { language }), /400|Unsupported language/);
     },
   ],
   [

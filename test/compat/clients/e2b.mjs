@@ -151,6 +151,25 @@ const calls = [
     },
   ],
   [
+    'files: CreateWatcher, GetWatcherEvents, RemoveWatcher',
+    async ({ sandbox }) => {
+      // Clients in other languages have no streams here; this one has the calls, though nothing of its own makes them.
+      const { rpc } = sandbox.files;
+      await sandbox.files.makeDir('polled');
+      const { watcherId } = await rpc.createWatcher({ path: 'polled', recursive: true });
+      await sandbox.commands.run('cd polled; mkdir d; echo 1 > d/a; rm d/a');
+      const seen = [];
+      for (let tries = 0; !seen.includes('3 d/a') && tries < 200; tries++) {
+        const { events } = await rpc.getWatcherEvents({ watcherId });
+        // EventType: CREATE 1, WRITE 2, REMOVE 3
+        seen.push(...events.map(({ type, name }) => `${type} ${name}`));
+      }
+      assert.deepEqual([seen[0], seen.at(-1)], ['1 d', '3 d/a']);
+      await rpc.removeWatcher({ watcherId });
+      await assert.rejects(rpc.getWatcherEvents({ watcherId }), /not_found/);
+    },
+  ],
+  [
     'pty: create, sendInput, resize, kill',
     async ({ sandbox }) => {
       let screen = '';

@@ -267,8 +267,22 @@ export const clients = [
       ],
       ['pause: not there', ({ sandbox }) => assert.rejects(sandbox.pause(), refused(501, 'NOT_IMPLEMENTED'))],
       [
-        'commands.createSession: not there',
-        ({ sandbox }) => assert.rejects(sandbox.commands.createSession(), refused(501, 'NOT_IMPLEMENTED')),
+        'commands.createSession, runInSession, deleteSession',
+        async ({ sandbox }) => {
+          const session = await sandbox.commands.createSession({ workingDirectory: '/usr' });
+          const run = (command, options) => sandbox.commands.runInSession(session, command, options);
+          assert.equal((await run('v="a  b"; f() { echo "f $v $(id -u)"; }; pwd')).exitCode, 0);
+          const kept = await run('cd /etc; f; echo e >&2');
+          assert.deepEqual([textOf(kept.logs.stdout), textOf(kept.logs.stderr)], ['f a  b 0', 'e']);
+          assert.equal(textOf((await run('pwd; (exit 3)')).logs.stdout), '/etc');
+          assert.equal((await run('(exit 3)')).exitCode, 3);
+          assert.equal(textOf((await run('pwd', { workingDirectory: '/tmp' })).logs.stdout), '/tmp');
+          assert.equal((await run('sleep 60', { timeoutSeconds: 1 })).exitCode, -1);
+          assert.equal(textOf((await run('f')).logs.stdout), 'f a  b 0');
+          await sandbox.commands.deleteSession(session);
+          await assert.rejects(run('true'), refused(404, 'CONTEXT_NOT_FOUND'));
+          await assert.rejects(sandbox.commands.deleteSession(session), refused(404, 'CONTEXT_NOT_FOUND'));
+        },
       ],
       [
         'Sandbox.create: an unknown image, a wrong key',

@@ -12,6 +12,7 @@ import { type E2bRecord, idOfToken, sameToken, signatureHolds } from './e2b.stor
 import { EnvdFiles } from './envd-files.js';
 import { download, receive } from './envd-http.js';
 import { EnvdProcesses } from './envd-processes.js';
+import { EnvdWatchers } from './envd-watchers.js';
 import { guestUser, userOf } from './guest-user.js';
 
 const PREFIX = '/compat/e2b/sandbox';
@@ -175,25 +176,31 @@ export class E2bDataPlane {
         files.watch(message, stream, gone.signal),
       );
     }
-    const target: object | null =
-      service === 'process.Process'
-        ? processes
-        : service === 'filesystem.Filesystem'
-          ? new EnvdFiles(link, id, userOf(request))
-          : null;
-    const call = UNARY[service]?.includes(method) ? (target as Record<string, Unary>)[method] : undefined;
-    if (!call) {
+    const user = userOf(request);
+    const files = new EnvdFiles(link, id, user);
+    const targets: Readonly<Record<Target, object>> = {
+      processes,
+      files,
+      watchers: new EnvdWatchers(link, id, user, files),
+    };
+    const target = (Object.keys(UNARY) as Target[]).find((name) => UNARY[name].includes(`${service}/${method}`));
+    if (target === undefined) {
       request.resume();
       throw new E2bError('unimplemented', `${service}/${method} is not implemented here`);
     }
-    sendUnary(response, await call.call(target, await unaryMessage(request)));
+    const call = (targets[target] as Record<string, Unary>)[method];
+    sendUnary(response, await call.call(targets[target], await unaryMessage(request)));
   }
 }
 
 type Unary = (message: Message) => Promise<object>;
-const UNARY: Readonly<Record<string, readonly string[]>> = {
-  'process.Process': ['List', 'SendInput', 'CloseStdin', 'SendSignal', 'Update'],
-  'filesystem.Filesystem': ['Stat', 'MakeDir', 'Move', 'Remove', 'ListDir'],
+type Target = 'processes' | 'files' | 'watchers';
+const of = (service: string, methods: readonly string[]): readonly string[] =>
+  methods.map((method) => `${service}/${method}`);
+const UNARY: Readonly<Record<Target, readonly string[]>> = {
+  processes: of('process.Process', ['List', 'SendInput', 'CloseStdin', 'SendSignal', 'Update']),
+  files: of('filesystem.Filesystem', ['Stat', 'MakeDir', 'Move', 'Remove', 'ListDir']),
+  watchers: of('filesystem.Filesystem', ['CreateWatcher', 'GetWatcherEvents', 'RemoveWatcher']),
 };
 
 /** The code interpreter of a sandbox, at a port of its own. */

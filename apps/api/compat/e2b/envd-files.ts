@@ -32,7 +32,21 @@ export function entryInfo(path: string, file: SandboxFileDto): object {
   };
 }
 
-/** envd's filesystem service, but for watching. */
+/** FilesystemEvent of the same. `top`: the directory that is watched. */
+export async function watchEvent(
+  files: EnvdFiles,
+  top: string,
+  { type, path: name }: WatchLine,
+  includeEntry: boolean,
+): Promise<object> {
+  const place = `${top === '/' ? '' : top}/${name}`;
+  // What was removed has nothing to be told.
+  const entry = includeEntry ? await files.stat(place).catch(() => null) : null;
+  const event = { name, type: `EVENT_TYPE_${type.toUpperCase()}` };
+  return entry ? { ...event, entry: entryInfo(place, entry) } : event;
+}
+
+/** envd's filesystem service, but for watchers that are asked (envd-watchers.ts). */
 export class EnvdFiles {
   constructor(
     private readonly link: WorkerLink,
@@ -97,13 +111,9 @@ export class EnvdFiles {
     const out = stream();
     await out.send({ start: {} });
     for await (const line of lines) {
-      const { type, path: name } = JSON.parse(line) as WatchLine;
-      if (type === 'overflow') continue;
-      const place = `${top === '/' ? '' : top}/${name}`;
-      // What was removed has nothing to be told.
-      const entry = includeEntry === true ? await this.stat(place).catch(() => null) : null;
-      const event = { name, type: `EVENT_TYPE_${type.toUpperCase()}` };
-      await out.send({ filesystem: entry ? { ...event, entry: entryInfo(place, entry) } : event });
+      const event = JSON.parse(line) as WatchLine;
+      if (event.type === 'overflow') continue;
+      await out.send({ filesystem: await watchEvent(this, top, event, includeEntry === true) });
     }
     out.end();
   }

@@ -8,7 +8,12 @@ import { HOME } from './e2b.service.js';
 import type { E2bStore } from './e2b.store.js';
 import { guestPath, guestUser } from './guest-user.js';
 
-const ALIASES: Readonly<Record<string, ContextLanguage>> = { js: 'javascript', python3: 'python', node: 'javascript' };
+const ALIASES: Readonly<Record<string, ContextLanguage>> = {
+  js: 'javascript',
+  python3: 'python',
+  node: 'javascript',
+  sh: 'bash',
+};
 /** What E2B's results have a name for. */
 const FIELDS: Readonly<Record<string, string>> = {
   'text/plain': 'text',
@@ -27,7 +32,8 @@ type Fields = Readonly<Record<string, unknown>>;
 function languageOf(given: unknown): ContextLanguage {
   const name = given === undefined || given === null ? 'python' : String(given).toLowerCase();
   const language = ALIASES[name] ?? CONTEXT_LANGUAGES.find((one) => one === name);
-  if (!language) throw new E2bError('invalid_argument', `Unsupported language: ${name}`);
+  if (!language)
+    throw new E2bError('invalid_argument', `Unsupported language: ${name}; there are ${CONTEXT_LANGUAGES.join(', ')}`);
   return language;
 }
 

@@ -16,7 +16,7 @@ function languageOf(given: unknown): ContextLanguage {
   const language = CONTEXT_LANGUAGES.find((one) => one === given);
   if (language) return language;
   if (typeof given !== 'string' || given === '') throw invalid('language must be a string');
-  throw new OpenSandboxError(400, 'NOT_SUPPORTED', `language ${given}: there are ${CONTEXT_LANGUAGES.join(' and ')}`);
+  throw new OpenSandboxError(400, 'NOT_SUPPORTED', `language ${given}: there are ${CONTEXT_LANGUAGES.join(', ')}`);
 }
 
 const shown = ({ id, language }: ContextDto): object => ({ id, language });
@@ -35,8 +35,13 @@ export class ExecdCode {
   }
 
   async list(language: string | null): Promise<object> {
-    const all = await this.contexts.list(this.tenant, this.id);
-    return all.filter((one) => language === null || one.language === language).map(shown);
+    return (await this.all()).filter((one) => language === null || one.language === language).map(shown);
+  }
+
+  /** Without those that are sessions. */
+  private async all(): Promise<ContextDto[]> {
+    const [all, sessions] = await Promise.all([this.contexts.list(this.tenant, this.id), this.store.sessions(this.id)]);
+    return all.filter(({ id }) => !sessions.has(id));
   }
 
   async get(context: string): Promise<object> {
@@ -50,7 +55,7 @@ export class ExecdCode {
 
   async deleteAll(given: string | null): Promise<object> {
     const language = languageOf(given);
-    const all = await this.contexts.list(this.tenant, this.id);
+    const all = await this.all();
     for (const { id } of all.filter((one) => one.language === language)) await this.delete(id);
     return {};
   }

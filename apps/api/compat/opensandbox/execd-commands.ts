@@ -13,7 +13,7 @@ const SIGTERM = 15;
 const SIGKILL = 9;
 /** What a command has to end by itself. */
 const GRACE_MS = 3000;
-const TIMEOUT_MOST = 86_400_000;
+export const TIMEOUT_MOST = 86_400_000;
 const GUEST_UID = 1000;
 /** A line that is longer is told in pieces. */
 const LINE_MOST = 64 << 10;
@@ -23,12 +23,12 @@ type Exit = Extract<ProcessEvent, { type: 'exit' }>;
 type Output = Extract<ProcessEvent, { type: 'stdout' | 'stderr' }>;
 
 /** Output is told by lines, without their ends; an empty one is "\n", a carriage return ends one, too. */
-class Lines {
+export class Lines {
   private readonly decoder = new StringDecoder('utf8');
   private pending = '';
   private afterReturn = false;
 
-  push({ data, encoding }: Output): string[] {
+  push({ data, encoding }: Pick<Output, 'data' | 'encoding'>): string[] {
     const told: string[] = [];
     for (const piece of this.decoder.write(Buffer.from(data, encoding)).split(/(\r|\n)/)) {
       if (piece === '') continue;
@@ -211,7 +211,8 @@ export class ExecdCommands {
   }
 }
 
-function failed(value: string, message: string): object {
+/** Clients read the exit code from `value`. */
+export function failed(value: string, message: string): object {
   return { type: 'error', error: { ename: 'CommandExecError', evalue: value, traceback: [message] } };
 }
 

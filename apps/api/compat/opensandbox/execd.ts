@@ -5,6 +5,7 @@ import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { ExecdCode } from './execd-code.js';
 import { ExecdCommands } from './execd-commands.js';
 import { ExecdFiles } from './execd-files.js';
+import { ExecdSessions } from './execd-sessions.js';
 import { download, receive } from './execd-transfer.js';
 import { OpenSandboxError, unavailable } from './opensandbox.errors.js';
 import type { OpenSandboxService } from './opensandbox.service.js';
@@ -12,7 +13,7 @@ import { jsonBody, sendJson } from './wire.js';
 
 const MIB = 2 ** 20;
 /** Parts of execd that are not there. */
-const ABSENT = /^\/(session|pty|metrics\/watch|v1\/isolated)(\/|$)/;
+const ABSENT = /^\/(pty|metrics\/watch|v1\/isolated)(\/|$)/;
 
 interface Call {
   readonly link: WorkerLink;
@@ -38,6 +39,8 @@ export class Execd {
     const commands = ({ link, id }: Call): ExecdCommands => new ExecdCommands(link, id, store);
     const files = ({ link, id }: Call): ExecdFiles => new ExecdFiles(link, id);
     const code = ({ tenant, id }: Call): ExecdCode => new ExecdCode(contexts, store, tenant, id);
+    const sessions = ({ tenant, id, link }: Call): ExecdSessions =>
+      new ExecdSessions(contexts, store, link, tenant, id);
     // What a handler returns is the answer; one that answers by itself returns nothing.
     const routes: Record<string, Handler> = {
       'GET /ping': async ({ link, id }) => {
@@ -49,6 +52,9 @@ export class Execd {
       'DELETE /command': (call) => commands(call).interrupt(call.query.get('id')),
       'GET /command/status/*': (call) => commands(call).status(call.part),
       'GET /command/*/logs': (call) => commands(call).logs(call.part, call.query.get('cursor'), call.response),
+      'POST /session': async (call) => sessions(call).create(await jsonBody(call.request)),
+      'POST /session/*/run': async (call) => sessions(call).run(call.part, await jsonBody(call.request), call.response),
+      'DELETE /session/*': (call) => sessions(call).delete(call.part),
       'POST /code': async (call) => code(call).run(await jsonBody(call.request), call.response),
       'DELETE /code': (call) => code(call).interrupt(call.query.get('id')),
       'POST /code/context': async (call) => code(call).create(await jsonBody(call.request)),
@@ -91,6 +97,10 @@ export class Execd {
     const exact = this.routes.get(`${method} ${pathname}`);
     if (exact) return { handler: exact, part: '' };
     const [, first, second = '', third = '', more] = pathname.split('/');
+    if (third === '' && second !== '') {
+      const last = this.routes.get(`${method} /${first}/*`);
+      if (last) return { handler: last, part: second };
+    }
     if (more === undefined && third !== '') {
       const last = this.routes.get(`${method} /${first}/${second}/*`);
       if (last) return { handler: last, part: third };

@@ -77,6 +77,20 @@ export class OpenSandboxStore {
     return this.redis.get(key);
   }
 
+  /** A context that is a session: told apart from those for code. */
+  async saveSession(id: string, session: string): Promise<void> {
+    const key = place(id, 'sessions');
+    await this.redis.multi().sadd(key, session).expire(key, KEPT_SECONDS).exec();
+  }
+
+  async sessions(id: string): Promise<ReadonlySet<string>> {
+    return new Set(await this.redis.smembers(place(id, 'sessions')));
+  }
+
+  async forgetSession(id: string, session: string): Promise<void> {
+    await this.redis.srem(place(id, 'sessions'), session);
+  }
+
   /** `context` is not there any more. */
   async dropContext(id: string, language: string, context: string): Promise<void> {
     const key = place(id, `context:${language}`);

@@ -23,6 +23,7 @@ Options of run and trace
   --env NAME=VALUE   may repeat                    --cwd DIR       (/work)
   --file HOST[:PATH] puts a file into the sandbox, PATH relative to /work; may repeat
   -t, --terminal     a terminal instead of pipes; the default of run when stdin and stdout are one (--no-terminal: never)
+  --profile[=json]   where each millisecond of the run went, to stderr behind it: start, guest, system calls, faults
   --uid N            user in the sandbox (1000)    --json          prints the end report to stderr as JSON
 `;
 

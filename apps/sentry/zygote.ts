@@ -10,6 +10,7 @@ import {
   encodeReport,
   type Report,
   type ZygoteConfig,
+  type ZygoteMark,
   type ZygoteReady,
   ZygoteReport,
   ZygoteRequest,
@@ -76,27 +77,43 @@ function choose(platform: string): ReturnType<typeof choosePlatform> {
   }
 }
 
+const marks: ZygoteMark[] = [];
+const mark = (step: string, at = host.now()): void => void marks.push({ step, at });
+
 async function main(): Promise<never> {
+  // Where the clock of `performance` begins: Node's first line of its own.
+  const birth = host.now() - performance.now() * 1e6;
+  const { bootstrapComplete } = performance.nodeTiming;
+  mark('launcher, exec of Node', birth);
+  mark('Node itself', birth + bootstrapComplete * 1e6);
+  mark('modules and addon');
   if (native.shimLoaded() !== 1) throw new Error('zygote-shim.so is not preloaded: this process cannot be forked');
   const requested = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
+  mark('configuration');
   const choice = choose(requested.platform);
+  mark('probe of the platform');
   const config: ZygoteConfig = { ...requested, platform: choice.name };
   const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
+
+  mark('modules of the kernel');
 
   // Before anything is compiled: a change to Math throws away all code that uses Math.floor, Math.min …
   installSeededRandom();
   warmRuntime();
+  mark('warming the runtime');
   const known = rehearse(() => new module.Sentry(), config);
   if (typeof known === 'string') {
     // Stubs and descriptors of a half-run guest may be left: no process to fork from.
     console.error(`rehearsal: ${known}`);
     native.exitGroup(EX_SOFTWARE);
   }
+  mark(`rehearsals: ${config.rehearsals}`);
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
   const sentry = new module.Sentry();
   sentry.warm(config.image, config.platform, known);
   native.becomeSubreaper();
+  mark('image opened');
 
   const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
   // What is opened from here on is the zygote's own and closed in children.
@@ -110,6 +127,7 @@ async function main(): Promise<never> {
   compileHotCode(false);
   const helpers = new HelperThreads();
   helpers.waitUntilQuiet();
+  mark('heap settled, threads quiet');
   const childEvents = check(native.quiesced(), 'quiesced');
   const layers = confineZygote({
     uidBase: config.uidBase,
@@ -118,8 +136,10 @@ async function main(): Promise<never> {
     platform: config.platform,
     nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
+  mark('closing in');
   layers.push(...probe(childEvents, event));
-  const ready: ZygoteReady = { platform: config.platform, probes: choice.probes, layers };
+  mark('a child on trial');
+  const ready: ZygoteReady = { platform: config.platform, probes: choice.probes, layers, marks };
   report(ZygoteReport.Ready, 0, 0, 0, 0, JSON.stringify(ready));
 
   for (;;) {

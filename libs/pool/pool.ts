@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import type { ConfinementLayer, ZygoteConfig, ZygoteMark } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformProbe } from '@cordon/sentry/platform/choose';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
@@ -161,6 +161,11 @@ export class Pool implements SandboxPool {
   /** The layers of confinement the newest zygote found. */
   layers(): readonly ConfinementLayer[] {
     return this.foundLayers;
+  }
+
+  zygoteStart(): readonly ZygoteMark[] {
+    const zygote = this.current;
+    return zygote === null ? [] : [{ step: 'asked for', at: zygote.askedAt }, ...(zygote.ready?.marks ?? [])];
   }
 
   /** What probing for a platform found, in the order tried. */

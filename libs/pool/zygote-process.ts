@@ -14,6 +14,7 @@ import {
   ZygoteReport,
   ZygoteRequest,
 } from '@cordon/sentry/boot/zygote-message';
+import { host } from '@cordon/sentry/platform/host';
 import { launcherPath, shimPath } from '@cordon/sentry/platform/native/index';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
 
@@ -77,6 +78,8 @@ const CLOSE_GRACE_MS = 2_000;
 /** One zygote as the pool sees it: spawned, asked to fork, told of its children's ends, closed. */
 export class ZygoteProcess {
   readonly bornAt = Date.now();
+  /** The same in CLOCK_MONOTONIC, ns. */
+  readonly askedAt = host.now();
   forks = 0;
   /** Set by the pool: it forks no more and is closed with its last child. */
   retired = false;

@@ -8,7 +8,7 @@ import type {
 } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
 import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore, InputMessage, Taken, TestReader } from '@cordon/queue';
+import { type ExecutionStore, type InputMessage, monotonic, type Taken, type TestReader } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { Cores, Leave } from './cores.js';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
@@ -17,6 +17,7 @@ import type { Compiled, Compiler } from './judge/compiler.js';
 import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
 import { filesOf, runSpec } from './run-spec.js';
+import { Timeline } from './timeline.js';
 import { HeldOutput, varied, withMeanUsage, wrapped } from './variant.js';
 
 /** The state that an end reason becomes; an exit status other than 0, or a signal, is a failure of the program. */
@@ -43,6 +44,8 @@ export interface ExecutorOptions {
 export interface Begun {
   readonly taken: Taken;
   readonly leave: Leave;
+  /** When: CLOCK_MONOTONIC, ns. */
+  readonly at: number;
 }
 
 interface Running {
@@ -52,6 +55,8 @@ interface Running {
   judging: { cancel(): void } | null;
   /** A client asked for its end. */
   canceled: boolean;
+  /** When it is wanted. */
+  readonly timeline: Timeline | null;
 }
 
 /** How an execution ends. */
@@ -145,13 +150,13 @@ export class Executor {
     } finally {
       if (!taken) leave();
     }
-    return taken && { taken, leave };
+    return taken && { taken, leave, at: monotonic() };
   }
 
   /** Runs one to its end. -> what this slot runs next, in the same place. */
-  async execute({ taken, leave }: Begun): Promise<Begun | null> {
+  async execute({ taken, leave, at }: Begun): Promise<Begun | null> {
     try {
-      const next = await this.runToItsEnd(taken, leave);
+      const next = await this.runToItsEnd(taken, leave, at);
       if (!next) leave();
       return next;
     } catch (error) {
@@ -160,12 +165,13 @@ export class Executor {
     }
   }
 
-  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave): Promise<Begun | null> {
+  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave, takenAt: number): Promise<Begun | null> {
     if (attempt < 0 || job === null) {
       await this.options.store.finish(id, 0, 'canceled', {});
       return this.takeFor(leave);
     }
-    const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id) };
+    const timeline = job.timeline ? new Timeline(job.timeline, takenAt) : null;
+    const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id), timeline };
     this.running.set(id, run);
     try {
       const end = await this.attempt(job, attempt, run);
@@ -176,7 +182,8 @@ export class Executor {
       this.options.metrics.ended(job, record, end);
       this.options.log.info({ execution: id, attempt, state: end.state, usage: end.result.usage }, 'ended');
       // One round trip, and one write to disk, ends this one and begins the next.
-      const finished = this.options.store.finish(id, attempt, end.state, end.result, {
+      const result = timeline ? { ...end.result, timeline: timeline.finish() } : end.result;
+      const finished = this.options.store.finish(id, attempt, end.state, result, {
         record,
         events: end.events,
       });
@@ -289,7 +296,8 @@ export class Executor {
     const { pool, image, log } = this.options;
     const whole = runSpec(job, runtime, image);
     const argv = artifacts && runtime ? [...runtime.run, ...job.args] : whole.argv;
-    const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv) };
+    const marks = run.timeline !== null;
+    const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv), marks };
     const handle = pool.run(spec, {
       stdout: (bytes) => output.output('stdout', bytes),
       stderr: (bytes) => output.output('stderr', bytes),
@@ -302,7 +310,9 @@ export class Executor {
     for (const message of this.early.get(job.id) ?? []) this.input(message);
     this.early.delete(job.id);
     await fed;
-    return handle.ended;
+    const report = await handle.ended;
+    run.timeline?.ran(handle.marks, report);
+    return report;
   }
 
   /** A guest that does not read its input must not hold the run back. */

@@ -154,6 +154,14 @@ export class CreateExecutionDto {
   network?: 'none' | 'loopback';
 
   @ApiPropertyOptional({
+    default: false,
+    description: 'The result tells when what happened to the execution, from acceptance to answer',
+  })
+  @IsOptional()
+  @IsBoolean()
+  timeline?: boolean;
+
+  @ApiPropertyOptional({
     enum: PRIORITIES,
     default: 'interactive',
     description: 'Batch work runs when no interactive work waits, and now and then in between',

@@ -1,6 +1,7 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { ExecutionLimits } from './limits.js';
 import type { CompilationDto, JudgeJob, JudgeOutcome } from './submission.js';
+import { TimelineDto, type TimelineStart } from './timeline.js';
 
 export const STATES = [
   'queued',
@@ -59,6 +60,8 @@ export class ExecutionDto {
   @ApiProperty({ type: String, nullable: true }) startedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) finishedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) platform!: string | null;
+  @ApiPropertyOptional({ type: TimelineDto, description: 'Of an execution that has ended and asked for it' })
+  timeline?: TimelineDto;
 }
 
 export class ExecutionListDto {
@@ -116,6 +119,8 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  /** Present: its timeline is wanted. */
+  readonly timeline?: TimelineStart;
   readonly variant?: ProgramVariant;
   /** Present: compiled in a sandbox of its own within these limits, and run in another. */
   readonly compileLimits?: ExecutionLimits;
@@ -137,6 +142,7 @@ export type ExecutionResult = Pick<
   | 'detail'
   | 'usage'
   | 'platform'
+  | 'timeline'
 > & {
   readonly auditRecords: number;
   readonly auditTruncated: boolean;

@@ -13,6 +13,7 @@ import {
   ExecutionStore,
   type InputMessage,
   keys,
+  monotonic,
   News,
   newDeliveryId,
   newDto,
@@ -25,7 +26,7 @@ import type { Redis } from 'ioredis';
 import { ProblemException } from '../http/problem.js';
 import { ApiSettings } from '../settings.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
-import { validateExecution } from './validate.js';
+import { acceptedNow, validateExecution } from './validate.js';
 
 const ID = /^(exe|sub)_[a-z0-9]{24}$/;
 
@@ -125,9 +126,10 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     id = newId('exe'),
     validate = validateExecution,
   ): Promise<ExecutionDto> {
+    const accepted = acceptedNow();
     const { tenant } = principal;
     const { destinations } = this.webhooks;
-    const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations);
+    const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations, accepted);
     const webhook = url === null ? undefined : { id: newDeliveryId(), url };
     const idempotency =
       idempotencyKey === undefined
@@ -160,6 +162,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   ): Promise<ExecutionDto> {
     const id = newId('exe');
     const { tenant } = principal;
+    const accepted = monotonic();
     let told: string | null = null;
     let wake = (): void => undefined;
     const ended = new Promise<void>((resolve) => {
@@ -176,7 +179,9 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
       const execution = await this.create(principal, body, idempotencyKey, id);
       if (execution.id !== id) return await this.wait(tenant, execution.id, seconds, gone);
       await ended;
-      return told === null ? await this.get(tenant, id) : (JSON.parse(told) as ExecutionDto);
+      const result = told === null ? await this.get(tenant, id) : (JSON.parse(told) as ExecutionDto);
+      if (result.timeline) result.timeline.answered = Math.round((monotonic() - accepted) / 1000);
+      return result;
     } finally {
       clearTimeout(timer);
       gone.removeEventListener('abort', wake);

@@ -7,7 +7,7 @@ import type {
   ExecutionState,
 } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
-import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
+import type { EndReport, ImageSpec, PlatformPools, RunHandle, SandboxPool } from '@cordon/pool';
 import { type ExecutionStore, type InputMessage, monotonic, type Taken, type TestReader } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { Cores, Leave } from './cores.js';
@@ -28,6 +28,7 @@ function stateOf(report: EndReport): ExecutionState {
 
 export interface ExecutorOptions {
   readonly pool: SandboxPool;
+  readonly pools: PlatformPools;
   readonly store: ExecutionStore;
   readonly image: ImageSpec;
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
@@ -293,17 +294,21 @@ export class Executor {
     artifacts: readonly Artifact[] | null,
     output: Pick<EventRelay, 'output'> = relay,
   ): Promise<EndReport> {
-    const { pool, image, log } = this.options;
+    const { pools, image, log } = this.options;
+    const { platform = 'auto' } = job;
+    const lease = await pools.lease(platform);
+    if (lease === null) throw new Error(`this worker runs no guests on ${platform}`);
     const whole = runSpec(job, runtime, image);
     const argv = artifacts && runtime ? [...runtime.run, ...job.args] : whole.argv;
     const marks = run.timeline !== null;
     const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv), marks };
-    const handle = pool.run(spec, {
+    const handle = lease.pool.run(spec, {
       stdout: (bytes) => output.output('stdout', bytes),
       stderr: (bytes) => output.output('stderr', bytes),
       audit: (records) => relay.records(records),
       log: (line) => log.warn({ execution: job.id }, line),
     });
+    void handle.ended.then(() => lease.release());
     run.handle = handle;
     if (run.canceled || this.draining) handle.cancel();
     const fed = job.stdin === '' ? null : this.feed(handle, job.stdin, !job.interactive);

@@ -1073,6 +1073,12 @@ export interface components {
              */
             network?: "none" | "loopback";
             /**
+             * @description How guest code is run and trapped: as the worker chooses, or one that its operator allows and that works there (`platforms` of GET /v1/workers)
+             * @default auto
+             * @enum {string}
+             */
+            platform?: "auto" | "systrap" | "kvm" | "ptrace";
+            /**
              * @description The result tells when what happened to the execution, from acceptance to answer
              * @default false
              */
@@ -1558,6 +1564,12 @@ export interface components {
              * @enum {string}
              */
             network?: "none" | "loopback";
+            /**
+             * @description How guest code is run and trapped: as the worker chooses, or one that its operator allows and that works there (`platforms` of GET /v1/workers)
+             * @default auto
+             * @enum {string}
+             */
+            platform?: "auto" | "systrap" | "kvm" | "ptrace";
             audit?: components["schemas"]["AuditDto"];
             /** @description At most 16 */
             labels?: {
@@ -1590,6 +1602,11 @@ export interface components {
             network: "none" | "loopback";
             /** @enum {string} */
             auditLevel: "off" | "security" | "full";
+            /**
+             * @description How its programs are run and trapped
+             * @example systrap
+             */
+            platform: string;
             labels: {
                 [key: string]: string;
             };
@@ -1849,8 +1866,19 @@ export interface components {
             host: string;
             /** @description Executions at once */
             concurrency: number;
-            /** @example systrap */
+            /**
+             * @description Its own choice
+             * @example systrap
+             */
             platform: string;
+            /**
+             * @description Those that a request may name
+             * @example [
+             *       "systrap",
+             *       "ptrace"
+             *     ]
+             */
+            platforms: string[];
             /** Format: date-time */
             startedAt: string;
         };

@@ -1,4 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { PlatformName } from './create-execution.dto.js';
 import type { ExecutionLimits } from './limits.js';
 import type { CompilationDto, JudgeJob, JudgeOutcome } from './submission.js';
 import { TimelineDto, type TimelineStart } from './timeline.js';
@@ -84,7 +85,9 @@ export class WorkerDto {
   @ApiProperty() id!: string;
   @ApiProperty() host!: string;
   @ApiProperty({ type: 'integer', description: 'Executions at once' }) concurrency!: number;
-  @ApiProperty({ example: 'systrap' }) platform!: string;
+  @ApiProperty({ example: 'systrap', description: 'Its own choice' }) platform!: string;
+  @ApiProperty({ type: [String], example: ['systrap', 'ptrace'], description: 'Those that a request may name' })
+  platforms!: string[];
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
 }
 
@@ -119,6 +122,8 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  /** Absent: as the worker chooses. */
+  readonly platform?: Exclude<PlatformName, 'auto'>;
   /** Present: its timeline is wanted. */
   readonly timeline?: TimelineStart;
   readonly variant?: ProgramVariant;

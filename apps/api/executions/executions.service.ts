@@ -26,6 +26,7 @@ import type { Redis } from 'ioredis';
 import { ProblemException } from '../http/problem.js';
 import { ApiSettings } from '../settings.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
+import { noPlatform } from './platform.js';
 import { acceptedNow, validateExecution } from './validate.js';
 
 const ID = /^(exe|sub)_[a-z0-9]{24}$/;
@@ -97,6 +98,13 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     this.redis.disconnect();
   }
 
+  /** 422 unless every worker offers it: any of them may take the execution. */
+  private async requirePlatform(platform: string): Promise<void> {
+    const workers = await this.registry.workers();
+    if (workers.length === 0 || workers.some(({ platforms }) => !platforms.includes(platform)))
+      throw noPlatform(platform, workers);
+  }
+
   runtimes(): ReturnType<WorkerRegistry['runtimes']> {
     const now = Date.now();
     if (!this.runtimesCache || now - this.runtimesCache.at > RUNTIMES_TTL_MS) {
@@ -130,6 +138,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     const { tenant } = principal;
     const { destinations } = this.webhooks;
     const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations, accepted);
+    if (job.platform) await this.requirePlatform(job.platform);
     const webhook = url === null ? undefined : { id: newDeliveryId(), url };
     const idempotency =
       idempotencyKey === undefined

@@ -184,6 +184,7 @@ export function validateExecution(
     limits,
     auditLevel: dto.audit?.level ?? 'security',
     network: dto.network ?? 'loopback',
+    ...(dto.platform && dto.platform !== 'auto' ? { platform: dto.platform } : {}),
     ...(dto.timeline ? { timeline: { clock: CLOCK_ID, ...accepted, queued: monotonic() } } : {}),
   };
   const webhook = dto.webhook ? new URL(dto.webhook.url).href : null;

@@ -1,4 +1,4 @@
-import type { SentryMarks, SentryProfile, Tally } from '@cordon/sentry/boot/boot-message';
+import type { HeapUse, SentryMarks, SentryProfile, Tally } from '@cordon/sentry/boot/boot-message';
 
 /** More rows than Linux has calls, or the addon functions. */
 const ROWS_MOST = 1024;
@@ -30,11 +30,21 @@ function tally(value: unknown): Tally {
   return { count: finite(count), time: finite(time) };
 }
 
+const nameOf = (value: unknown): string => (typeof value === 'string' ? value.slice(0, NAME_MOST) : 'unknown');
+
 function rows(value: unknown): (Tally & { name: string })[] {
   if (!Array.isArray(value)) return [];
   return value.slice(0, ROWS_MOST).map((row: unknown) => {
     const { name } = fieldsOf(row);
-    return { name: typeof name === 'string' ? name.slice(0, NAME_MOST) : 'unknown', ...tally(row) };
+    return { name: nameOf(name), ...tally(row) };
+  });
+}
+
+export function checkedHeap(value: unknown): HeapUse[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, ROWS_MOST).map((row: unknown) => {
+    const { name, windows, bytes } = fieldsOf(row);
+    return { name: nameOf(name), windows: finite(windows), bytes: finite(bytes) };
   });
 }
 

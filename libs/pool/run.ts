@@ -10,7 +10,7 @@ import {
   type IdleReport,
 } from '@cordon/sentry/boot/boot-message';
 import { host } from '@cordon/sentry/platform/host';
-import { checkedMarks, checkedProfile, finite } from './checked-profile.js';
+import { checkedHeap, checkedMarks, checkedProfile, finite } from './checked-profile.js';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
 import type { RunHandle, RunHandlers, RunMarks, RunSpec } from './types.js';
@@ -356,7 +356,7 @@ function textOrNull(value: unknown): string | null {
 /** A Sentry may be compromised: what it reports is taken field by field. Throws TypeError when it is no report. */
 export function checkedReport(value: unknown): EndReport {
   if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
-  const { reason, exitCode, signal, detail, usage, auditTruncated, platform, marks, profile } = value as Record<
+  const { reason, exitCode, signal, detail, usage, auditTruncated, platform, marks, profile, heap } = value as Record<
     string,
     unknown
   >;
@@ -376,6 +376,7 @@ export function checkedReport(value: unknown): EndReport {
     auditTruncated: auditTruncated === true,
     platform: textOrNull(platform) ?? 'unknown',
     ...(marks === undefined ? {} : { marks: checkedMarks(marks) }),
+    ...(heap === undefined ? {} : { heap: checkedHeap(heap) }),
     ...(profile === undefined ? {} : { profile: checkedProfile(profile) }),
   };
 }

@@ -29,6 +29,7 @@ export interface Program {
   readonly auditLevel?: RunSpec['auditLevel'];
   readonly network?: RunSpec['network'];
   readonly uid?: number;
+  readonly watchHeap?: boolean;
   /** In a terminal of this size instead of pipes; `stdin` is typed into it. */
   readonly terminal?: { readonly rows: number; readonly columns: number };
 }
@@ -150,6 +151,7 @@ export function specOf(program: Program): RunSpec {
     })),
     stdin: 'stream',
     terminal: program.terminal ?? false,
+    watchHeap: program.watchHeap,
   };
 }
 

@@ -77,6 +77,8 @@ export interface BootMessage {
   readonly marks?: boolean;
   /** The end report says where the time went (`SentryProfile`): every call costs some clock readings more. */
   readonly profile?: boolean;
+  /** The end report says what calls allocate in the Sentry's heap (`HeapUse`). Not together with `profile`: that allocates, too. */
+  readonly watchHeap?: boolean;
 }
 
 /** How a run ended, as the Sentry sees it. */
@@ -147,6 +149,15 @@ export interface SentryProfile {
   readonly hostCalls: readonly (Tally & { readonly name: string })[];
 }
 
+/** What one call, made over and over by itself, allocates. */
+export interface HeapUse {
+  readonly name: string;
+  /** Windows of calls that were looked at. */
+  readonly windows: number;
+  /** Bytes of heap a call; the median of the windows. */
+  readonly bytes: number;
+}
+
 export interface EndReport {
   readonly reason: EndReason;
   /** Exit status of the first process when it exited. */
@@ -162,6 +173,7 @@ export interface EndReport {
   /** As the boot message asked. */
   readonly marks?: SentryMarks;
   readonly profile?: SentryProfile;
+  readonly heap?: readonly HeapUse[];
 }
 
 /** The guest has read all of its input that came, and waits for more. */

@@ -32,6 +32,7 @@ import { compileHotCode } from './compilation.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
 import { findProgram } from './find-program.js';
+import { HeapWatch } from './heap-watch.js';
 import { Marks } from './marks.js';
 import { Output } from './output.js';
 import { Profiler } from './profiler.js';
@@ -134,6 +135,7 @@ export class Sentry {
     const { limits } = message;
     marks.set('booted');
     const profiler = message.profile ? new Profiler(platform) : null;
+    const heap = message.watchHeap ? new HeapWatch(platform) : null;
     const startedAt = platform.now();
     frames.limit = limits.memoryBytes;
     this.placeFiles(message, contents);
@@ -179,7 +181,8 @@ export class Sentry {
     channel.flush();
     kernel.run();
     recorder?.flush();
-    return profiler ? { ...endReport(facts()), profile: profiler.finish() } : endReport(facts());
+    const report = endReport(facts());
+    return { ...report, ...(profiler && { profile: profiler.finish() }), ...(heap && { heap: heap.finish() }) };
   }
 
   /** No first process: requests start them. */

@@ -1,9 +1,4 @@
-import { doctor } from './doctor.js';
-import { serveMcp } from './mcp.js';
 import { parseRunOptions, UsageError } from './options.js';
-import { platforms } from './platforms.js';
-import { runProgram } from './run.js';
-import { traceProgram } from './trace.js';
 
 const USAGE = `Usage: cordon COMMAND [OPTIONS] [--] [PROGRAM [ARGUMENTS]]
 
@@ -30,16 +25,17 @@ Options of run and trace
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   switch (command) {
+    // Each command loads what it needs, and nothing else.
     case 'run':
-      return runProgram(parseRunOptions(rest), { auditLevel: 'off' });
+      return (await import('./run.js')).runProgram(parseRunOptions(rest), { auditLevel: 'off' });
     case 'trace':
-      return traceProgram(parseRunOptions(rest));
+      return (await import('./trace.js')).traceProgram(parseRunOptions(rest));
     case 'doctor':
-      return doctor();
+      return (await import('./doctor.js')).doctor();
     case 'platforms':
-      return platforms();
+      return (await import('./platforms.js')).platforms();
     case 'mcp':
-      return serveMcp(rest);
+      return (await import('./mcp.js')).serveMcp(rest);
     case undefined:
     case 'help':
     case '--help':

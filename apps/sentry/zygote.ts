@@ -1,7 +1,7 @@
 /**
- * Entry point of the Sentry process. Started by libs/pool as
- * `cordon-launch node --single-threaded --disable-sigusr1 --v8-pool-size=1 --expose-gc zygote.js`
- * with its control socket as descriptor 3. It loads and warms the kernel once, then forks one Sentry per request.
+ * The Sentry process. Started by libs/pool as
+ * `cordon-launch node --single-threaded --disable-sigusr1 --v8-pool-size=1 --expose-gc …`
+ * (main.ts, or bundled.ts and all that it needs in one file) with its control socket as descriptor 3. It loads and warms the kernel once, then forks one Sentry per request.
  * The recipe and its hazards are in README.md.
  */
 import { openSync, readSync } from 'node:fs';
@@ -22,7 +22,7 @@ import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platf
 import { probeChild, runChild } from './child.js';
 import { HelperThreads, openDescriptors } from './quiesce.js';
 import { rehearse } from './rehearsal.js';
-import type { SentryLike } from './sentry-like.js';
+import type { SentryClass } from './sentry-like.js';
 import { installSeededRandom, warmRuntime } from './warm.js';
 
 const CONTROL = 3;
@@ -80,7 +80,11 @@ function choose(platform: string): ReturnType<typeof choosePlatform> {
 const marks: ZygoteMark[] = [];
 const mark = (step: string, at = host.now()): void => void marks.push({ step, at });
 
-async function main(): Promise<never> {
+/**
+ * A zygote's whole life. `load` gives the kernel that is named in its configuration. Precondition: the process was started as said above, and
+ * does nothing else.
+ */
+export async function runZygote(load: (module: string) => SentryClass | Promise<SentryClass>): Promise<never> {
   // Where the clock of `performance` begins: Node's first line of its own.
   const birth = host.now() - performance.now() * 1e6;
   const { bootstrapComplete } = performance.nodeTiming;
@@ -93,15 +97,14 @@ async function main(): Promise<never> {
   const choice = choose(requested.platform);
   mark('probe of the platform');
   const config: ZygoteConfig = { ...requested, platform: choice.name };
-  const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
-
+  const Sentry = await load(config.sentryModule);
   mark('modules of the kernel');
 
   // Before anything is compiled: a change to Math throws away all code that uses Math.floor, Math.min …
   installSeededRandom();
   warmRuntime();
   mark('warming the runtime');
-  const known = rehearse(() => new module.Sentry(), config);
+  const known = rehearse(() => new Sentry(), config);
   if (typeof known === 'string') {
     // Stubs and descriptors of a half-run guest may be left: no process to fork from.
     console.error(`rehearsal: ${known}`);
@@ -110,7 +113,7 @@ async function main(): Promise<never> {
   mark(`rehearsals: ${config.rehearsals}`);
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
-  const sentry = new module.Sentry();
+  const sentry = new Sentry();
   sentry.warm(config.image, config.platform, known);
   native.becomeSubreaper();
   mark('image opened');
@@ -211,5 +214,3 @@ function settleHeap(): void {
   if (gc === undefined) throw new Error('run with --expose-gc');
   for (let round = 0; round < 2; round++) gc({ type: 'minor' });
 }
-
-await main();

@@ -4,6 +4,7 @@ import type { ConfinementLayer, ZygoteConfig, ZygoteMark } from '@cordon/sentry/
 import type { PlatformProbe } from '@cordon/sentry/platform/choose';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
+import { sentryProgram } from './sentry-program.js';
 import { Session } from './session.js';
 import type {
   PoolOptions,
@@ -200,16 +201,17 @@ export class Pool implements SandboxPool {
 
   private startZygote(): void {
     if (this.incoming !== null || this.closing !== null) return;
+    const program = sentryProgram(this.internals.sentryModule);
     const config: ZygoteConfig = {
       image: this.options.image,
       platform: this.platform,
-      sentryModule: this.internals.sentryModule ?? import.meta.resolve('@cordon/sentry/boot/sentry'),
+      sentryModule: program.sentryModule,
       uidBase: UID_BASE,
       uidRange: UID_RANGE,
       rehearsals: this.rehearsals,
       without: this.internals.without ?? [],
     };
-    const zygote = new ZygoteProcess(config, {
+    const zygote = new ZygoteProcess(config, program, {
       ready: (ready) => {
         this.log(`zygote ${zygote.pid} is ready`);
         this.incoming = null;

@@ -147,7 +147,7 @@ export class Executor {
   private async takeFor(leave: Leave): Promise<Begun | null> {
     let taken: Taken | null = null;
     try {
-      if (!this.stopping) taken = await this.options.store.take(this.options.workerId);
+      if (!this.stopping) taken = await this.options.store.take(this.options.workerId, this.options.cores.free);
     } finally {
       if (!taken) leave();
     }

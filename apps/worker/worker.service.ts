@@ -88,10 +88,11 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       renderAudit: (entry: AuditEntry) => renderStrace(entry),
     });
     this.subscriber.on('message', (channel: string, message: string) => {
-      if (channel === keys.cancel) this.executor.cancel(message);
+      if (channel === keys.wake(this.id)) this.consumer?.wake();
+      else if (channel === keys.cancel) this.executor.cancel(message);
       else this.executor.input(JSON.parse(message) as InputMessage);
     });
-    await this.subscriber.subscribe(keys.cancel, keys.input(this.id));
+    await this.subscriber.subscribe(keys.wake(this.id), keys.cancel, keys.input(this.id));
     this.sandboxes = new SandboxHost({
       pools,
       image,
@@ -119,6 +120,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     );
     this.consumer = consumer;
     await ready;
+    // What waits already; and from now on new ones wake us.
+    consumer.wake();
     this.log.info({ runtimes: runtimes.map(({ id }) => id), concurrency: this.settings.concurrency }, 'ready');
   }
 
@@ -164,6 +167,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.heartbeat);
     this.executor?.stop();
+    await this.store.rest(this.id).catch(() => undefined);
     const timer = setTimeout(() => this.executor?.handBackAll(), DRAIN_MS);
     await this.consumer?.close();
     clearTimeout(timer);

@@ -70,8 +70,6 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   readonly registry: WorkerRegistry;
   private readonly store: ExecutionStore;
   private readonly dispatcher: Dispatcher;
-  /** Nothing waited when an execution was last created here: the next one's slot can be woken without asking. */
-  private idle = true;
   private news!: News;
   private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
 
@@ -145,19 +143,24 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
         ? undefined
         : { place: keys.idempotency(tenant, sha256(idempotencyKey)), fingerprint: sha256(JSON.stringify(body)) };
     const createdAt = new Date();
-    const creating = this.store.create({ id, principal, priority, job, labels, createdAt, idempotency, webhook });
-    // On its way together with the execution itself. Lost or late, the sweep makes up for it.
-    const woken = this.idle;
-    if (woken) this.wake();
-    const creation = await creating;
+    const creation = await this.store.create({
+      id,
+      principal,
+      priority,
+      job,
+      labels,
+      createdAt,
+      idempotency,
+      webhook,
+    });
     if (creation.what === 'there') {
       const kind = id.slice(0, 3) as RecordKind;
       if (creation.fingerprint === idempotency?.fingerprint) return this.get(tenant, creation.id, kind);
       throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
     }
     if (creation.what !== 'created') throw refusal(creation.what, createdAt);
-    this.idle = creation.waiting === 1;
-    if (!woken && creation.tickets < creation.waiting) this.wake();
+    // No worker was idle, or none heard of it. Should the ticket be lost, the sweep makes up for it.
+    if (!creation.woken && creation.tickets < creation.waiting) this.wake();
     return newDto(job, labels, priority, createdAt);
   }
 

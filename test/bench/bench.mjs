@@ -327,7 +327,7 @@ async function measureHeap() {
     const bytes = (auditLevel) => async () => {
       const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
       const more = { auditLevel, limits, watchHeap: true };
-      const { report } = await reportOf(pool, ['/work/calls', name, '40000'], files, more);
+      const { report } = await reportOf(pool, ['/work/calls', name, '400000'], files, more);
       return report.heap.reduce((most, use) => (use.windows > most.windows ? use : most)).bytes;
     };
     await measure(`heap-${name}`, `${name}, heap bytes a call`, { ours: bytes('off'), 'on audit full': bytes('full') });

@@ -4,7 +4,7 @@ import { compile, runGuest, useGuests } from './harness.js';
 useGuests();
 
 const calls = compile('calls.c');
-const COUNT = 40_000;
+const COUNT = 400_000;
 
 /** Bytes that one such call allocates in the Sentry's heap, when it is made over and over. */
 async function bytesOf(name: string, syscall: string, auditLevel: 'off' | 'security' | 'full'): Promise<number> {

@@ -6,7 +6,7 @@ import type { HeapUse } from './boot-message.js';
 /** Calls between two looks at the heap. A look allocates, too: the same each time, and little for so many calls. */
 const WINDOW = 256;
 /** Windows kept of each call: the last ones, when its code is as fast as it gets. */
-const WINDOWS_KEPT = 256;
+const WINDOWS_KEPT = 32;
 
 /**
  * How many bytes of the JavaScript heap a call allocates: the heap is looked at once in so many traps, and a window counts for a call when

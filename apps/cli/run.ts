@@ -25,7 +25,8 @@ export async function runProgram(options: RunOptions, extras: RunExtras): Promis
   const pool = await createPool({
     image,
     platform: options.platform,
-    spares: 1,
+    // One Sentry is all that is needed.
+    spares: 0,
     renewAfter: Number.POSITIVE_INFINITY,
     rehearsals: 0,
   });

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 
 const require = createRequire(import.meta.url);
 
@@ -34,14 +34,14 @@ export const NODE_FLAGS: readonly string[] = [
   `--max-old-space-size=${SENTRY_HEAP_MB}`,
 ];
 
-const modulePath = (name: string): string => fileURLToPath(import.meta.resolve(name));
-const zygoteModule = modulePath('@cordon/app-sentry/main');
-const sentryModule = modulePath('@cordon/sentry/boot/sentry');
+const zygoteModule = require.resolve('@cordon/app-sentry/main');
+const sentryModule = require.resolve('@cordon/sentry/boot/sentry');
 const sentryPackage = join(dirname(sentryModule), '..', '..');
 
 /** As deep in the package as the modules that it is made of: they find the addon by a path from their own place. */
 export const bundlePath = join(sentryPackage, 'build', 'bundle', 'zygote', 'zygote.cjs');
-/** Code of the bundle, compiled. */
+export const cliBundlePath = join(sentryPackage, 'build', 'bundle', 'cli', 'cli.cjs');
+/** Code of the bundles, compiled. */
 export const compileCacheDirectory = join(sentryPackage, 'build', 'bundle', 'code');
 
 const timeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { PlatformChoice } from '@cordon/pool/types';
 import { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
+import type { ProfileForm } from './profile.js';
 import type { TerminalChoice } from './terminal.js';
 
 export interface RunOptions {
@@ -13,6 +14,8 @@ export interface RunOptions {
   readonly env: readonly string[];
   readonly cwd: string;
   readonly json: boolean;
+  /** Where the time went, to stderr behind the run; null: not measured. */
+  readonly profile: ProfileForm | null;
   readonly terminal: TerminalChoice;
   readonly uid: number;
   readonly files: readonly { readonly path: string; readonly source: string }[];
@@ -80,6 +83,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     env: values.env ?? [],
     cwd: values.cwd,
     json: values.json,
+    profile: values.profile === undefined ? null : oneOf<ProfileForm>(values.profile, ['table', 'json'], '--profile'),
     terminal: values.terminal ? 'yes' : values['no-terminal'] ? 'no' : 'auto',
     uid: Number(values.uid),
     files: (values.file ?? []).map(parseFile),
@@ -106,6 +110,7 @@ const OPTIONS = {
   uid: { type: 'string', default: '1000' },
   file: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
+  profile: { type: 'string' },
   terminal: { type: 'boolean', short: 't', default: false },
   'no-terminal': { type: 'boolean', default: false },
   output: { type: 'string', short: 'o' },
@@ -113,7 +118,9 @@ const OPTIONS = {
 } as const;
 
 function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], options: OPTIONS, strict: true });
+  // A value is optional there, and only behind "=".
+  const given = args.map((argument) => (argument === '--profile' ? '--profile=table' : argument));
+  return parseArgs({ args: given, options: OPTIONS, strict: true });
 }
 
 /** Index of the first argument that belongs to the program. */
@@ -125,7 +132,7 @@ function programStart(args: readonly string[]): number {
       ? argument.slice(2)
       : Object.entries(OPTIONS).find(([, option]) => 'short' in option && option.short === argument[1])?.[0];
     const option = name && name in OPTIONS ? OPTIONS[name as keyof typeof OPTIONS] : undefined;
-    if (option?.type === 'string' && !argument.includes('=')) index++;
+    if (option?.type === 'string' && option !== OPTIONS.profile && !argument.includes('=')) index++;
   }
   return args.length;
 }

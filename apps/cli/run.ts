@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { hostImage } from '@cordon/images';
 import { createPool } from '@cordon/pool';
-import type { EndReport, RunHandlers, RunSpec, SandboxPool } from '@cordon/pool/types';
+import type { EndReport, RunHandle, RunHandlers, RunSpec, SandboxPool } from '@cordon/pool/types';
 import type { RunOptions } from './options.js';
 import { UsageError } from './options.js';
+import { monotonic, profileOf, renderProfile } from './profile.js';
 import { HostTerminal, terminalFor } from './terminal.js';
 
 /** Exit statuses of the CLI itself, apart from the program's own: as timeout(1) and env(1) use them. */
@@ -19,16 +20,22 @@ export interface RunExtras {
 
 /** Runs one program in a Sentry of its own with our stdin, stdout and stderr. Returns the exit status for the shell. */
 export async function runProgram(options: RunOptions, extras: RunExtras): Promise<number> {
+  const begun = monotonic();
   const image = hostImage();
   const pool = await createPool({
     image,
     platform: options.platform,
-    spares: 1,
+    // One Sentry is all that is needed.
+    spares: 0,
     renewAfter: Number.POSITIVE_INFINITY,
     rehearsals: 0,
   });
   try {
-    const report = await runInPool(pool, toSpec(options, extras), extras);
+    const { report, marks } = await runInPool(pool, toSpec(options, extras), extras);
+    if (options.profile) {
+      const profile = profileOf(pool.zygoteStart(), { begun, reported: monotonic() }, marks, report);
+      process.stderr.write(renderProfile(profile, options.profile));
+    }
     return finish(report, options);
   } finally {
     await pool.close();
@@ -61,6 +68,8 @@ function toSpec(options: RunOptions, extras: RunExtras): RunSpec {
     files: options.files.map(({ path, source }) => ({ path, mode: 0o755, content: readInput(source) })),
     stdin: 'stream',
     terminal: terminalFor(options.terminal),
+    marks: options.profile !== null,
+    profile: options.profile !== null,
   };
 }
 
@@ -86,7 +95,11 @@ function environment(pairs: readonly string[]): string[] {
   return [...values].map(([name, value]) => `${name}=${value}`);
 }
 
-async function runInPool(pool: SandboxPool, spec: RunSpec, extras: RunExtras): Promise<EndReport> {
+async function runInPool(
+  pool: SandboxPool,
+  spec: RunSpec,
+  extras: RunExtras,
+): Promise<{ report: EndReport; marks: RunHandle['marks'] }> {
   const handle = pool.run(spec, {
     stdout: (bytes) => write(process.stdout, bytes),
     stderr: (bytes) => write(process.stderr, bytes),
@@ -107,7 +120,7 @@ async function runInPool(pool: SandboxPool, spec: RunSpec, extras: RunExtras): P
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   const terminal = spec.terminal ? new HostTerminal(({ rows, columns }) => handle.resize(rows, columns)) : null;
   try {
-    return await handle.ended;
+    return { report: await handle.ended, marks: handle.marks };
   } finally {
     terminal?.release();
     stdin.pause();

@@ -12,3 +12,5 @@ export interface SentryLike {
   /** Reads the boot message from the channel, runs the guest, sends End. Returns the process' exit code. */
   run(): number;
 }
+
+export type SentryClass = new () => SentryLike;

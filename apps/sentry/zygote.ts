@@ -1,7 +1,7 @@
 /**
- * Entry point of the Sentry process. Started by libs/pool as
- * `cordon-launch node --single-threaded --disable-sigusr1 --v8-pool-size=1 --expose-gc zygote.js`
- * with its control socket as descriptor 3. It loads and warms the kernel once, then forks one Sentry per request.
+ * The Sentry process. Started by libs/pool as
+ * `cordon-launch node --single-threaded --disable-sigusr1 --v8-pool-size=1 --expose-gc …`
+ * (main.ts, or bundled.ts and all that it needs in one file) with its control socket as descriptor 3. It loads and warms the kernel once, then forks one Sentry per request.
  * The recipe and its hazards are in README.md.
  */
 import { openSync, readSync } from 'node:fs';
@@ -10,6 +10,7 @@ import {
   encodeReport,
   type Report,
   type ZygoteConfig,
+  type ZygoteMark,
   type ZygoteReady,
   ZygoteReport,
   ZygoteRequest,
@@ -21,7 +22,7 @@ import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platf
 import { probeChild, runChild } from './child.js';
 import { HelperThreads, openDescriptors } from './quiesce.js';
 import { rehearse } from './rehearsal.js';
-import type { SentryLike } from './sentry-like.js';
+import type { SentryClass } from './sentry-like.js';
 import { installSeededRandom, warmRuntime } from './warm.js';
 
 const CONTROL = 3;
@@ -76,27 +77,46 @@ function choose(platform: string): ReturnType<typeof choosePlatform> {
   }
 }
 
-async function main(): Promise<never> {
+const marks: ZygoteMark[] = [];
+const mark = (step: string, at = host.now()): void => void marks.push({ step, at });
+
+/**
+ * A zygote's whole life. `load` gives the kernel that is named in its configuration. Precondition: the process was started as said above, and
+ * does nothing else.
+ */
+export async function runZygote(load: (module: string) => SentryClass | Promise<SentryClass>): Promise<never> {
+  // Where the clock of `performance` begins: Node's first line of its own.
+  const birth = host.now() - performance.now() * 1e6;
+  const { bootstrapComplete } = performance.nodeTiming;
+  mark('launcher, exec of Node', birth);
+  mark('Node itself', birth + bootstrapComplete * 1e6);
+  mark('modules and addon');
   if (native.shimLoaded() !== 1) throw new Error('zygote-shim.so is not preloaded: this process cannot be forked');
   const requested = JSON.parse(readControl(readControl(4).readUInt32LE(0)).toString()) as ZygoteConfig;
+  mark('configuration');
   const choice = choose(requested.platform);
+  mark('probe of the platform');
   const config: ZygoteConfig = { ...requested, platform: choice.name };
-  const module = (await import(config.sentryModule)) as { Sentry: new () => SentryLike };
+  const Sentry = await load(config.sentryModule);
+  mark('modules of the kernel');
 
   // Before anything is compiled: a change to Math throws away all code that uses Math.floor, Math.min …
   installSeededRandom();
   warmRuntime();
-  const known = rehearse(() => new module.Sentry(), config);
+  mark('warming the runtime');
+  const known = rehearse(() => new Sentry(), config);
   if (typeof known === 'string') {
     // Stubs and descriptors of a half-run guest may be left: no process to fork from.
     console.error(`rehearsal: ${known}`);
     native.exitGroup(EX_SOFTWARE);
   }
+  mark(`rehearsals: ${config.rehearsals}`);
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
-  const sentry = new module.Sentry();
+  const sentry = new Sentry();
   sentry.warm(config.image, config.platform, known);
   native.becomeSubreaper();
+  mark('image opened');
 
   const stale = Int32Array.from(inherited.filter((fd) => fd > CONTROL && fd !== nullFd));
   // What is opened from here on is the zygote's own and closed in children.
@@ -110,6 +130,7 @@ async function main(): Promise<never> {
   compileHotCode(false);
   const helpers = new HelperThreads();
   helpers.waitUntilQuiet();
+  mark('heap settled, threads quiet');
   const childEvents = check(native.quiesced(), 'quiesced');
   const layers = confineZygote({
     uidBase: config.uidBase,
@@ -118,8 +139,10 @@ async function main(): Promise<never> {
     platform: config.platform,
     nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
+  mark('closing in');
   layers.push(...probe(childEvents, event));
-  const ready: ZygoteReady = { platform: config.platform, probes: choice.probes, layers };
+  mark('a child on trial');
+  const ready: ZygoteReady = { platform: config.platform, probes: choice.probes, layers, marks };
   report(ZygoteReport.Ready, 0, 0, 0, 0, JSON.stringify(ready));
 
   for (;;) {
@@ -191,5 +214,3 @@ function settleHeap(): void {
   if (gc === undefined) throw new Error('run with --expose-gc');
   for (let round = 0; round < 2; round++) gc({ type: 'minor' });
 }
-
-await main();

@@ -16,6 +16,11 @@ export class Cores {
 
   constructor(private readonly count: number) {}
 
+  /** A place is left. */
+  get free(): boolean {
+    return this.busy < this.count;
+  }
+
   /** For a slot of the queue. */
   enter(): Promise<Leave> {
     return new Promise((enter) => {

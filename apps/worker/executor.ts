@@ -7,8 +7,8 @@ import type {
   ExecutionState,
 } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
-import type { EndReport, ImageSpec, RunHandle, SandboxPool } from '@cordon/pool';
-import type { ExecutionStore, InputMessage, Taken, TestReader } from '@cordon/queue';
+import type { EndReport, ImageSpec, PlatformPools, RunHandle, SandboxPool } from '@cordon/pool';
+import { type ExecutionStore, type InputMessage, monotonic, type Taken, type TestReader } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { Cores, Leave } from './cores.js';
 import { EventRelay, type RelayedEvent } from './event-relay.js';
@@ -17,6 +17,7 @@ import type { Compiled, Compiler } from './judge/compiler.js';
 import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
 import { filesOf, runSpec } from './run-spec.js';
+import { Timeline } from './timeline.js';
 import { HeldOutput, varied, withMeanUsage, wrapped } from './variant.js';
 
 /** The state that an end reason becomes; an exit status other than 0, or a signal, is a failure of the program. */
@@ -27,6 +28,7 @@ function stateOf(report: EndReport): ExecutionState {
 
 export interface ExecutorOptions {
   readonly pool: SandboxPool;
+  readonly pools: PlatformPools;
   readonly store: ExecutionStore;
   readonly image: ImageSpec;
   readonly runtimes: ReadonlyMap<string, DiscoveredRuntime>;
@@ -43,6 +45,8 @@ export interface ExecutorOptions {
 export interface Begun {
   readonly taken: Taken;
   readonly leave: Leave;
+  /** When: CLOCK_MONOTONIC, ns. */
+  readonly at: number;
 }
 
 interface Running {
@@ -52,6 +56,8 @@ interface Running {
   judging: { cancel(): void } | null;
   /** A client asked for its end. */
   canceled: boolean;
+  /** When it is wanted. */
+  readonly timeline: Timeline | null;
 }
 
 /** How an execution ends. */
@@ -141,17 +147,17 @@ export class Executor {
   private async takeFor(leave: Leave): Promise<Begun | null> {
     let taken: Taken | null = null;
     try {
-      if (!this.stopping) taken = await this.options.store.take(this.options.workerId);
+      if (!this.stopping) taken = await this.options.store.take(this.options.workerId, this.options.cores.free);
     } finally {
       if (!taken) leave();
     }
-    return taken && { taken, leave };
+    return taken && { taken, leave, at: monotonic() };
   }
 
   /** Runs one to its end. -> what this slot runs next, in the same place. */
-  async execute({ taken, leave }: Begun): Promise<Begun | null> {
+  async execute({ taken, leave, at }: Begun): Promise<Begun | null> {
     try {
-      const next = await this.runToItsEnd(taken, leave);
+      const next = await this.runToItsEnd(taken, leave, at);
       if (!next) leave();
       return next;
     } catch (error) {
@@ -160,12 +166,13 @@ export class Executor {
     }
   }
 
-  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave): Promise<Begun | null> {
+  private async runToItsEnd({ id, attempt, job, record }: Taken, leave: Leave, takenAt: number): Promise<Begun | null> {
     if (attempt < 0 || job === null) {
       await this.options.store.finish(id, 0, 'canceled', {});
       return this.takeFor(leave);
     }
-    const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id) };
+    const timeline = job.timeline ? new Timeline(job.timeline, takenAt) : null;
+    const run: Running = { handle: null, judging: null, canceled: this.canceled.has(id), timeline };
     this.running.set(id, run);
     try {
       const end = await this.attempt(job, attempt, run);
@@ -176,7 +183,8 @@ export class Executor {
       this.options.metrics.ended(job, record, end);
       this.options.log.info({ execution: id, attempt, state: end.state, usage: end.result.usage }, 'ended');
       // One round trip, and one write to disk, ends this one and begins the next.
-      const finished = this.options.store.finish(id, attempt, end.state, end.result, {
+      const result = timeline ? { ...end.result, timeline: timeline.finish() } : end.result;
+      const finished = this.options.store.finish(id, attempt, end.state, result, {
         record,
         events: end.events,
       });
@@ -286,23 +294,30 @@ export class Executor {
     artifacts: readonly Artifact[] | null,
     output: Pick<EventRelay, 'output'> = relay,
   ): Promise<EndReport> {
-    const { pool, image, log } = this.options;
+    const { pools, image, log } = this.options;
+    const { platform = 'auto' } = job;
+    const lease = await pools.lease(platform);
+    if (lease === null) throw new Error(`this worker runs no guests on ${platform}`);
     const whole = runSpec(job, runtime, image);
     const argv = artifacts && runtime ? [...runtime.run, ...job.args] : whole.argv;
-    const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv) };
-    const handle = pool.run(spec, {
+    const marks = run.timeline !== null;
+    const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv), marks };
+    const handle = lease.pool.run(spec, {
       stdout: (bytes) => output.output('stdout', bytes),
       stderr: (bytes) => output.output('stderr', bytes),
       audit: (records) => relay.records(records),
       log: (line) => log.warn({ execution: job.id }, line),
     });
+    void handle.ended.then(() => lease.release());
     run.handle = handle;
     if (run.canceled || this.draining) handle.cancel();
     const fed = job.stdin === '' ? null : this.feed(handle, job.stdin, !job.interactive);
     for (const message of this.early.get(job.id) ?? []) this.input(message);
     this.early.delete(job.id);
     await fed;
-    return handle.ended;
+    const report = await handle.ended;
+    run.timeline?.ran(handle.marks, report);
+    return report;
   }
 
   /** A guest that does not read its input must not hold the run back. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AuditEntry, RuntimeDto } from '@cordon/contracts';
 import { type DiscoveredRuntime, discoverRuntimes, hostImage } from '@cordon/images';
-import { createPool, type SandboxPool } from '@cordon/pool';
+import { createPool, PlatformPools, type SandboxPool } from '@cordon/pool';
 import {
   BEAT_MS,
   type Consumer,
@@ -42,6 +42,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   private readonly subscriber: Redis;
   private readonly registry: WorkerRegistry;
   private pool!: SandboxPool;
+  private pools!: PlatformPools;
   private readonly store: ExecutionStore;
   private readonly metrics = new WorkerMetrics();
   private consumer?: Consumer;
@@ -63,19 +64,18 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 
   async onApplicationBootstrap(): Promise<void> {
     const image = hostImage();
-    const starting = createPool({
-      image,
-      platform: this.settings.platform,
-      spares: this.settings.spares,
-      renewAfter: 1000,
-      log: (line) => this.log.info(line),
-    });
+    const { platform, spares, platformsAllowed } = this.settings;
+    const poolOptions = { image, spares, renewAfter: 1000, log: (line: string) => this.log.info(line) };
     // Some compilers take a second to say their version.
-    const [pool, runtimes] = await Promise.all([starting, discoverRuntimes(image)]);
+    const [pool, runtimes] = await Promise.all([createPool({ ...poolOptions, platform }), discoverRuntimes(image)]);
     this.pool = pool;
+    const pools = new PlatformPools(pool, { ...poolOptions, allowed: platformsAllowed });
+    this.pools = pools;
+    await pools.probe();
     const { store } = this;
     this.executor = new Executor({
-      pool: this.pool,
+      pool,
+      pools,
       store,
       image,
       runtimes: new Map(runtimes.map((runtime) => [runtime.id, runtime])),
@@ -88,12 +88,13 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       renderAudit: (entry: AuditEntry) => renderStrace(entry),
     });
     this.subscriber.on('message', (channel: string, message: string) => {
-      if (channel === keys.cancel) this.executor.cancel(message);
+      if (channel === keys.wake(this.id)) this.consumer?.wake();
+      else if (channel === keys.cancel) this.executor.cancel(message);
       else this.executor.input(JSON.parse(message) as InputMessage);
     });
-    await this.subscriber.subscribe(keys.cancel, keys.input(this.id));
+    await this.subscriber.subscribe(keys.wake(this.id), keys.cancel, keys.input(this.id));
     this.sandboxes = new SandboxHost({
-      pool: this.pool,
+      pools,
       image,
       store: new SandboxStore(this.redis),
       audit: new SandboxAuditStore(this.redis),
@@ -119,6 +120,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     );
     this.consumer = consumer;
     await ready;
+    // What waits already; and from now on new ones wake us.
+    consumer.wake();
     this.log.info({ runtimes: runtimes.map(({ id }) => id), concurrency: this.settings.concurrency }, 'ready');
   }
 
@@ -142,6 +145,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       host: hostname(),
       concurrency: this.settings.concurrency,
       platform: this.pool.stats().platform,
+      platforms: this.pools.offered(),
       runtimes: runtimes.map(toDto),
       startedAt: new Date().toISOString(),
       link: {
@@ -163,6 +167,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.heartbeat);
     this.executor?.stop();
+    await this.store.rest(this.id).catch(() => undefined);
     const timer = setTimeout(() => this.executor?.handBackAll(), DRAIN_MS);
     await this.consumer?.close();
     clearTimeout(timer);
@@ -171,6 +176,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     await this.dispatcher?.sweep().catch(() => undefined);
     await this.dispatcher?.close();
     await this.sandboxes?.close();
+    await this.pools?.close();
     await this.pool?.close();
     await this.store.leave(this.id).catch(() => undefined);
     this.redis.disconnect();

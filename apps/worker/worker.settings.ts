@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { PLATFORM_NAMES } from '@cordon/pool';
-import type { PlatformChoice } from '@cordon/pool/types';
+import type { PlatformChoice, PlatformName } from '@cordon/pool/types';
 
 function count(text: string | undefined, fallback: number, name: string): number {
   if (text === undefined || text === '') return fallback;
@@ -13,6 +13,16 @@ function platformOf(text = 'auto'): PlatformChoice {
   const choice = choices.find((name) => name === text);
   if (!choice) throw new Error(`CORDON_PLATFORM: "${text}" is none of ${choices.join(', ')}`);
   return choice;
+}
+
+/** Names, by commas. */
+function platformsOf(text = ''): PlatformName[] {
+  const names = text.split(',').filter((name) => name !== '');
+  return names.map((name) => {
+    const known = PLATFORM_NAMES.find((platform) => platform === name);
+    if (!known) throw new Error(`CORDON_PLATFORMS_ALLOWED: "${name}" is none of ${PLATFORM_NAMES.join(', ')}`);
+    return known;
+  });
 }
 
 /** CORDON_LINK_HOST, _PORT: where to listen (default: loopback, any port). CORDON_LINK_NAME: how other hosts call this one. */
@@ -40,6 +50,8 @@ export class WorkerSettings {
     readonly link: { readonly host: string; readonly port: number; readonly name: string },
     /** Where compilations are kept; null: nowhere. */
     readonly cacheDirectory: string | null = null,
+    /** Platforms that a request may name beside the worker's own. */
+    readonly platformsAllowed: readonly PlatformName[] = [],
   ) {}
 
   static fromEnvironment(env: NodeJS.ProcessEnv): WorkerSettings {
@@ -55,6 +67,7 @@ export class WorkerSettings {
       sandboxes,
       linkOf(env),
       env.CORDON_CACHE_DIR || null,
+      platformsOf(env.CORDON_PLATFORMS_ALLOWED),
     );
   }
 }

@@ -1097,6 +1097,17 @@ export interface components {
              */
             network?: "none" | "loopback";
             /**
+             * @description How guest code is run and trapped: as the worker chooses, or one that its operator allows and that works there (`platforms` of GET /v1/workers)
+             * @default auto
+             * @enum {string}
+             */
+            platform?: "auto" | "systrap" | "kvm" | "ptrace";
+            /**
+             * @description The result tells when what happened to the execution, from acceptance to answer
+             * @default false
+             */
+            timeline?: boolean;
+            /**
              * @description Batch work runs when no interactive work waits, and now and then in between
              * @default interactive
              * @enum {string}
@@ -1121,6 +1132,42 @@ export interface components {
             records: number;
             /** @description The byte budget ended the recording */
             truncated: boolean;
+        };
+        TimelineDto: {
+            /**
+             * @description one: API and worker share a host and its clock. two: they do not; `taken` is then the difference of two hosts’ times of day (not before `queued`), what follows is exact to it
+             * @enum {string}
+             */
+            clocks: "one" | "two";
+            /**
+             * @description spare: its Sentry was there before the execution was. Null: it never got one
+             * @enum {string|null}
+             */
+            sentry: "spare" | "forked" | null;
+            /** @description The API begins with the request: 0 */
+            accepted: number;
+            /** @description It is valid, and goes to the queue */
+            queued: number;
+            /** @description A worker has it */
+            taken: number;
+            /** @description It has a Sentry */
+            given: number | null;
+            /** @description The Sentry’s platform runs and it is closed in; of a spare: when it was given */
+            platformReady: number | null;
+            /** @description The Sentry has its files and limits */
+            booted: number | null;
+            /** @description The program is mapped, its first instruction is next; null when it could not be */
+            execDone: number | null;
+            /** @description Its first byte of output; null when there was none */
+            firstOutput: number | null;
+            /** @description The guest has ended */
+            guestExit: number | null;
+            /** @description The worker knows */
+            reported: number | null;
+            /** @description The result goes to the store, its last events with it */
+            stored: number;
+            /** @description The answer to the POST that waited for the end; null in other answers */
+            answered: number | null;
         };
         ExecutionDto: {
             id: string;
@@ -1152,6 +1199,8 @@ export interface components {
             startedAt: string | null;
             finishedAt: string | null;
             platform: string | null;
+            /** @description Of an execution that has ended and asked for it */
+            timeline?: components["schemas"]["TimelineDto"];
         };
         ExecutionListDto: {
             items: components["schemas"]["ExecutionDto"][];
@@ -1561,6 +1610,12 @@ export interface components {
              * @enum {string}
              */
             network?: "none" | "loopback";
+            /**
+             * @description How guest code is run and trapped: as the worker chooses, or one that its operator allows and that works there (`platforms` of GET /v1/workers)
+             * @default auto
+             * @enum {string}
+             */
+            platform?: "auto" | "systrap" | "kvm" | "ptrace";
             audit?: components["schemas"]["AuditDto"];
             /** @description At most 16 */
             labels?: {
@@ -1601,6 +1656,11 @@ export interface components {
             network: "none" | "loopback";
             /** @enum {string} */
             auditLevel: "off" | "security" | "full";
+            /**
+             * @description How its programs are run and trapped
+             * @example systrap
+             */
+            platform: string;
             labels: {
                 [key: string]: string;
             };
@@ -1874,8 +1934,19 @@ export interface components {
             host: string;
             /** @description Executions at once */
             concurrency: number;
-            /** @example systrap */
+            /**
+             * @description Its own choice
+             * @example systrap
+             */
             platform: string;
+            /**
+             * @description Those that a request may name
+             * @example [
+             *       "systrap",
+             *       "ptrace"
+             *     ]
+             */
+            platforms: string[];
             /** Format: date-time */
             startedAt: string;
         };

@@ -31,6 +31,20 @@ function Limit(name: keyof typeof LIMITS): PropertyDecorator {
   };
 }
 
+/** How guest code is run and trapped; `auto`: as the worker chooses. */
+export const PLATFORMS = ['auto', 'systrap', 'kvm', 'ptrace'] as const;
+export type PlatformName = (typeof PLATFORMS)[number];
+
+export function Platform(): PropertyDecorator {
+  const description =
+    'How guest code is run and trapped: as the worker chooses, or one that its operator allows and that works there (`platforms` of GET /v1/workers)';
+  return (target, key) => {
+    ApiPropertyOptional({ enum: PLATFORMS, default: 'auto', description })(target, key);
+    IsOptional()(target, key);
+    IsIn(PLATFORMS)(target, key);
+  };
+}
+
 export class LimitsDto {
   @Limit('wallTimeMs') wallTimeMs?: number;
   @Limit('cpuTimeMs') cpuTimeMs?: number;
@@ -152,6 +166,16 @@ export class CreateExecutionDto {
   @IsOptional()
   @IsIn(['none', 'loopback'])
   network?: 'none' | 'loopback';
+
+  @Platform() platform?: PlatformName;
+
+  @ApiPropertyOptional({
+    default: false,
+    description: 'The result tells when what happened to the execution, from acceptance to answer',
+  })
+  @IsOptional()
+  @IsBoolean()
+  timeline?: boolean;
 
   @ApiPropertyOptional({
     enum: PRIORITIES,

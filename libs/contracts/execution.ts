@@ -1,6 +1,8 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { PlatformName } from './create-execution.dto.js';
 import type { ExecutionLimits } from './limits.js';
 import type { CompilationDto, JudgeJob, JudgeOutcome } from './submission.js';
+import { TimelineDto, type TimelineStart } from './timeline.js';
 
 export const STATES = [
   'queued',
@@ -59,6 +61,8 @@ export class ExecutionDto {
   @ApiProperty({ type: String, nullable: true }) startedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) finishedAt!: string | null;
   @ApiProperty({ type: String, nullable: true }) platform!: string | null;
+  @ApiPropertyOptional({ type: TimelineDto, description: 'Of an execution that has ended and asked for it' })
+  timeline?: TimelineDto;
 }
 
 export class ExecutionListDto {
@@ -81,7 +85,9 @@ export class WorkerDto {
   @ApiProperty() id!: string;
   @ApiProperty() host!: string;
   @ApiProperty({ type: 'integer', description: 'Executions at once' }) concurrency!: number;
-  @ApiProperty({ example: 'systrap' }) platform!: string;
+  @ApiProperty({ example: 'systrap', description: 'Its own choice' }) platform!: string;
+  @ApiProperty({ type: [String], example: ['systrap', 'ptrace'], description: 'Those that a request may name' })
+  platforms!: string[];
   @ApiProperty({ format: 'date-time' }) startedAt!: string;
 }
 
@@ -116,6 +122,10 @@ export interface ExecutionJob {
   readonly limits: ExecutionLimits;
   readonly auditLevel: 'off' | 'security' | 'full';
   readonly network: 'none' | 'loopback';
+  /** Absent: as the worker chooses. */
+  readonly platform?: Exclude<PlatformName, 'auto'>;
+  /** Present: its timeline is wanted. */
+  readonly timeline?: TimelineStart;
   readonly variant?: ProgramVariant;
   /** Present: compiled in a sandbox of its own within these limits, and run in another. */
   readonly compileLimits?: ExecutionLimits;
@@ -137,6 +147,7 @@ export type ExecutionResult = Pick<
   | 'detail'
   | 'usage'
   | 'platform'
+  | 'timeline'
 > & {
   readonly auditRecords: number;
   readonly auditTruncated: boolean;

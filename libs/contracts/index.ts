@@ -10,4 +10,5 @@ export * from './sandbox.js';
 export * from './sandbox-link.js';
 export * from './stored-problem.js';
 export * from './submission.js';
+export * from './timeline.js';
 export * from './webhook.js';

@@ -9,6 +9,7 @@ export const LINK_CHUNK_BYTES = 64 * 1024;
 export const PROCESS_NUMBER_MAX = 2 ** 32 - 1;
 
 export interface OpenSandbox {
+  /** `platform` of it is what was asked for; of the answer, what it runs on. */
   readonly sandbox: SandboxDto;
   readonly env: Readonly<Record<string, string>>;
 }

@@ -16,7 +16,7 @@ import {
   MinLength,
   ValidateNested,
 } from 'class-validator';
-import { AuditDto } from './create-execution.dto.js';
+import { AuditDto, Platform, type PlatformName } from './create-execution.dto.js';
 import { REQUEST_LIMITS } from './limits.js';
 
 /** Bounds of a sandbox over its whole life: default and maximum of each. */
@@ -120,6 +120,8 @@ export class CreateSandboxDto {
   @IsIn(['none', 'loopback'])
   network?: 'none' | 'loopback';
 
+  @Platform() platform?: PlatformName;
+
   @ApiPropertyOptional({ type: AuditDto })
   @IsOptional()
   @IsObject()
@@ -175,6 +177,7 @@ export class SandboxDto {
   @ApiProperty({ type: 'integer' }) idleSeconds!: number;
   @ApiProperty({ enum: ['none', 'loopback'] }) network!: 'none' | 'loopback';
   @ApiProperty({ enum: ['off', 'security', 'full'] }) auditLevel!: 'off' | 'security' | 'full';
+  @ApiProperty({ example: 'systrap', description: 'How its programs are run and trapped' }) platform!: string;
   @ApiProperty({ type: 'object', additionalProperties: { type: 'string' } }) labels!: Record<string, string>;
 }
 

@@ -1,20 +1,7 @@
-export { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
-
-import { Pool } from './pool.js';
-import type { PoolOptions, SandboxPool } from './types.js';
-
 export type { SessionExit, SessionReply, SessionRequest } from '@cordon/sentry/boot/session/session-message';
+export { PLATFORM_NAMES } from '@cordon/sentry/platform/choose';
+export { createPool } from './create-pool.js';
+export { type Lease, PlatformPools, type PlatformPoolsOptions } from './platform-pools.js';
 export * from './session.js';
 export { Dialed } from './session-dial.js';
 export * from './types.js';
-
-/** A pool with its first spare ready. Rejects, with the reason, where no Sentry can be started. */
-export async function createPool(options: PoolOptions): Promise<SandboxPool> {
-  const pool = new Pool(options);
-  try {
-    return await pool.start();
-  } catch (error) {
-    await pool.close();
-    throw error;
-  }
-}

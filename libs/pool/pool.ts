@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { ConfinementLayer, ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
+import type { ConfinementLayer, ZygoteConfig, ZygoteMark } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformProbe } from '@cordon/sentry/platform/choose';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
+import { sentryProgram } from './sentry-program.js';
 import { Session } from './session.js';
 import type {
   PoolOptions,
@@ -163,6 +164,11 @@ export class Pool implements SandboxPool {
     return this.foundLayers;
   }
 
+  zygoteStart(): readonly ZygoteMark[] {
+    const zygote = this.current;
+    return zygote === null ? [] : [{ step: 'asked for', at: zygote.askedAt }, ...(zygote.ready?.marks ?? [])];
+  }
+
   /** What probing for a platform found, in the order tried. */
   probes(): readonly PlatformProbe[] {
     return this.foundProbes;
@@ -195,16 +201,17 @@ export class Pool implements SandboxPool {
 
   private startZygote(): void {
     if (this.incoming !== null || this.closing !== null) return;
+    const program = sentryProgram(this.internals.sentryModule);
     const config: ZygoteConfig = {
       image: this.options.image,
       platform: this.platform,
-      sentryModule: this.internals.sentryModule ?? import.meta.resolve('@cordon/sentry/boot/sentry'),
+      sentryModule: program.sentryModule,
       uidBase: UID_BASE,
       uidRange: UID_RANGE,
       rehearsals: this.rehearsals,
       without: this.internals.without ?? [],
     };
-    const zygote = new ZygoteProcess(config, {
+    const zygote = new ZygoteProcess(config, program, {
       ready: (ready) => {
         this.log(`zygote ${zygote.pid} is ready`);
         this.incoming = null;

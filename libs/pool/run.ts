@@ -9,9 +9,11 @@ import {
   FrameType,
   type IdleReport,
 } from '@cordon/sentry/boot/boot-message';
+import { host } from '@cordon/sentry/platform/host';
+import { checkedHeap, checkedMarks, checkedProfile, finite } from './checked-profile.js';
 import { encodeFrame, encodeJsonFrame } from './frame-reader.js';
 import type { SentryProcess } from './sentry-process.js';
-import type { RunHandle, RunHandlers, RunSpec } from './types.js';
+import type { RunHandle, RunHandlers, RunMarks, RunSpec } from './types.js';
 import type { ChildExit } from './zygote-process.js';
 
 /** The Sentry enforces the wall limit itself; the pool strikes this much later, ... */
@@ -80,6 +82,7 @@ export interface RunOwner {
  */
 export class Run implements RunHandle {
   readonly ended: Promise<EndReport>;
+  readonly marks: RunMarks = { asked: host.now(), forked: 0, given: 0, ended: 0 };
   /** Set once the report is out. */
   done = false;
   private resolve!: (report: EndReport) => void;
@@ -118,6 +121,8 @@ export class Run implements RunHandle {
   /** Starts the run on a ready Sentry. Precondition: not started, not done. */
   start(sentry: SentryProcess): void {
     this.sentry = sentry;
+    this.marks.forked = sentry.askedAt;
+    this.marks.given = host.now();
     this.startedAt = performance.now();
     sentry.attach(
       (type, payload) => this.receive(type, payload),
@@ -305,6 +310,7 @@ export class Run implements RunHandle {
   private finish(report: EndReport): void {
     if (this.done) return;
     this.done = true;
+    this.marks.ended = host.now();
     if (this.deadline !== null) clearTimeout(this.deadline);
     if (this.grace !== null) clearTimeout(this.grace);
     for (const { sent } of this.early) sent();
@@ -337,10 +343,6 @@ const REASONS: ReadonlySet<string> = new Set<EndReason>([
   'error',
 ]);
 
-function finite(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
-}
-
 function checkedIdle(value: unknown): IdleReport {
   if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
   const { received, stuck, cpuMs } = value as Record<string, unknown>;
@@ -354,7 +356,10 @@ function textOrNull(value: unknown): string | null {
 /** A Sentry may be compromised: what it reports is taken field by field. Throws TypeError when it is no report. */
 export function checkedReport(value: unknown): EndReport {
   if (typeof value !== 'object' || value === null) throw new TypeError('the report is no object');
-  const { reason, exitCode, signal, detail, usage, auditTruncated, platform } = value as Record<string, unknown>;
+  const { reason, exitCode, signal, detail, usage, auditTruncated, platform, marks, profile, heap } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof reason !== 'string' || !REASONS.has(reason)) throw new TypeError('the report has no known reason');
   const numbers = (typeof usage === 'object' && usage !== null ? usage : {}) as Record<string, unknown>;
   return {
@@ -370,5 +375,8 @@ export function checkedReport(value: unknown): EndReport {
     },
     auditTruncated: auditTruncated === true,
     platform: textOrNull(platform) ?? 'unknown',
+    ...(marks === undefined ? {} : { marks: checkedMarks(marks) }),
+    ...(heap === undefined ? {} : { heap: checkedHeap(heap) }),
+    ...(profile === undefined ? {} : { profile: checkedProfile(profile) }),
   };
 }

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { FrameType } from '@cordon/sentry/boot/boot-message';
+import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
 import { FrameReader } from './frame-reader.js';
 import type { ChildExit, ZygoteProcess } from './zygote-process.js';
@@ -16,6 +17,8 @@ const EXIT_REPORT_TIMEOUT_MS = 2_000;
 
 /** One forked Sentry: its channel and its process. Used for one run at most, never reused. */
 export class SentryProcess {
+  /** When the zygote was asked for it: CLOCK_MONOTONIC, ns. */
+  readonly askedAt = host.now();
   /** Set by the Ready frame. */
   ready = false;
   /** True from the moment nothing more can come: the channel is at its end and the exit is known (or given up on). */

@@ -1,6 +1,6 @@
 import type { AuditRecord } from '@cordon/sentry/audit/record';
 import type { AuditLevel, BootMessage, EndReport, IdleReport, ImageSpec } from '@cordon/sentry/boot/boot-message';
-import type { ConfinementLayer } from '@cordon/sentry/boot/zygote-message';
+import type { ConfinementLayer, ZygoteMark } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformName, PlatformProbe } from '@cordon/sentry/platform/choose';
 import type { Session } from './session.js';
 
@@ -26,7 +26,20 @@ export interface RunHandlers {
   log?(line: string): void;
 }
 
+/** When the supervisor did what: CLOCK_MONOTONIC of this host, ns. 0: not yet. */
+export interface RunMarks {
+  /** `run` was called. */
+  asked: number;
+  /** Its Sentry was asked for: of a spare, before `asked`. */
+  forked: number;
+  /** It has its Sentry, and the boot message leaves. */
+  given: number;
+  /** Its report arrived, or the pool made one. */
+  ended: number;
+}
+
 export interface RunHandle {
+  readonly marks: Readonly<RunMarks>;
   writeStdin(bytes: Uint8Array): Promise<void>;
   endStdin(): void;
   resize(rows: number, columns: number): void;
@@ -78,10 +91,12 @@ export interface SandboxPool {
   stats(): PoolStats;
   /** What probing for a platform found, in the order tried. */
   probes(): readonly PlatformProbe[];
+  /** How the newest zygote started, step by step; when this process asked for it comes first. */
+  zygoteStart(): readonly ZygoteMark[];
   /** The layers of confinement around each Sentry, as found on this host. */
   layers(): readonly ConfinementLayer[];
   /** Kills what runs, ends the zygote, leaves no process. */
   close(): Promise<void>;
 }
 
-export type { AuditLevel, ConfinementLayer, EndReport, IdleReport, ImageSpec, PlatformName, PlatformProbe };
+export type { AuditLevel, ConfinementLayer, EndReport, IdleReport, ImageSpec, PlatformName, PlatformProbe, ZygoteMark };

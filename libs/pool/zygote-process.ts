@@ -1,9 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   decodeReport,
   REPORT_HEADER_BYTES,
@@ -14,16 +10,10 @@ import {
   ZygoteReport,
   ZygoteRequest,
 } from '@cordon/sentry/boot/zygote-message';
+import { host } from '@cordon/sentry/platform/host';
 import { launcherPath, shimPath } from '@cordon/sentry/platform/native/index';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
-
-const require = createRequire(import.meta.url);
-
-/** The pinned Node (platforms.md says why it is pinned), not the one that runs us. */
-export function sentryNodePath(): string {
-  const packaged = join(dirname(require.resolve('node/package.json')), 'bin', 'node');
-  return existsSync(packaged) ? packaged : process.execPath;
-}
+import { NODE_FLAGS, type SentryProgram, sentryNodePath } from './sentry-program.js';
 
 /** Told by a zygote about one of its children. */
 export interface ChildListener {
@@ -48,28 +38,6 @@ export interface ZygoteEvents {
   log(line: string): void;
 }
 
-/** The kernel's own state; guest memory is outside the JavaScript heap. A Sentry that needs more ends as `error`. */
-const SENTRY_HEAP_MB = 256;
-const UNCOLLECTED_HEAP_MB = 64;
-const NODE_FLAGS = [
-  '--single-threaded',
-  '--disable-sigusr1',
-  '--v8-pool-size=1',
-  // Most guests are over before optimised code would have paid: compiling it halts the only thread for up to 10 ms a function. Maglev's is
-  // nearly as fast (open+read+close 3,000 times: 18.0 -> 9.5 us each; after 50,000: 3.0 -> 3.5).
-  '--no-turbofan',
-  // Rehearsals are short, children too: what has run so often runs on.
-  '--invocation-count-for-maglev=50',
-  // Most guests end before the young generation of their Sentry is full: no collection (1 ms) at all.
-  '--min-semi-space-size=4',
-  '--expose-gc',
-  // What a child calls first must not be compiled in each child, nor forgotten by the collections before the fork.
-  '--no-lazy',
-  '--no-flush-bytecode',
-  // No full collection before the heap is so large: it would throw the code away that was compiled in rehearsals.
-  `--initial-old-space-size=${UNCOLLECTED_HEAP_MB}`,
-  `--max-old-space-size=${SENTRY_HEAP_MB}`,
-];
 const READY_TIMEOUT_MS = 30_000;
 const LINES_KEPT = 20;
 const CLOSE_GRACE_MS = 2_000;
@@ -77,6 +45,8 @@ const CLOSE_GRACE_MS = 2_000;
 /** One zygote as the pool sees it: spawned, asked to fork, told of its children's ends, closed. */
 export class ZygoteProcess {
   readonly bornAt = Date.now();
+  /** The same in CLOCK_MONOTONIC, ns. */
+  readonly askedAt = host.now();
   forks = 0;
   /** Set by the pool: it forks no more and is closed with its last child. */
   retired = false;
@@ -96,28 +66,26 @@ export class ZygoteProcess {
 
   constructor(
     config: ZygoteConfig,
+    program: SentryProgram,
     private readonly events: ZygoteEvents,
   ) {
     const pair = new Int32Array(2);
     check(native.socketPair(pair), 'socketpair');
     const [ours, theirs] = pair;
-    this.process = spawn(
-      launcherPath(),
-      [sentryNodePath(), ...NODE_FLAGS, fileURLToPath(import.meta.resolve('@cordon/app-sentry/zygote'))],
-      {
-        stdio: ['ignore', 'pipe', 'pipe', theirs],
-        cwd: '/',
-        // Nothing of the operator's environment reaches a Sentry.
-        env: {
-          PATH: '/usr/bin:/bin',
-          LANG: 'C.UTF-8',
-          TZ: 'UTC',
-          UV_THREADPOOL_SIZE: '1',
-          CORDON_SHIM: shimPath(),
-          ...(config.without.includes('namespaces') ? { CORDON_NO_NAMESPACES: '1' } : {}),
-        },
+    this.process = spawn(launcherPath(), [sentryNodePath(), ...NODE_FLAGS, program.main], {
+      stdio: ['ignore', 'pipe', 'pipe', theirs],
+      cwd: '/',
+      // Nothing of the operator's environment reaches a Sentry.
+      env: {
+        PATH: '/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        TZ: 'UTC',
+        UV_THREADPOOL_SIZE: '1',
+        CORDON_SHIM: shimPath(),
+        ...(program.compileCache === null ? {} : { NODE_COMPILE_CACHE: program.compileCache }),
+        ...(config.without.includes('namespaces') ? { CORDON_NO_NAMESPACES: '1' } : {}),
       },
-    );
+    });
     native.closeDescriptor(theirs);
     this.controlFd = ours;
     this.control = new Socket({ fd: ours, readable: true, writable: true });

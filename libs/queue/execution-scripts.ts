@@ -4,6 +4,8 @@
  * Waiting executions stand in lanes, one per API key and priority: sorted sets of ids by sequence number. The ring of a priority is a
  * sorted set of the lanes that have something to run, by the sequence number of their last turn: the first one is next. A key at its
  * concurrency limit is out of the ring until one of its executions ends.
+ *
+ * `idle` is the set of workers with a free place that found nothing to run: a new execution wakes one of them, by a message.
  */
 
 /** Shared by the scripts: names and the steps they have in common. `P` is the prefix of all names. */
@@ -45,14 +47,14 @@ end
  * KEYS: idempotency place or ''. ARGV: id, tenant, key, priority, created at (ISO), created at (ms), meta, job, fingerprint, seconds an
  * idempotency key is kept, retention seconds, day, most waiting, and of the key: most waiting, executions a day, CPU ms a day,
  * concurrency ('' = no limit); id and URL of a message to a webhook, or ''; the sorted set of a problem's submissions, or ''.
- * -> { what, id, fingerprint, waiting, tickets }: what = created | there | full | queued | executions | cpu.
+ * -> { what, id, fingerprint, waiting, tickets, woken }: woken: whether a worker heard of it; what = created | there | full | queued | executions | cpu.
  */
 export const CREATE = `${COMMON}
 local id, tenant, key, priority = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if redis.call('EXISTS', executionOf(id)) == 1 then return { 'created', id, ARGV[9], 0, 0 } end
+if redis.call('EXISTS', executionOf(id)) == 1 then return { 'created', id, ARGV[9], 1, 0, 0 } end
 if KEYS[1] ~= '' then
   local earlier = redis.call('GET', KEYS[1])
-  if earlier then return { 'there', string.match(earlier, '^%S+'), string.match(earlier, '%S+$'), 0, 0 } end
+  if earlier then return { 'there', string.match(earlier, '^%S+'), string.match(earlier, '%S+$'), 0, 0, 0 } end
 end
 local waiting = redis.call('ZCARD', P .. 'waiting')
 if waiting >= tonumber(ARGV[13]) then return { 'full', '', '', waiting, 0 } end
@@ -80,13 +82,20 @@ if ARGV[19] ~= '' then
 end
 say(id, 'status', '{"state":"queued","at":"' .. ARGV[5] .. '"}')
 enqueue(id, priority, key, place, ARGV[6])
-return { 'created', id, ARGV[9], waiting + 1, redis.call('LLEN', P .. 'executions:wait') }`;
+local woken = 0
+while woken == 0 do
+  local worker = redis.call('SPOP', P .. 'idle')
+  if not worker then break end
+  woken = redis.call('PUBLISH', P .. 'wake:' .. worker, id)
+end
+return { 'created', id, ARGV[9], waiting + 1, redis.call('LLEN', P .. 'executions:wait'), woken }`;
 
 /** How many turns of interactive work one turn of batch work may be made to wait. */
 const BATCH_EVERY = 16;
 
 /**
- * The next execution in turn begins on a worker. ARGV: worker, now (ISO).
+ * The next execution in turn begins on a worker. ARGV: worker, now (ISO), 1 when the worker has another place free.
+ * Where it has, or where nothing can run, it is one of the idle from now on.
  * -> nil when nothing can run; { id, attempt, record as a flat list }; attempt -1: it is to be canceled instead.
  */
 export const TAKE = `${COMMON}
@@ -126,7 +135,9 @@ local order = { 'interactive', 'batch' }
 if redis.call('EXISTS', ringOf('batch')) == 1 and redis.call('INCR', P .. 'turns') % ${BATCH_EVERY} == 0 then
   order = { 'batch', 'interactive' }
 end
-return turn(order[1]) or turn(order[2])`;
+local taken = turn(order[1]) or turn(order[2])
+redis.call((not taken or ARGV[3] == '1') and 'SADD' or 'SREM', P .. 'idle', ARGV[1])
+return taken`;
 
 /** A submission's job that is longer is not kept after its end: it cannot be judged again. */
 const JOB_KEPT = 4 << 20;
@@ -221,6 +232,7 @@ export const SWEEP = `${COMMON}
 local now = milliseconds()
 local lost = {}
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. 'alive', '-inf', now - tonumber(ARGV[1]))) do
+  redis.call('SREM', P .. 'idle', worker)
   local running = P .. 'worker:' .. worker .. ':running'
   for _, id in ipairs(redis.call('SMEMBERS', running)) do
     local record = redis.call('HMGET', executionOf(id), 'state', 'worker', 'key', 'priority', 'place')
@@ -249,6 +261,7 @@ return { ready, redis.call('LLEN', P .. 'executions:wait'), lost }`;
 
 /** A worker ends in order. What it could not hand back or finish is found when it has been silent for long enough. ARGV: worker. */
 export const LEAVE = `${COMMON}
+redis.call('SREM', P .. 'idle', ARGV[1])
 redis.call('DEL', P .. 'worker:' .. ARGV[1])
 redis.call('SREM', P .. 'workers', ARGV[1])
 if redis.call('EXISTS', P .. 'worker:' .. ARGV[1] .. ':running') == 0 then redis.call('ZREM', P .. 'alive', ARGV[1]) end

@@ -47,7 +47,13 @@ export const STORE_DEFAULTS: StoreSettings = {
 export type Refused = 'full' | 'queued' | 'executions' | 'cpu';
 
 export type Creation =
-  | { readonly what: 'created'; readonly id: string; readonly waiting: number; readonly tickets: number }
+  | {
+      readonly what: 'created';
+      readonly id: string;
+      readonly waiting: number;
+      readonly tickets: number;
+      readonly woken: boolean;
+    }
   | { readonly what: 'there'; readonly id: string; readonly fingerprint: string }
   | { readonly what: Refused };
 
@@ -156,7 +162,7 @@ export class ExecutionStore {
     const meta = metaOf(job, labels);
     const problem = meta.origin?.problem ?? null;
     const cpuMs = limits.cpuSecondsPerDay === null ? '' : limits.cpuSecondsPerDay * 1000;
-    const [what, there, fingerprint, waiting, tickets] = (await this.scripts.create(
+    const [what, there, fingerprint, waiting, tickets, woken] = (await this.scripts.create(
       idempotency?.place ?? '',
       id,
       principal.tenant,
@@ -177,8 +183,8 @@ export class ExecutionStore {
       limit(limits.concurrency),
       webhook ? `${webhook.id} ${webhook.url}` : '',
       problem === null ? '' : keys.problemSubmissions(problem),
-    )) as [Creation['what'], string, string, number, number];
-    if (what === 'created') return { what, id: there, waiting, tickets };
+    )) as [Creation['what'], string, string, number, number, number];
+    if (what === 'created') return { what, id: there, waiting, tickets, woken: woken > 0 };
     if (what === 'there') return { what, id: there, fingerprint };
     return { what };
   }
@@ -194,9 +200,14 @@ export class ExecutionStore {
     return (await this.scripts.handBack(id, attempt, now.toISOString(), now.getTime())) === 1;
   }
 
-  /** The execution whose turn it is begins on `worker`; null when none can. */
-  async take(worker: string): Promise<Taken | null> {
-    const answer = (await this.scripts.take(worker, new Date().toISOString())) as [string, number, string[]] | null;
+  /**
+   * The execution whose turn it is begins on `worker`; null when none can. `more`: it could take another one. A worker that could, or
+   * that finds nothing, is woken by the next execution.
+   */
+  async take(worker: string, more: boolean): Promise<Taken | null> {
+    const answer = (await this.scripts.take(worker, new Date().toISOString(), more ? 1 : 0)) as
+      | [string, number, string[]]
+      | null;
     if (!answer) return null;
     const [id, attempt, flat] = answer;
     const record = toRecord(flat);
@@ -234,6 +245,11 @@ export class ExecutionStore {
   /** Says that a worker lives and runs `known`. -> executions that are its own here and that it does not know. */
   async beat(worker: string, known: Iterable<string>): Promise<string[]> {
     return (await this.scripts.beat(worker, ...known)) as string[];
+  }
+
+  /** It is woken no more. */
+  async rest(worker: string): Promise<void> {
+    await this.redis.srem(keys.idle, worker);
   }
 
   async leave(worker: string): Promise<void> {

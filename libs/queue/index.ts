@@ -2,6 +2,7 @@ export * from './batch-store.js';
 export * from './connection.js';
 export * from './embedded-redis.js';
 export * from './execution-store.js';
+export * from './host-clock.js';
 export * from './input.js';
 export * from './job-queue.js';
 export * from './key-store.js';

@@ -12,7 +12,8 @@ const TICKETS_AT_ONCE = 16;
 const LOCK_MS = 15_000;
 
 /**
- * BullMQ carries tickets, not executions: a ticket gets a worker's free slot to look for the execution whose turn it is. Which one that
+ * A worker with a free place hears of a new execution directly (`Consumer.wake`). Where none has, or the message is lost, BullMQ carries
+ * tickets, not executions: a ticket gets a worker's free slot to look for the execution whose turn it is. Which one that
  * is, is decided when it begins (`ExecutionStore.take`), fairly between keys. A ticket too many finds nothing and is forgotten; one too
  * few (its API died, its worker died) is added by the next sweep. So no execution depends on any single ticket.
  */
@@ -64,6 +65,8 @@ export class Dispatcher {
 }
 
 export interface Consumer {
+  /** Something may be there to run: a slot of its own looks for it, beside those of tickets. */
+  wake(): void;
   /** Takes nothing more; resolves when what runs has ended. */
   close(): Promise<void>;
 }
@@ -83,6 +86,8 @@ export function consume<T>(
     if (closing) return;
     for (let taken = await take(); taken; ) taken = await run(taken);
   };
+  /** Slots that were woken without a ticket. */
+  const woken = new Set<Promise<void>>();
   const connection = connect(url);
   connection.on('error', () => undefined);
   const worker = new Worker<null>(QUEUE_EXECUTIONS, process, {
@@ -98,9 +103,18 @@ export function consume<T>(
   worker.on('error', () => undefined);
   return {
     ready: worker.waitUntilReady(),
+    wake() {
+      // So many look already, or are about to; what is there now they find, too.
+      if (woken.size >= concurrency) return;
+      const slot = process()
+        .catch(() => undefined)
+        .finally(() => woken.delete(slot));
+      woken.add(slot);
+    },
     async close() {
       closing = true;
       await worker.close();
+      await Promise.all(woken);
       connection.disconnect();
     },
   };

@@ -67,6 +67,10 @@ export const keys = {
   news: `${PREFIX}:news`,
   /** Published: the id of an execution to cancel. */
   cancel: `${PREFIX}:cancel`,
+  /** Workers that have a place free and found nothing to run. */
+  idle: `${PREFIX}:idle`,
+  /** Published: the id of a new execution, to an idle worker. */
+  wake: (worker: string): string => `${PREFIX}:wake:${worker}`,
   /** Published: an InputMessage as JSON, to the worker that runs the execution. */
   input: (worker: string): string => `${PREFIX}:input:${worker}`,
 } as const;

@@ -11,6 +11,8 @@ export interface WorkerInfo {
   readonly host: string;
   readonly concurrency: number;
   readonly platform: string;
+  /** Those that a request may name. */
+  readonly platforms: readonly string[];
   readonly runtimes: readonly RuntimeDto[];
   readonly startedAt: string;
   /** Where its sandboxes are asked, and the bearer token for it. */

@@ -2,7 +2,7 @@
 // Options: --runs N (5), --only NAME,NAME, --json FILE, --quick (one run of each, for a smoke), --platforms NAME,NAME (auto): the
 // first is "ours" in the ratios, the others are shown beside it.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -27,14 +27,15 @@ process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 const { createPool } = await import(join(ROOT, 'libs/pool/dist/index.js'));
 const { hostImage } = await import(join(ROOT, 'libs/images/dist/index.js'));
 
+const calls = compile('calls', join(ROOT, 'test', 'guest', 'programs'));
 const micro = compile('micro');
 const tracer = compile('tracer');
 const handoff = compile('handoff');
 const runsc = spawnSync('runsc', ['--version']).status === 0 && process.getuid() === 0;
 
-function compile(name) {
+function compile(name, directory = join(HERE, 'programs')) {
   const binary = join(work, name);
-  execFileSync('gcc', ['-O2', '-static', '-o', binary, join(HERE, 'programs', `${name}.c`)]);
+  execFileSync('gcc', ['-O2', '-static', '-o', binary, join(directory, `${name}.c`)]);
   return binary;
 }
 
@@ -90,17 +91,24 @@ function spec(argv, files = []) {
   };
 }
 
-async function runIn(pool, argv, files) {
+async function runIn(pool, argv, files, more) {
+  return (await reportOf(pool, argv, files, more)).out;
+}
+
+async function reportOf(pool, argv, files, more = {}) {
   let out = '';
-  const report = await pool.run(spec(argv, files), {
-    stdout: (bytes) => {
-      out += Buffer.from(bytes);
+  const report = await pool.run(
+    { ...spec(argv, files), ...more },
+    {
+      stdout: (bytes) => {
+        out += Buffer.from(bytes);
+      },
     },
-  }).ended;
+  ).ended;
   if (report.reason !== 'exited' || report.exitCode !== 0) {
     throw new Error(`${argv.join(' ')}: ${JSON.stringify(report)}`);
   }
-  return out;
+  return { out, report };
 }
 
 const microContent = readFileSync(micro);
@@ -151,6 +159,8 @@ const TARGETS = {
   'sandbox-exec': { execution: 0.5 },
   'rate-8': { rate: 150 },
   'judge-20': { one: 20 },
+  'audit-getppid': { off: 1.1 },
+  'memory-python': { most: 10 },
   'judge-20-parallel': { one: 20 },
 };
 
@@ -205,6 +215,9 @@ function ratiosOf(row) {
   if (row.tracer) add('ours/C tracer', ours / row.tracer.median, undefined, true);
   if (row.one) add('ours/one POST of the binary', ours / row.one.median, target.one, true);
   if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
+  if (row.off) add('full/off', ours / row.off.median, target.off, true);
+  if (row.security) add('security/off', row.security.median / row.off.median, undefined, true);
+  if (target.most) add('MB', ours, target.most, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
 }
@@ -258,6 +271,9 @@ try {
         : {}),
     });
   }
+  await measureAudit();
+  await measureHeap();
+  await measureMemory();
   await measurePrograms();
   const programs = [
     ['true', ['/bin/true']],
@@ -288,6 +304,82 @@ if (SERVER_ROWS.some(want)) await benchServer();
 if (options.json) {
   mkdirSync(dirname(options.json), { recursive: true });
   writeFileSync(options.json, JSON.stringify({ date: new Date().toISOString(), runs, rows }, null, 2));
+}
+
+/** What the audit log costs a call that does nothing. */
+async function measureAudit() {
+  const at = (auditLevel) => async () => {
+    const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
+    const files = [{ path: 'micro', mode: 0o755, content: microContent }];
+    return parse(await runIn(pool, ['/work/micro', 'getppid'], files, { auditLevel, limits }));
+  };
+  await measure('audit-getppid', 'getppid, audit full, ns', {
+    off: at('off'),
+    security: at('security'),
+    ours: at('full'),
+  });
+}
+
+/** Bytes of the Sentry's heap that a call allocates in steady state. */
+async function measureHeap() {
+  const files = [{ path: 'calls', mode: 0o755, content: readFileSync(calls) }];
+  for (const name of ['getppid', 'read', 'write', 'fstat', 'stat', 'futex']) {
+    const bytes = (auditLevel) => async () => {
+      const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
+      const more = { auditLevel, limits, watchHeap: true };
+      const { report } = await reportOf(pool, ['/work/calls', name, '400000'], files, more);
+      return report.heap.reduce((most, use) => (use.windows > most.windows ? use : most)).bytes;
+    };
+    await measure(`heap-${name}`, `${name}, heap bytes a call`, { ours: bytes('off'), 'on audit full': bytes('full') });
+  }
+}
+
+/** Private memory of the Sentry beside a Python that has said hello, MB: what is not the guest's own (the memory file). */
+async function measureMemory() {
+  if (!want('memory-python')) return;
+  const own = await createPool({ image: hostImage(), platform: names[0], spares: 0, renewAfter: 10_000 });
+  try {
+    await measure('memory-python', 'private memory of the Sentry beside python3, MB', {
+      ours: async () => {
+        let spoke = () => {};
+        const hello = new Promise((resolve) => {
+          spoke = resolve;
+        });
+        const argv = ['/usr/bin/python3', '-c', 'print("hello", flush=True); import time; time.sleep(1000)'];
+        const handle = own.run(spec(argv), { stdout: spoke });
+        await Promise.race([hello, handle.ended]);
+        const megabytes = privateMegabytes(sentryOf(own));
+        handle.cancel();
+        await handle.ended;
+        return megabytes;
+      },
+    });
+  } finally {
+    await own.close();
+  }
+}
+
+/** The one child of the pool's zygote: launcher, zygote, Sentry. */
+function sentryOf(one) {
+  const childrenOf = (pid) =>
+    readdirSync('/proc').filter((name) => {
+      if (!/^\d+$/.test(name) || !existsSync(`/proc/${name}/stat`)) return false;
+      return readFileSync(`/proc/${name}/stat`, 'latin1').split(') ').at(-1).split(' ')[1] === String(pid);
+    });
+  const [zygote] = childrenOf(one.zygotePids()[0]);
+  return childrenOf(zygote)[0];
+}
+
+/** Pages that only this process has, the memory file's not counted: those are the guest's. */
+function privateMegabytes(pid) {
+  let kilobytes = 0;
+  let guest = false;
+  for (const line of readFileSync(`/proc/${pid}/smaps`, 'latin1').split('\n')) {
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) guest = line.includes('/memfd:');
+    const found = /^Private_(?:Clean|Dirty): +(\d+) kB/.exec(line);
+    if (found && !guest) kilobytes += Number(found[1]);
+  }
+  return kilobytes / 1024;
 }
 
 /** Whole programs, timed from inside so that the sandbox's own start is not part of it. */

@@ -43,6 +43,54 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+interface Tally {
+  readonly name: string;
+  readonly count: number;
+  readonly time: number;
+}
+
+describe('cordon run --profile', () => {
+  it('accounts for every nanosecond of the run and every call of the guest', async () => {
+    const script = 'for i in 1 2 3 4 5; do test -e /nowhere; done; /bin/true; sleep 0.02';
+    const ended = await cordon(['run', '--profile=json', '--', '/bin/sh', '-c', script]);
+    expect(ended).toMatchObject({ code: 0, stdout: '' });
+    const { phases, total, usage, guest } = JSON.parse(ended.stderr);
+    const sum = (list: readonly { time: number }[]) => list.reduce((all, { time }) => all + time, 0);
+    expect(sum(phases)).toBeCloseTo(total, -3);
+    const names = phases.map(({ name }: Tally) => name);
+    for (const name of ['cordon: Node', 'zygote: probe of the platform', 'sentry: files, kernel', 'guest', 'report']) {
+      expect(names).toContain(name);
+    }
+    const calls: Tally[] = guest.calls;
+    const counted = (name: string) => calls.find((call) => call.name === name)?.count ?? 0;
+    expect(calls.reduce((all, { count }) => all + count, 0)).toBe(usage.syscalls);
+    expect(counted('exit_group')).toBe(3);
+    expect(counted('execve')).toBe(2);
+    expect(guest.loads.count).toBe(3);
+    expect(guest.faults.count).toBeGreaterThan(0);
+    const work = guest.start + sum([guest.faults, guest.exceptions, guest.wakes, ...calls]);
+    expect(work).toBeCloseTo(guest.sentry, -1);
+    // The sleep is no work of anybody.
+    expect(guest.waiting).toBeGreaterThan(19e6);
+    expect(guest.hostCalls.map(({ name }: Tally) => name)).toContain('map');
+  });
+
+  it('is a table for people, and goes to stderr', async () => {
+    const { stdout, stderr } = await cordon(['run', '--profile', '--', '/bin/echo', 'hello']);
+    expect(stdout).toBe('hello\n');
+    expect(stderr).toMatch(/sentry: exec \(ELF, interpreter, stack\) +[\d.]+ ms/);
+    expect(stderr).toMatch(/\n {2}write +1 +[\d.]+ ms +[\d.]+ % +[\d.]+ us each\n/);
+  });
+
+  it('leaves a run that nobody measures as it is', async () => {
+    const { stderr } = await cordon(['run', '--json', '--', '/bin/true']);
+    const report = JSON.parse(stderr);
+    expect(report.reason).toBe('exited');
+    expect(report).not.toHaveProperty('profile');
+    expect(report).not.toHaveProperty('marks');
+  });
+});
+
 describe('cordon run', () => {
   it('passes stdin, stdout, stderr and the exit status through', async () => {
     const ended = await cordon(['run', '--', '/bin/sh', '-c', 'cat; echo to stderr >&2; exit 7'], 'from stdin\n');

@@ -31,6 +31,8 @@ interface DeploymentOptions {
   readonly problemBytes?: number;
   /** Of each worker; null: as it comes. */
   readonly concurrency?: number | null;
+  /** Of each worker, beside ours. */
+  readonly workerEnv?: Readonly<Record<string, string>>;
 }
 
 /** A Redis of its own, the real API in this process, and workers as real processes. One per test file. */
@@ -54,12 +56,13 @@ export class Deployment {
   }
 
   async startWorker(): Promise<ChildProcess> {
-    const { concurrency = 2 } = this.options;
+    const { concurrency = 2, workerEnv } = this.options;
     const env = {
       ...process.env,
       REDIS_URL: this.redis.url,
       ...(concurrency === null ? {} : { CORDON_CONCURRENCY: String(concurrency), CORDON_SPARES: '1' }),
       CORDON_CACHE_DIR: join(this.directory, 'cache'),
+      ...workerEnv,
     };
     const child = fork(WORKER, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
     this.workers.add(child);

@@ -86,7 +86,7 @@ describe('fair sharing', () => {
   it('keys take turns, whatever each has waiting', async () => {
     for (const key of ['a', 'a', 'a', 'a', 'b', 'b', 'c']) await accept(`key_${key}`);
     const order: string[] = [];
-    for (let taken = await store.take('nobody'); taken; taken = await store.take('nobody'))
+    for (let taken = await store.take('nobody', false); taken; taken = await store.take('nobody', false))
       order.push(taken.record.key);
     expect(order.join(' ').replaceAll('key_', '')).toBe('a b c a b a a');
     await redis.del('cordon:worker:nobody:running', 'cordon:running', 'cordon:running:key_a');
@@ -97,7 +97,7 @@ describe('fair sharing', () => {
     for (let index = 0; index < 3; index++) await accept('key_p', 'true', 'batch');
     for (let index = 0; index < 20; index++) await accept('key_p', 'true', 'interactive');
     const order: string[] = [];
-    for (let taken = await store.take('nobody'); taken; taken = await store.take('nobody'))
+    for (let taken = await store.take('nobody', false); taken; taken = await store.take('nobody', false))
       order.push(taken.record.priority[0]);
     expect(order.join('')).toBe(`${'i'.repeat(15)}b${'i'.repeat(5)}bb`);
     await redis.del('cordon:worker:nobody:running', 'cordon:running', 'cordon:running:key_p');
@@ -207,13 +207,39 @@ describe('an accepted execution runs', () => {
     // What is left when the connection breaks between the script and its answer.
     let id = '';
     do id = await accept('key_stray');
-    while ((await store.take(workerId))?.id !== id);
+    while ((await store.take(workerId, false))?.id !== id);
     expect((await look(id)).state).toBe('running');
     await ended(id);
   });
 });
 
 describe('with a worker', () => {
+  it('an idle one hears of a new execution at once, without a ticket', async () => {
+    await worker();
+    const [workerId] = await redis.smembers('cordon:workers');
+    await expect.poll(() => redis.sismember('cordon:idle', workerId), { timeout: 10_000 }).toBe(1);
+    const tickets = await redis.get('cordon:executions:id');
+    for (let index = 0; index < 3; index++) {
+      expect((await cordon.post(TRUE, '?wait=30')).body.state).toBe('succeeded');
+    }
+    expect(await redis.get('cordon:executions:id')).toBe(tickets);
+    expect(await redis.sismember('cordon:idle', workerId)).toBe(1);
+  });
+
+  it('one that is called idle and hears nothing is passed over', async () => {
+    await worker();
+    for (let index = 0; index < 5; index++) await redis.sadd('cordon:idle', `ghost-${index}`);
+    for (let index = 0; index < 8; index++) {
+      expect((await cordon.post(TRUE, '?wait=30')).body.state).toBe('succeeded');
+    }
+    // All of them are passed over by an execution that comes while the only worker is not idle.
+    await redis.sadd('cordon:idle', 'ghost-9');
+    const [workerId] = await redis.smembers('cordon:workers');
+    await redis.srem('cordon:idle', workerId);
+    expect((await cordon.post(TRUE, '?wait=30')).body.state).toBe('succeeded');
+    expect(await redis.sismember('cordon:idle', 'ghost-9')).toBe(0);
+  });
+
   it('10,000 of one key do not delay the one of another', async () => {
     await Promise.all(Array.from({ length: 10_000 }, () => accept('key_greedy')));
     await worker();

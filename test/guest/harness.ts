@@ -31,6 +31,7 @@ export interface Program {
   readonly uid?: number;
   /** Processors that the guest sees (1). */
   readonly cpus?: number;
+  readonly watchHeap?: boolean;
   /** In a terminal of this size instead of pipes; `stdin` is typed into it. */
   readonly terminal?: { readonly rows: number; readonly columns: number };
 }
@@ -152,6 +153,7 @@ export function specOf(program: Program): RunSpec {
     })),
     stdin: 'stream',
     terminal: program.terminal ?? false,
+    watchHeap: program.watchHeap,
   };
 }
 

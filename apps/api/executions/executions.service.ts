@@ -13,6 +13,7 @@ import {
   ExecutionStore,
   type InputMessage,
   keys,
+  monotonic,
   News,
   newDeliveryId,
   newDto,
@@ -25,7 +26,8 @@ import type { Redis } from 'ioredis';
 import { ProblemException } from '../http/problem.js';
 import { ApiSettings } from '../settings.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
-import { validateExecution } from './validate.js';
+import { noPlatform } from './platform.js';
+import { acceptedNow, validateExecution } from './validate.js';
 
 const ID = /^(exe|sub)_[a-z0-9]{24}$/;
 
@@ -68,8 +70,6 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   readonly registry: WorkerRegistry;
   private readonly store: ExecutionStore;
   private readonly dispatcher: Dispatcher;
-  /** Nothing waited when an execution was last created here: the next one's slot can be woken without asking. */
-  private idle = true;
   private news!: News;
   private runtimesCache: { at: number; list: ReturnType<WorkerRegistry['runtimes']> } | null = null;
 
@@ -94,6 +94,13 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     await this.news.close();
     await this.dispatcher.close();
     this.redis.disconnect();
+  }
+
+  /** 422 unless every worker offers it: any of them may take the execution. */
+  private async requirePlatform(platform: string): Promise<void> {
+    const workers = await this.registry.workers();
+    if (workers.length === 0 || workers.some(({ platforms }) => !platforms.includes(platform)))
+      throw noPlatform(platform, workers);
   }
 
   runtimes(): ReturnType<WorkerRegistry['runtimes']> {
@@ -125,28 +132,35 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     id = newId('exe'),
     validate = validateExecution,
   ): Promise<ExecutionDto> {
+    const accepted = acceptedNow();
     const { tenant } = principal;
     const { destinations } = this.webhooks;
-    const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations);
+    const { job, labels, priority, webhook: url } = validate(body, id, await this.runtimes(), destinations, accepted);
+    if (job.platform) await this.requirePlatform(job.platform);
     const webhook = url === null ? undefined : { id: newDeliveryId(), url };
     const idempotency =
       idempotencyKey === undefined
         ? undefined
         : { place: keys.idempotency(tenant, sha256(idempotencyKey)), fingerprint: sha256(JSON.stringify(body)) };
     const createdAt = new Date();
-    const creating = this.store.create({ id, principal, priority, job, labels, createdAt, idempotency, webhook });
-    // On its way together with the execution itself. Lost or late, the sweep makes up for it.
-    const woken = this.idle;
-    if (woken) this.wake();
-    const creation = await creating;
+    const creation = await this.store.create({
+      id,
+      principal,
+      priority,
+      job,
+      labels,
+      createdAt,
+      idempotency,
+      webhook,
+    });
     if (creation.what === 'there') {
       const kind = id.slice(0, 3) as RecordKind;
       if (creation.fingerprint === idempotency?.fingerprint) return this.get(tenant, creation.id, kind);
       throw new ProblemException('conflict', 'this Idempotency-Key was used for another request');
     }
     if (creation.what !== 'created') throw refusal(creation.what, createdAt);
-    this.idle = creation.waiting === 1;
-    if (!woken && creation.tickets < creation.waiting) this.wake();
+    // No worker was idle, or none heard of it. Should the ticket be lost, the sweep makes up for it.
+    if (!creation.woken && creation.tickets < creation.waiting) this.wake();
     return newDto(job, labels, priority, createdAt);
   }
 
@@ -160,6 +174,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   ): Promise<ExecutionDto> {
     const id = newId('exe');
     const { tenant } = principal;
+    const accepted = monotonic();
     let told: string | null = null;
     let wake = (): void => undefined;
     const ended = new Promise<void>((resolve) => {
@@ -176,7 +191,9 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
       const execution = await this.create(principal, body, idempotencyKey, id);
       if (execution.id !== id) return await this.wait(tenant, execution.id, seconds, gone);
       await ended;
-      return told === null ? await this.get(tenant, id) : (JSON.parse(told) as ExecutionDto);
+      const result = told === null ? await this.get(tenant, id) : (JSON.parse(told) as ExecutionDto);
+      if (result.timeline) result.timeline.answered = Math.round((monotonic() - accepted) / 1000);
+      return result;
     } finally {
       clearTimeout(timer);
       gone.removeEventListener('abort', wake);

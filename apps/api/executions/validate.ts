@@ -9,8 +9,10 @@ import {
   type ProblemError,
   REQUEST_LIMITS,
   type RuntimeDto,
+  type TimelineStart,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
+import { CLOCK_ID, monotonic } from '@cordon/queue';
 import { ProblemException } from '../http/problem.js';
 import { escapePointer, validateDto } from '../http/validate-dto.js';
 import type { Destinations } from '../webhooks/destination.js';
@@ -142,12 +144,19 @@ export function limitsOf(given: Partial<ExecutionLimits> | undefined): Execution
   return Object.fromEntries(names.map((name) => [name, given?.[name] ?? LIMITS[name].default])) as ExecutionLimits;
 }
 
+/** This moment, as the beginning of a timeline. */
+export const acceptedNow = (): Pick<TimelineStart, 'accepted' | 'wall'> => ({
+  accepted: monotonic(),
+  wall: Date.now(),
+});
+
 /** A validated job. Throws ProblemException with every wrong field. */
 export function validateExecution(
   body: unknown,
   id: string,
   runtimes: readonly RuntimeDto[],
   destinations: Destinations,
+  accepted = acceptedNow(),
 ): { job: ExecutionJob; labels: Record<string, string>; priority: Priority; webhook: string | null } {
   const dto = validateDto(CreateExecutionDto, body);
   const errors: ProblemError[] = [];
@@ -175,6 +184,8 @@ export function validateExecution(
     limits,
     auditLevel: dto.audit?.level ?? 'security',
     network: dto.network ?? 'loopback',
+    ...(dto.platform && dto.platform !== 'auto' ? { platform: dto.platform } : {}),
+    ...(dto.timeline ? { timeline: { clock: CLOCK_ID, ...accepted, queued: monotonic() } } : {}),
   };
   const webhook = dto.webhook ? new URL(dto.webhook.url).href : null;
   return { job, labels, priority: dto.priority ?? 'interactive', webhook };

@@ -32,6 +32,9 @@ export class RuntimesController {
   async workers(): Promise<WorkerDto[]> {
     const workers = await this.executions.registry.workers();
     // The link's token opens every sandbox of the worker: it is nobody's but ours.
-    return workers.map(({ runtimes: _runtimes, link: _link, ...rest }) => rest);
+    return workers.map(({ runtimes: _runtimes, link: _link, platforms, ...rest }) => ({
+      ...rest,
+      platforms: [...platforms],
+    }));
   }
 }

@@ -4,6 +4,7 @@ import type { OpenSandbox, SandboxDto, SandboxEnd } from '@cordon/contracts';
 import { type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../executions/executions.service.js';
+import { noPlatform } from '../executions/platform.js';
 import { ProblemException } from '../http/problem.js';
 import { LinkBroken, LinkRefused, WorkerLink } from './worker-link.js';
 
@@ -43,7 +44,11 @@ export class SandboxesService {
 
   /** On the worker that has room; tried in random order. */
   async open(tenant: string, open: OpenSandbox): Promise<SandboxDto> {
-    const workers = shuffled(await this.executions.registry.workers());
+    const all = await this.executions.registry.workers();
+    const { platform } = open.sandbox;
+    const fitting = platform === 'auto' ? all : all.filter(({ platforms }) => platforms.includes(platform));
+    if (platform !== 'auto' && fitting.length === 0) throw noPlatform(platform, all);
+    const workers = shuffled(fitting);
     for (const worker of workers) {
       try {
         return await new WorkerLink(worker.link).json<SandboxDto>(`/sandboxes/${open.sandbox.id}/open`, {

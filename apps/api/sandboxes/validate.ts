@@ -44,6 +44,7 @@ export function validateSandbox(body: unknown, id: string): { sandbox: SandboxDt
     idleSeconds: dto.idleSeconds ?? SANDBOX_TIMES.idleSeconds.default,
     network: dto.network ?? 'loopback',
     auditLevel: dto.audit?.level ?? 'security',
+    platform: dto.platform ?? 'auto',
     labels,
   };
   return { sandbox, env };

@@ -61,8 +61,13 @@ export class SubmissionsService {
       typeof name === 'string'
         ? await this.problems.named(principal.tenant, name, typeof version === 'number' ? version : undefined)
         : null;
-    return this.executions.create(principal, body, idempotencyKey, newId('sub'), (...given) =>
-      validateSubmission(...given, { problem, batch }),
+    return this.executions.create(
+      principal,
+      body,
+      idempotencyKey,
+      newId('sub'),
+      (program, id, runtimes, destinations) =>
+        validateSubmission(program, id, runtimes, destinations, { problem, batch }),
     );
   }
 

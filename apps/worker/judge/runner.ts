@@ -107,6 +107,7 @@ export class Runner {
       resize: (rows, columns) => handle.resize(rows, columns),
       signal: (signal) => handle.signal(signal),
       cancel: () => handle.cancel(),
+      marks: handle.marks,
       ended,
     };
   }

@@ -53,7 +53,7 @@ export class LiveSandbox {
     readonly audit: AuditWriter,
     log: (line: string) => void,
   ) {
-    this.sandbox = sandbox;
+    this.sandbox = { ...sandbox, platform: pool.stats().platform };
     this.env = { ...ENVIRONMENT, ...env };
     const wallTimeMs = Math.max(1, Date.parse(sandbox.expiresAt) - Date.now());
     this.session = pool.open(

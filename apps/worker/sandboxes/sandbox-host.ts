@@ -12,7 +12,14 @@ import {
   type SandboxEnd,
   type StartProcess,
 } from '@cordon/contracts';
-import { type ImageSpec, type SandboxPool, SessionEnded, SessionError, type SessionRequest } from '@cordon/pool';
+import {
+  type ImageSpec,
+  type PlatformChoice,
+  type PlatformPools,
+  SessionEnded,
+  SessionError,
+  type SessionRequest,
+} from '@cordon/pool';
 import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
@@ -23,7 +30,7 @@ import type { ProcessLog } from './process-log.js';
 const BODY_MAX = 8 << 20;
 
 export interface SandboxHostOptions {
-  readonly pool: SandboxPool;
+  readonly pools: PlatformPools;
   readonly image: ImageSpec;
   readonly store: SandboxStore;
   readonly audit: SandboxAuditStore;
@@ -158,11 +165,19 @@ export class SandboxHost {
   }
 
   private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
-    if (this.sandboxes.size >= this.options.capacity) throw new Refused(503, { full: true });
-    const { pool, image, log, audit, renderAudit } = this.options;
+    const { pools, image, log, audit, renderAudit } = this.options;
     const { id } = open.sandbox;
+    const lease = await pools.lease(open.sandbox.platform as PlatformChoice);
+    // The API asked a worker that offered it a moment ago.
+    if (lease === null) throw new Refused(503, { full: true });
+    if (this.sandboxes.size >= this.options.capacity) {
+      lease.release();
+      throw new Refused(503, { full: true });
+    }
+    const { pool } = lease;
     const writer = new AuditWriter(audit, id, renderAudit, (line) => log.warn({ sandbox: id }, line));
     const live = new LiveSandbox(pool, image, open, tenant, writer, (line) => log.warn({ sandbox: id }, line));
+    void live.ended.then(lease.release);
     this.sandboxes.set(id, live);
     this.endings.set(
       id,

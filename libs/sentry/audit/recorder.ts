@@ -57,6 +57,8 @@ interface Plan {
 /** A call under way. */
 class PendingCall {
   plan!: Plan;
+  /** Null when it is free. */
+  task: Task | null = null;
   start: Nanoseconds = 0;
   commId = 0;
   decision = 0;
@@ -85,7 +87,12 @@ export class AuditRecorder implements SyscallObserver {
   private sequence = 0;
   private readonly full: boolean;
   private readonly plans: (Plan | undefined)[] = new Array(KNOWN_NUMBERS).fill(undefined);
-  private readonly pending = new Map<Task, PendingCall>();
+  /**
+   * The call that began last, and those that others overtook while they waited: most calls end before the next one begins, and a Map
+   * that is filled and emptied for each of them is made anew all the time.
+   */
+  private last: PendingCall | null = null;
+  private readonly waiting = new Map<Task, PendingCall>();
   private readonly free: PendingCall[] = [];
   private readonly commIds = new Map<string, number>();
   private lastComm: string | null = null;
@@ -110,17 +117,25 @@ export class AuditRecorder implements SyscallObserver {
    */
   decided(task: Task, number: number, args: SyscallArguments, decision: Decision): void {
     if (this.truncated || decision === 'allow') return;
-    let call = this.pending.get(task);
+    let call = this.find(task);
     call ??= this.begin(task, this.plans[number] ?? this.planFor(number), args);
     call.decision = DECISIONS.indexOf(decision);
   }
 
   exit(task: Task, _number: number, args: SyscallArguments, result: number): void {
-    const call = this.pending.get(task);
-    if (call === undefined) return;
-    this.pending.delete(task);
+    const call = this.find(task);
+    if (call === null) return;
+    if (call === this.last) this.last = null;
+    else this.waiting.delete(task);
     if (!this.truncated) this.write(task, call, args, result);
+    call.task = null;
     this.free.push(call);
+  }
+
+  private find(task: Task): PendingCall | null {
+    const { last } = this;
+    if (last !== null && last.task === task) return last;
+    return this.waiting.size === 0 ? null : (this.waiting.get(task) ?? null);
   }
 
   /** Hands on what is there. To be called before the Sentry waits and at the end of the run. */
@@ -139,12 +154,17 @@ export class AuditRecorder implements SyscallObserver {
   private begin(task: Task, plan: Plan, args: SyscallArguments): PendingCall {
     const call = this.free.pop() ?? new PendingCall();
     call.plan = plan;
+    call.task = task;
     call.decision = 0;
     call.captured.clear();
     call.commId = task.comm === this.lastComm ? this.lastCommId : this.commId(task.comm);
     const entry = plan.entry;
     for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, call.captured);
-    this.pending.set(task, call);
+    const { last } = this;
+    // One of the same task never came to its end.
+    if (last !== null && last.task !== null && last.task !== task) this.waiting.set(last.task, last);
+    if (this.waiting.size > 0) this.waiting.delete(task);
+    this.last = call;
     call.start = this.options.now();
     return call;
   }

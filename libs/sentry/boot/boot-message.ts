@@ -73,6 +73,12 @@ export interface BootMessage {
   readonly session?: boolean;
   /** Say `Idle` when the guest waits for input. */
   readonly tellIdle?: boolean;
+  /** The end report says when what happened (`SentryMarks`). */
+  readonly marks?: boolean;
+  /** The end report says where the time went (`SentryProfile`): every call costs some clock readings more. */
+  readonly profile?: boolean;
+  /** The end report says what calls allocate in the Sentry's heap (`HeapUse`). Not together with `profile`: that allocates, too. */
+  readonly watchHeap?: boolean;
 }
 
 /** How a run ended, as the Sentry sees it. */
@@ -94,6 +100,64 @@ export interface Usage {
   readonly syscalls: number;
 }
 
+/** When what happened in a Sentry: CLOCK_MONOTONIC of its host, in ns. */
+export interface SentryMarks {
+  /** The fork is behind it, and it has an identity and namespaces of its own. */
+  readonly confined: number;
+  /** Its platform runs, its filter is on, and it waits for its boot message. */
+  readonly ready: number;
+  readonly booted: number;
+  /** Files are placed, the kernel is built. */
+  readonly built: number;
+  /** The program and its interpreter are mapped: the guest's first instruction is next. Null: it could not be loaded. */
+  readonly loaded: number | null;
+  /** The guest wrote its first byte to stdout or stderr; null: it wrote none. */
+  readonly firstOutput: number | null;
+  readonly ended: number;
+}
+
+/** So often, and so long in all (ns). */
+export interface Tally {
+  readonly count: number;
+  readonly time: number;
+}
+
+/** Where the time of a guest's life went, from `booted` to `ended`. Times in ns; what the clock itself took is in them. */
+export interface SentryProfile {
+  /** One reading of the clock; each trap costs two. */
+  readonly clock: number;
+  /** Guest code ran, or was on its way there or back. */
+  readonly guest: number;
+  /** Of `guest`, what the host counts as the guest's own processor time. */
+  readonly guestCpu: number;
+  /** Everything in the sandbox waited: for a timer, input, or room for output. */
+  readonly waiting: number;
+  /** The Sentry worked: all of the following tallies but `loads` and `hostCalls`, which are parts of them. */
+  readonly sentry: number;
+  /** Placing files, building the kernel, loading the first program. */
+  readonly start: number;
+  readonly faults: Tally;
+  /** Other processor exceptions, and threads that were interrupted. */
+  readonly exceptions: Tally;
+  /** Timers and host descriptors that became ready. */
+  readonly wakes: Tally;
+  /** System calls by name, dearest first. A call that waited counts once; `time` is the Sentry's work for it. */
+  readonly calls: readonly (Tally & { readonly name: string })[];
+  /** Programs mapped (execve, and the first): ELF headers, interpreter, stack. */
+  readonly loads: Tally;
+  /** What the Sentry asked of its host, by name, dearest first. */
+  readonly hostCalls: readonly (Tally & { readonly name: string })[];
+}
+
+/** What one call, made over and over by itself, allocates. */
+export interface HeapUse {
+  readonly name: string;
+  /** Windows of calls that were looked at. */
+  readonly windows: number;
+  /** Bytes of heap a call; the median of the windows. */
+  readonly bytes: number;
+}
+
 export interface EndReport {
   readonly reason: EndReason;
   /** Exit status of the first process when it exited. */
@@ -106,6 +170,10 @@ export interface EndReport {
   /** True when the audit byte budget stopped the recording. */
   readonly auditTruncated: boolean;
   readonly platform: string;
+  /** As the boot message asked. */
+  readonly marks?: SentryMarks;
+  readonly profile?: SentryProfile;
+  readonly heap?: readonly HeapUse[];
 }
 
 /** The guest has read all of its input that came, and waits for more. */

@@ -32,7 +32,10 @@ import { compileHotCode } from './compilation.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
 import { findProgram } from './find-program.js';
+import { HeapWatch } from './heap-watch.js';
+import { Marks } from './marks.js';
 import { Output } from './output.js';
+import { Profiler } from './profiler.js';
 import { mountPseudoFileSystems } from './pseudo-mounts.js';
 import { Session } from './session/session.js';
 import { TerminalLink } from './terminal.js';
@@ -77,6 +80,7 @@ export class Sentry {
   );
   private readonly kernel = new Kernel({ handlers: HANDLERS, loadProgram: this.loadProgram });
   private readonly terminal = new TerminalLink();
+  private readonly marks = new Marks();
   private boot: Boot | null = null;
   private session: Session | null = null;
   /** Frames for a session that came together with its boot message. */
@@ -99,6 +103,7 @@ export class Sentry {
 
   /** In the child, before its request is known. */
   prepare(channelFd: HostFd, pinCpu: number): void {
+    this.marks.set('confined');
     if (pinCpu >= 0) host.pin(pinCpu);
     this.memory.attach();
     this.platform.start();
@@ -112,19 +117,25 @@ export class Sentry {
 
   /** The rest of the child's life. Returns its exit code. */
   run(): number {
+    this.marks.set('ready');
     while (this.boot === null) {
       if (!this.channel.waitAndReceive(this.receive)) return 0;
     }
+    const { message } = this.boot;
     const report = this.runGuest(this.boot);
-    this.send(FrameType.End, JSON.stringify(report));
+    this.marks.set('ended');
+    this.send(FrameType.End, JSON.stringify(message.marks ? { ...report, marks: this.marks.report() } : report));
     this.channel.drain();
     this.platform.shutdown();
     return 0;
   }
 
   private runGuest({ message, contents }: Boot): EndReport {
-    const { kernel, frames, platform, channel } = this;
+    const { kernel, frames, platform, channel, marks } = this;
     const { limits } = message;
+    marks.set('booted');
+    const profiler = message.profile ? new Profiler(platform) : null;
+    const heap = message.watchHeap ? new HeapWatch(platform) : null;
     const startedAt = platform.now();
     frames.limit = limits.memoryBytes;
     this.placeFiles(message, contents);
@@ -160,13 +171,18 @@ export class Sentry {
       cpuTime: platform.cpuTime(),
       auditTruncated: recorder?.truncated ?? false,
     });
+    profiler?.observe(kernel);
+    if (message.marks) marks.watch(this.output);
+    marks.set('built');
     const failure = message.session ? this.openSession(message, recorder) : this.start(message);
     if (failure) return loadFailure(facts(), failure.exitCode, failure.detail);
+    marks.set('loaded');
     channel.send(FrameType.Started, EMPTY, 0, 0);
     channel.flush();
     kernel.run();
     recorder?.flush();
-    return endReport(facts());
+    const report = endReport(facts());
+    return { ...report, ...(profiler && { profile: profiler.finish() }), ...(heap && { heap: heap.finish() }) };
   }
 
   /** No first process: requests start them. */

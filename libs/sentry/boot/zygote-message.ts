@@ -50,6 +50,13 @@ export interface ZygoteReady {
   readonly platform: string;
   readonly probes: readonly PlatformProbe[];
   readonly layers: readonly ConfinementLayer[];
+  /** Its own start, step by step, each with the end of its step: CLOCK_MONOTONIC, ns. */
+  readonly marks: readonly ZygoteMark[];
+}
+
+export interface ZygoteMark {
+  readonly step: string;
+  readonly at: number;
 }
 
 /** One layer around a Sentry, as found on this host. */

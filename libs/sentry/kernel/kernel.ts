@@ -117,7 +117,7 @@ export class Kernel implements KernelView {
   readonly groups = new Map<number, ThreadGroup>();
   readonly pids = new PidTable((id) => this.isIdTaken(id));
   readonly futexes = new FutexTable();
-  readonly loadProgram: ProgramLoader;
+  loadProgram: ProgramLoader;
   ipc!: IpcNamespace;
   cpuSupervisor!: CpuSupervisor;
   /** Tasks that have not exited, and those whose guest code runs now. */
@@ -136,7 +136,7 @@ export class Kernel implements KernelView {
   /** Called when all tasks wait, before the kernel does; null: nobody wants to know. */
   onIdle: (() => void) | null = null;
 
-  private readonly handlers: readonly (SyscallHandler | undefined)[];
+  private handlers: readonly (SyscallHandler | undefined)[];
   private observer: SyscallObserver | null = null;
   private readonly timers = new TimerHeap();
   private readyHead: Task | null = null;
@@ -266,6 +266,15 @@ export class Kernel implements KernelView {
   addTask(task: Task): void {
     this.tasks.set(task.tid, task);
     if (this.tasks.size > this.peakTasks) this.peakTasks = this.tasks.size;
+  }
+
+  /** For runs that are measured: handlers and loader are called through what is given. Before the first call. */
+  wrap(
+    handler: (number: number, inner: SyscallHandler) => SyscallHandler,
+    loader: (inner: ProgramLoader) => ProgramLoader,
+  ): void {
+    this.handlers = this.handlers.map((inner, number) => inner && handler(number, inner));
+    this.loadProgram = loader(this.loadProgram);
   }
 
   /** Puts a task into the run queue. Precondition: it is Ready. */

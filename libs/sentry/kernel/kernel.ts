@@ -141,7 +141,8 @@ export class Kernel implements KernelView {
   private readonly timers = new TimerHeap();
   private readyHead: Task | null = null;
   private readyTail: Task | null = null;
-  private objectId = 1;
+  /** Not the smallest numbers: netstat(8) takes those of one digit for no sockets. */
+  private objectId = 1000;
   private logLine: (line: string) => void = () => {};
   private fillRandom: (destination: Uint8Array) => void = () => {};
 

@@ -64,6 +64,66 @@ describe('SO_REUSEPORT', () => {
   });
 });
 
+const SOCKETS = `
+import os, socket
+def tcp(family, address):
+    made = socket.socket(family)
+    made.bind(address)
+    made.listen(5)
+    return made
+listener = tcp(socket.AF_INET, ('127.0.0.1', 8080))
+client = socket.socket()
+client.bind(('127.0.0.1', 9090))
+client.connect(('127.0.0.1', 8080))
+waiting = socket.socket()
+waiting.bind(('127.0.0.1', 9091))
+waiting.connect(('127.0.0.1', 8080))
+server, _ = listener.accept()
+server.send(b'abc')
+waiting.shutdown(socket.SHUT_WR)
+six = tcp(socket.AF_INET6, ('::1', 8081))
+mapped = socket.socket(socket.AF_INET6)
+mapped.bind(('::ffff:127.0.0.1', 9092))
+mapped.connect(('::ffff:127.0.0.1', 8080))
+unbound = socket.socket()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(('0.0.0.0', 5353))
+named = socket.socket(socket.AF_UNIX)
+named.bind('/tmp/name')
+named.listen()
+hidden = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+hidden.bind('\\0hidden')
+one, other = socket.socketpair()
+inode = lambda made: os.fstat(made.fileno()).st_ino
+sockets = {inode(made): name for name, made in list(globals().items()) if isinstance(made, socket.socket)}
+for table, columns, column in (('tcp', (1, 2, 3, 4, 7), 9), ('tcp6', (1, 2, 3, 4, 7), 9), ('udp', (1, 2, 3, 4, 7), 9), ('unix', (3, 4, 5), 6)):
+    for line in open(f'/proc/net/{table}').readlines()[1:]:
+        fields = line.split()
+        print(table, sockets[int(fields[column])], *(fields[at] for at in columns), *fields[7:] if table == 'unix' else [])
+`;
+
+describe('/proc/net', () => {
+  it('lists the sockets that are open, by the inodes that their descriptors have', async () => {
+    const guest = await runGuest({ argv: ['python3', '-c', SOCKETS] });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout.trim().split('\n').sort()).toEqual(
+      [
+        'tcp listener 0100007F:1F90 00000000:0000 0A 00000000:00000002 1000',
+        'tcp client 0100007F:2382 0100007F:1F90 01 00000000:00000003 1000',
+        'tcp waiting 0100007F:2383 0100007F:1F90 05 00000000:00000000 1000',
+        'tcp server 0100007F:1F90 0100007F:2382 01 00000000:00000000 1000',
+        'tcp6 six 00000000000000000000000001000000:1F91 00000000000000000000000000000000:0000 0A 00000000:00000000 1000',
+        'tcp6 mapped 0000000000000000FFFF00000100007F:2384 0000000000000000FFFF00000100007F:1F90 01 00000000:00000000 1000',
+        'udp udp 00000000:14E9 00000000:0000 07 00000000:00000000 1000',
+        'unix named 00010000 0001 01 /tmp/name',
+        'unix hidden 00000000 0002 01 @hidden',
+        'unix one 00000000 0001 03',
+        'unix other 00000000 0001 03',
+      ].sort(),
+    );
+  });
+});
+
 const RESOLVE = `
 import os, socket
 print(sorted({entry[4][0] for entry in socket.getaddrinfo('localhost', 80)}), socket.gethostbyname('localhost'))

@@ -66,6 +66,36 @@ describe('POSIX message queues', () => {
   );
 });
 
+describe('keys and key rings', () => {
+  it.for(['basics', 'rings', 'states', 'rights'])('%s: as natively', async (name, { skip }) => {
+    const { native, guest } = await runBoth({
+      argv: ['./keys', name],
+      files: { keys: compile('keys.c', ['-O1', '-w']) },
+      uid,
+    });
+    // Containers often forbid these calls.
+    skip(/^no keys/m.test(native.stdout), 'no keys here to compare with');
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('are bounded by a quota for each user, which comes back', async () => {
+    const program = `
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def add(name, size):
+    return libc.syscall(248, b'user', name, bytes(size) or None, size, -3)
+made = 0
+while add(b'%d' % made, 50) > 0: made += 1
+print(made < 200, errno.errorcode[ctypes.get_errno()])
+print(libc.syscall(250, 7, -3, 0, 0, 0), add(b'again', 50) > 0)
+print(add(b'large', 19000) > 0, add(b'larger', 19000), errno.errorcode[ctypes.get_errno()])
+`;
+    const guest = await runGuest({ argv: ['python3', '-c', program] });
+    expect(guest.stdout).toBe('True EDQUOT\n0 True\nTrue -1 EDQUOT\n');
+  });
+});
+
 describe('/dev/mqueue', () => {
   it('has the queues as files: listed, read, opened, made, removed', async () => {
     const guest = await runGuest({ argv: ['./mq', 'directory'], files: { mq: compile('posix-mq.c') } });

@@ -135,6 +135,8 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   child.timerSlack = parent.timerSlack;
   child.keepCapabilities = parent.keepCapabilities;
   child.ioPriority = parent.ioPriority;
+  child.sessionKeyring = parent.sessionKeyring?.retain() ?? null;
+  child.requestKeyring = parent.requestKeyring;
   child.memoryPolicy = parent.memoryPolicy;
   child.seccomp = parent.seccomp;
   if (flags & CLONE_SYSVSEM) {

@@ -4,6 +4,7 @@ import { SIGCHLD } from '../abi/signal.js';
 import { REGISTER_COUNT, Reg } from '../platform/platform.js';
 import { POLLIN } from '../vfs/wait-queue.js';
 import { leaveAio } from './aio.js';
+import { dropOwnRings } from './keys/process-rings.js';
 import type { LoadedProgram, LoadRequest } from './program.js';
 import { setRegister, USER_CS, USER_SS } from './registers.js';
 import type { Task } from './task.js';
@@ -94,6 +95,7 @@ function become(task: Task, program: LoadedProgram): void {
   group.executable = program.executable;
   group.exitSignal = group.exitSignal === 0 ? 0 : SIGCHLD;
   group.hasExecuted = true;
+  dropOwnRings(task, true);
   task.keepCapabilities = false;
   task.userDispatch = null;
   takeCredentials(task, program);

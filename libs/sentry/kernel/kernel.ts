@@ -10,6 +10,7 @@ import { CpuSupervisor } from './cpu-supervisor.js';
 import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
 import { IpcNamespace } from './ipc/namespace.js';
+import { KeyStore } from './keys/key-store.js';
 import { LoadAverage } from './load-average.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
@@ -119,6 +120,7 @@ export class Kernel implements KernelView {
   readonly futexes = new FutexTable();
   loadProgram: ProgramLoader;
   ipc!: IpcNamespace;
+  keys!: KeyStore;
   cpuSupervisor!: CpuSupervisor;
   /** Tasks that have not exited, and those whose guest code runs now. */
   liveTasks = 0;
@@ -141,7 +143,8 @@ export class Kernel implements KernelView {
   private readonly timers = new TimerHeap();
   private readyHead: Task | null = null;
   private readyTail: Task | null = null;
-  private objectId = 1;
+  /** Not the smallest numbers: netstat(8) takes those of one digit for no sockets. */
+  private objectId = 1000;
   private logLine: (line: string) => void = () => {};
   private fillRandom: (destination: Uint8Array) => void = () => {};
 
@@ -175,6 +178,7 @@ export class Kernel implements KernelView {
       seconds: () => this.clock.realtimeSeconds(),
       currentPid: () => this.current?.group.pid ?? 0,
     });
+    this.keys = new KeyStore(host.random);
     this.cpuSupervisor = new CpuSupervisor(this);
     this.cpuSupervisor.setLimit(host.cpuTime);
     this.timers.create(() => this.end('timed_out'), true).set(this.bootTime + host.wallTime);

@@ -2,6 +2,7 @@ import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from '../a
 import { POLLIN } from '../vfs/wait-queue.js';
 import { leaveAio } from './aio.js';
 import { leaveUndoList } from './ipc/semaphores.js';
+import { dropOwnRings } from './keys/process-rings.js';
 import { clearChildTid, walkRobustList } from './robust-list.js';
 import { hasStoppedMember, isOrphaned, leaveTerminal } from './session.js';
 import { notifyExit, notifyStopped } from './signals/notify.js';
@@ -34,6 +35,9 @@ export function exitTask(task: Task, status: number): void {
     kernel.tasks.delete(task.tid);
   }
   kernel.liveTasks--;
+  dropOwnRings(task, group.tasks.size === 0);
+  task.sessionKeyring?.release();
+  task.sessionKeyring = null;
   task.files.release();
   task.fs.references--;
   task.context.release();

@@ -8,6 +8,7 @@ import { WaitEntry, type Waiter, type WaitQueue } from '../vfs/wait-queue.js';
 import type { FutexWaiter } from './futex.js';
 import type { UndoList } from './ipc/semaphores.js';
 import type { Kernel } from './kernel.js';
+import type { Key } from './keys/key.js';
 import type { Seccomp } from './seccomp/enforce.js';
 import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
@@ -92,6 +93,10 @@ export class Task implements TaskView, Waiter {
   affinity = 0;
   personality = 0;
   ioPriority = 0;
+  /** keyrings(7): of the thread, of the session, and where request_key(2) puts what it finds (KEY_REQKEY_DEFL_*). */
+  threadKeyring: Key | null = null;
+  sessionKeyring: Key | null = null;
+  requestKeyring = 0;
   /** set_mempolicy(2): mode and flags. */
   memoryPolicy = 0;
   /** What semop(2) with SEM_UNDO owes when this task (and whoever shares the list) ends. */

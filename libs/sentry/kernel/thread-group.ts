@@ -2,6 +2,7 @@ import type { Nanoseconds } from '../platform/platform.js';
 import type { Path } from '../vfs/types.js';
 import { POLLIN, WaitQueue } from '../vfs/wait-queue.js';
 import type { IntervalTimers } from './interval-timers.js';
+import type { Key } from './keys/key.js';
 import type { PosixTimers } from './posix-timers.js';
 import type { ProcessGroup, Session } from './session.js';
 import type { SignalHandlers } from './signals/action.js';
@@ -62,6 +63,9 @@ export class ThreadGroup implements ThreadGroupView {
   childrenPeakResident = 0;
 
   terminal: ControllingTerminal | null = null;
+
+  /** keyrings(7): of the process. */
+  processKeyring: Key | null = null;
 
   intervalTimers: IntervalTimers | null = null;
   posixTimers: PosixTimers | null = null;

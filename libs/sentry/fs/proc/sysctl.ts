@@ -5,6 +5,7 @@ import * as IPC from '../../abi/ipc.js';
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
 import { aioReserved } from '../../kernel/aio.js';
 import type { Kernel } from '../../kernel/kernel.js';
+import { KEYS_MAX, KEYS_MAX_BYTES, ROOT_KEYS_MAX, ROOT_KEYS_MAX_BYTES } from '../../kernel/keys/key-store.js';
 import { hasCapability } from '../../vfs/permissions.js';
 import type { Caller } from '../../vfs/types.js';
 import { StaticDirectory, SyntheticFile, type SyntheticFileSystem } from '../synthetic/file-system.js';
@@ -77,6 +78,10 @@ function settings(kernel: Kernel): readonly Setting[] {
     constant('kernel/yama/ptrace_scope', 0),
     constant('kernel/seccomp/actions_avail', 'kill_process kill_thread trap errno trace log allow'),
     constant('kernel/seccomp/actions_logged', 'kill_process kill_thread trap errno trace log'),
+    constant('kernel/keys/maxkeys', KEYS_MAX),
+    constant('kernel/keys/maxbytes', KEYS_MAX_BYTES),
+    constant('kernel/keys/root_maxkeys', ROOT_KEYS_MAX),
+    constant('kernel/keys/root_maxbytes', ROOT_KEYS_MAX_BYTES),
     constant('kernel/shmmax', '18446744073692774399'),
     constant('kernel/shmall', '18446744073692774399'),
     constant('kernel/shmmni', IPC.SHMMNI),

@@ -8,6 +8,8 @@ import { execve, execveat } from './execve.js';
 import { exit, exitGroup } from './exit.js';
 import { getpgid, getpgrp, getpid, getppid, getsid, gettid, setpgid, setsid } from './ids.js';
 import { kcmp } from './kcmp.js';
+import { keyctl } from './keyctl.js';
+import { addKey, requestKey } from './keys.js';
 import { personality, unshare } from './namespaces.js';
 import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { prctl } from './prctl.js';
@@ -125,6 +127,24 @@ export const processRows: readonly SyscallRow[] = [
     own(seccomp),
     'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); TRACE has no tracer: ENOSYS; LOG is told by the audit log alone',
     SECURITY,
+  ),
+  partial(
+    'add_key',
+    'type:string description:string payload:address plen:size keyring:int',
+    own(addKey),
+    'types user, logon and keyring; others ENODEV',
+  ),
+  partial(
+    'request_key',
+    'type:string description:string callout_info:string dest_keyring:int',
+    own(requestKey),
+    'finds keys; there is nobody to be asked to make one: ENOKEY',
+  ),
+  partial(
+    'keyctl',
+    'cmd:int arg2:hex arg3:hex arg4:hex arg5:hex',
+    own(keyctl),
+    'no keys made on request, no persistent key rings, no cryptography: EPERM, EOPNOTSUPP',
   ),
   refused('ptrace', 'request:int pid:pid address:address data:address', EPERM, 'no debugging inside the sandbox'),
   refused('rseq', 'rseq:address len:size flags:hex sig:hex', ENOSYS, 'glibc does without'),

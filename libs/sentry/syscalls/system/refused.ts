@@ -3,7 +3,6 @@ import { refused, type SyscallRow } from '../row.js';
 
 const MACHINE = 'EPERM: belongs to the machine, which no guest administers';
 const ASYNCHRONOUS = 'ENOSYS: calls made through a ring would pass by the audit log';
-const KEYS = 'ENOSYS: no kernel key rings';
 const LANDLOCK = 'EOPNOTSUPP: as a kernel with Landlock disabled at boot';
 const MOUNT_API = 'ENOSYS: no new mount interface; callers fall back to mount(2)';
 const GONE = 'ENOSYS: Linux has none any more either';
@@ -44,9 +43,6 @@ export const refusedRows: readonly SyscallRow[] = [
   refused('fanotify_init', 'flags:hex event_f_flags:open-flags', ENOSYS, 'ENOSYS: inotify only'),
   refused('fanotify_mark', 'fd:fd flags:hex mask:hex dirfd:dirfd pathname:path', ENOSYS, 'ENOSYS: inotify only'),
   refused('modify_ldt', 'func:int ptr:address bytecount:size', ENOSYS, 'ENOSYS: no 16- and 32-bit segments'),
-  refused('add_key', 'type:string description:string payload:address plen:size keyring:int', ENOSYS, KEYS),
-  refused('request_key', 'type:string description:string callout_info:string dest_keyring:int', ENOSYS, KEYS),
-  refused('keyctl', 'cmd:int arg2:hex arg3:hex arg4:hex arg5:hex', ENOSYS, KEYS),
   refused('pkey_alloc', 'flags:hex access_rights:hex', ENOSYS, PROTECTION_KEYS),
   refused('pkey_free', 'pkey:int', ENOSYS, PROTECTION_KEYS),
   refused('landlock_create_ruleset', 'attr:address size:size flags:hex', EOPNOTSUPP, LANDLOCK),

@@ -8,7 +8,8 @@ Commands
   trace      the same, and prints its system calls as strace does (stderr, or -o FILE; -e NAME,NAME filters)
   doctor     which layers of isolation this machine permits, and what follows where one is missing
   mcp        tools for models, by the Model Context Protocol on stdin and stdout: through the server at CORDON_URL with
-             CORDON_API_KEY, or, without CORDON_URL, in Sentries of its own
+             CORDON_API_KEY, or, without CORDON_URL, in Sentries of its own. --idle TIME: sandboxes that were not used for so
+             long end (15m)
   platforms  which platforms were probed, measured and chosen
 
 Options of run and trace

@@ -44,6 +44,8 @@ export class DirectBackend implements Backend {
   private readonly sandboxes = new Map<string, DirectSandbox>();
   private readonly log = new AuditLog();
 
+  constructor(readonly idleSeconds: number) {}
+
   async close(): Promise<void> {
     await (await this.pool)?.close();
   }
@@ -90,7 +92,12 @@ export class DirectBackend implements Backend {
       },
       { audit: this.log.open(id, false) },
     );
-    const sandbox = new DirectSandbox(id, session, { ...ENVIRONMENT, ...env }, ttlSeconds);
+    const sandbox = new DirectSandbox(
+      id,
+      session,
+      { ...ENVIRONMENT, ...env },
+      { ttlSeconds, idleSeconds: this.idleSeconds },
+    );
     this.sandboxes.set(id, sandbox);
     void session.ended.then(() => {
       this.sandboxes.delete(id);

@@ -1,6 +1,7 @@
 import type { Command, CommandResult, FileSummary, SandboxSummary } from '@cordon/mcp';
 import { ToolFailure } from '@cordon/mcp';
 import { SessionEnded, SessionError, type SessionExit, type SessionHandle } from '@cordon/pool';
+import { IdleClock } from './idle-clock.js';
 import { KeptOutput } from './mcp-output.js';
 
 export const WORK = '/work';
@@ -19,13 +20,16 @@ const ADVICE: Readonly<Record<string, string>> = {
 /** One sandbox without a server. */
 export class DirectSandbox {
   readonly summary: SandboxSummary;
+  private readonly idle: IdleClock;
 
   constructor(
     id: string,
     private readonly session: SessionHandle,
     private readonly env: Readonly<Record<string, string>>,
-    ttlSeconds: number,
+    { ttlSeconds, idleSeconds }: { ttlSeconds: number; idleSeconds: number },
   ) {
+    this.idle = new IdleClock(idleSeconds * 1000, () => this.session.end());
+    void session.ended.then(() => this.idle.stop());
     const now = Date.now();
     const expiresAt = new Date(now + ttlSeconds * 1000).toISOString();
     this.summary = { id, state: 'running', createdAt: new Date(now).toISOString(), expiresAt };
@@ -123,7 +127,7 @@ export class DirectSandbox {
 
   private async advised<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      return await this.idle.during(work);
     } catch (error) {
       if (error instanceof SessionError)
         throw new ToolFailure(

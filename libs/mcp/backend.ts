@@ -88,6 +88,8 @@ export interface AuditFilter {
 }
 
 export interface Backend {
+  /** A sandbox ends when nothing was asked of it for so many seconds. */
+  readonly idleSeconds: number;
   runtimes(): Promise<readonly { readonly id: string; readonly name: string; readonly version: string }[]>;
   run(program: Program, signal: AbortSignal): Promise<ProgramResult>;
   createSandbox(sandbox: NewSandbox): Promise<SandboxSummary>;

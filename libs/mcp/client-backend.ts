@@ -43,6 +43,8 @@ const ERRNO: Readonly<Record<string, string>> = {
 };
 const PREFIX = 'urn:cordon:problem:';
 const MB = 1 << 20;
+/** The server's own default. */
+export const IDLE_SECONDS = 900;
 
 function text(data: string, encoding: 'utf8' | 'base64'): string {
   return encoding === 'utf8' ? data : new TextDecoder().decode(outputBytes({ data, encoding }));
@@ -50,7 +52,10 @@ function text(data: string, encoding: 'utf8' | 'base64'): string {
 
 /** Cordon behind its HTTP API. */
 export class ClientBackend implements Backend {
-  constructor(private readonly cordon: Cordon) {}
+  constructor(
+    private readonly cordon: Cordon,
+    readonly idleSeconds = IDLE_SECONDS,
+  ) {}
 
   runtimes(): Promise<readonly { id: string; name: string; version: string }[]> {
     return advised(() => this.cordon.runtimes());
@@ -84,7 +89,9 @@ export class ClientBackend implements Backend {
   createSandbox({ ttlSeconds, env, memoryMb, audit }: NewSandbox): Promise<SandboxSummary> {
     return advised(async () => {
       const limits = memoryMb === undefined ? {} : { memoryBytes: memoryMb * MB };
-      const sandbox = await this.cordon.sandboxes.create({ ttlSeconds, env, limits, audit: { level: audit } });
+      const { idleSeconds } = this;
+      const body = { ttlSeconds, idleSeconds, env, limits, audit: { level: audit } };
+      const sandbox = await this.cordon.sandboxes.create(body);
       return summary(await sandbox.info());
     });
   }

@@ -15,6 +15,8 @@ const summaryOutput = z.object({ id: z.string(), state: z.string(), createdAt: z
 const CHANGES = { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false };
 const READS = { readOnlyHint: true, openWorldHint: false };
 
+const duration = (seconds: number): string =>
+  seconds % 60 === 0 ? `${seconds / 60} minute${seconds === 60 ? '' : 's'}` : `${seconds} s`;
 const described = ({ id, state, expiresAt }: SandboxSummary): string => `${id}: ${state}, until ${expiresAt}`;
 
 /** Tools for sandboxes that live on, and the files in them. */
@@ -23,8 +25,7 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
     'create_sandbox',
     {
       title: 'Create a sandbox',
-      description:
-        'A sandbox that lives on: a Linux system of its own with one file system and many commands. Answers with its id. It ends when it is deleted, its time is over, or it was idle for 15 minutes.',
+      description: `A sandbox that lives on: a Linux system of its own with one file system and many commands. Answers with its id. It ends when it is deleted, its time is over, or it was idle for ${duration(backend.idleSeconds)}.`,
       inputSchema: z.object({
         ttl_seconds: z
           .number()

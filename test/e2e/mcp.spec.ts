@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -46,7 +47,7 @@ async function overHttp(key: string): Promise<Client> {
   return client;
 }
 
-async function overStdio(env: Record<string, string>): Promise<Client> {
+async function overStdio(env: Record<string, string>, options: string[] = []): Promise<Client> {
   const client = newClient();
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([name, value]) => value !== undefined && !name.startsWith('CORDON_')),
@@ -54,7 +55,7 @@ async function overStdio(env: Record<string, string>): Promise<Client> {
   await client.connect(
     new StdioClientTransport({
       command: process.execPath,
-      args: [CLI, 'mcp'],
+      args: [CLI, 'mcp', ...options],
       env: { ...inherited, ...env },
       stderr: 'inherit',
     }),
@@ -259,4 +260,48 @@ describe('MCP tools of `cordon mcp`, with a server', () => {
 
 describe('MCP tools of `cordon mcp`, without any server', () => {
   tools(() => overStdio({}));
+});
+
+describe('sandboxes of `cordon mcp` that nobody uses', () => {
+  it.each([
+    [
+      'with a server',
+      (): Record<string, string> => ({ CORDON_URL: `http://127.0.0.1:${cordon.port}`, CORDON_API_KEY: KEY }),
+    ],
+    ['without any', (): Record<string, string> => ({})],
+  ])(
+    '%s: end after --idle, not while a command runs',
+    async (_what, env) => {
+      const client = await overStdio(env(), ['--idle', '1s']);
+      try {
+        const { tools: all } = await client.listTools();
+        expect(all.find(({ name }) => name === 'create_sandbox')?.description).toContain('idle for 1 s');
+        const busy = await call(client, 'create_sandbox');
+        const running = call(client, 'exec_in_sandbox', {
+          sandbox_id: busy.data.id,
+          command: 'until [ -e /tmp/stop ]; do sleep 0.05; done; echo done',
+        });
+        const idle = await call(client, 'create_sandbox');
+        const alive = async (): Promise<string[]> =>
+          (await call(client, 'list_sandboxes')).data.sandboxes
+            .filter(({ state }: { state: string }) => state === 'running')
+            .map(({ id }: { id: string }) => id);
+        await expect.poll(alive, { timeout: 20_000 }).not.toContain(idle.data.id);
+        expect(await alive()).toContain(busy.data.id);
+        await call(client, 'write_file', { sandbox_id: busy.data.id, path: '/tmp/stop', content: '' });
+        expect((await running).data).toMatchObject({ stdout: 'done\n', exitCode: 0 });
+        await expect.poll(alive, { timeout: 20_000 }).not.toContain(busy.data.id);
+      } finally {
+        await client.close();
+      }
+    },
+    60_000,
+  );
+
+  it('other options are told', async () => {
+    for (const options of [['--idle'], ['--idle', 'x'], ['--idle', '48h'], ['--other']]) {
+      const { status, stderr } = spawnSync(process.execPath, [CLI, 'mcp', ...options], { encoding: 'utf8' });
+      expect([status, stderr.includes('--idle')]).toEqual([2, true]);
+    }
+  });
 });

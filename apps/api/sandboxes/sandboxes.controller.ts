@@ -134,7 +134,7 @@ export class SandboxesController {
           if (event.type === 'started') reply.status(202).send({ process: event.process, pid: event.pid });
         }
       } else if ((accept ?? '').includes('text/event-stream')) {
-        await streamEvents(reply, events, gone);
+        await streamEvents(reply, await begun(events), gone);
       } else {
         reply.status(200).send(await collect(events));
       }
@@ -191,9 +191,10 @@ export class SandboxesController {
       throw new ProblemException('invalid-request', 'Last-Event-ID is none of ours');
     const from = lastId === undefined ? 0 : Number(lastId) + 1;
     const gone = goneSignal(reply);
-    await this.sandboxes.with(request.tenant, id, (link) =>
-      streamEvents(reply, link.events(`/sandboxes/${id}/follow/${number}?from=${from}`, {}, gone), gone),
-    );
+    await this.sandboxes.with(request.tenant, id, async (link) => {
+      const events = await link.openEvents(`/sandboxes/${id}/follow/${number}?from=${from}`, {}, gone);
+      await streamEvents(reply, events, gone);
+    });
   }
 
   @Post(':id/processes/:process/stdin')
@@ -300,28 +301,34 @@ export class SandboxesController {
   }
 }
 
-/** Server-sent events; the status is sent with the first, so that a refusal is still a problem document. */
+/** The same events; the first has come, so that a refusal is still a problem document. */
+async function begun(events: AsyncGenerator<ProcessEvent>): Promise<AsyncIterable<ProcessEvent>> {
+  const first = await events.next();
+  return (async function* () {
+    if (!first.done) yield first.value;
+    yield* events;
+  })();
+}
+
+/** Server-sent events; whoever attaches knows that it is there before it says something. */
 async function streamEvents(
   reply: FastifyReply,
   events: AsyncIterable<ProcessEvent>,
   gone: AbortSignal,
 ): Promise<void> {
-  let heartbeat: NodeJS.Timeout | null = null;
+  reply.hijack();
+  reply.raw.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache',
+    'x-accel-buffering': 'no',
+  });
+  reply.raw.flushHeaders();
+  const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
   try {
-    for await (const { seq, type, ...data } of events) {
-      if (heartbeat === null) {
-        reply.hijack();
-        reply.raw.writeHead(200, {
-          'content-type': 'text/event-stream',
-          'cache-control': 'no-cache',
-          'x-accel-buffering': 'no',
-        });
-        heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
-      }
+    for await (const { seq, type, ...data } of events)
       await writeTo(reply, `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`, gone);
-    }
   } finally {
-    if (heartbeat !== null) clearInterval(heartbeat);
-    if (heartbeat !== null) reply.raw.end();
+    clearInterval(heartbeat);
+    reply.raw.end();
   }
 }

@@ -88,6 +88,19 @@ export function consume<T>(
   };
   /** Slots that were woken without a ticket. */
   const woken = new Set<Promise<void>>();
+  /** A wake came when there were enough of them: one may have looked, found nothing, and not heard of it yet. */
+  let missed = false;
+  const wake = (): void => {
+    missed = woken.size >= concurrency;
+    if (missed) return;
+    const slot = process()
+      .catch(() => undefined)
+      .finally(() => {
+        woken.delete(slot);
+        if (missed) wake();
+      });
+    woken.add(slot);
+  };
   const connection = connect(url);
   connection.on('error', () => undefined);
   const worker = new Worker<null>(QUEUE_EXECUTIONS, process, {
@@ -103,14 +116,7 @@ export function consume<T>(
   worker.on('error', () => undefined);
   return {
     ready: worker.waitUntilReady(),
-    wake() {
-      // So many look already, or are about to; what is there now they find, too.
-      if (woken.size >= concurrency) return;
-      const slot = process()
-        .catch(() => undefined)
-        .finally(() => woken.delete(slot));
-      woken.add(slot);
-    },
+    wake,
     async close() {
       closing = true;
       await worker.close();

@@ -124,6 +124,7 @@ const ACCEPTED: Readonly<Record<string, object>> = {
   createBatchSubmission: { submissions: [SUBMISSION, {}] },
   createProblem: PROBLEM,
   createVersionProblem: { tests: [{ expected: '1' }] },
+  changeProblem: { title: 'Driven' },
   createKey: { name: 'driven', scopes: ['run'] },
 };
 
@@ -132,7 +133,12 @@ function plain(operation: Operation): [Sent][] {
   const body = operation.requestBody ? ACCEPTED[operation.operationId] : undefined;
   const names = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path').map(({ name }) => name);
   return known.map((id) => [
-    { path: Object.fromEntries(names.map((name) => [name, id])), query: [], headers: {}, body },
+    {
+      path: Object.fromEntries(names.map((name) => [name, name === 'version' ? '1' : id])),
+      query: [],
+      headers: {},
+      body,
+    },
   ]);
 }
 

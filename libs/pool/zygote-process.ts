@@ -38,7 +38,7 @@ export interface ZygoteEvents {
   log(line: string): void;
 }
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 60_000;
 const LINES_KEPT = 20;
 const CLOSE_GRACE_MS = 2_000;
 

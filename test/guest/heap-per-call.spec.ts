@@ -24,8 +24,8 @@ async function bytesOf(name: string, syscall: string, auditLevel: 'off' | 'secur
 const BOUNDS: readonly (readonly [name: string, syscall: string, bytes: number])[] = [
   ['getppid', 'getppid', 32],
   ['futex', 'futex', 64],
-  ['read', 'pread64', 64],
-  ['write', 'pwrite64', 64],
+  ['read', 'pread64', 128],
+  ['write', 'pwrite64', 128],
   ['fstat', 'fstat', 256],
   ['stat', 'newfstatat', 512],
 ];

@@ -5,6 +5,7 @@ import type {
   Backend,
   Command,
   CommandResult,
+  FilePlace,
   FileSummary,
   NewSandbox,
   Program,
@@ -118,21 +119,16 @@ export class DirectBackend implements Backend {
     return this.at(id).exec(command, signal);
   }
 
-  async readFile(
-    id: string,
-    path: string,
-    offset: number,
-    length: number,
-  ): Promise<{ bytes: Uint8Array; size: number }> {
-    return this.at(id).readFile(path, offset, length);
+  async readFile(place: FilePlace, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }> {
+    return this.at(place.id).readFile(place, offset, length);
   }
 
-  async writeFile(id: string, path: string, content: Uint8Array): Promise<void> {
-    await this.at(id).writeFile(path, content);
+  async writeFile(place: FilePlace, content: Uint8Array): Promise<void> {
+    await this.at(place.id).writeFile(place, content);
   }
 
-  async listFiles(id: string, path: string): Promise<readonly FileSummary[]> {
-    return this.at(id).listFiles(path);
+  async listFiles(place: FilePlace): Promise<readonly FileSummary[]> {
+    return this.at(place.id).listFiles(place);
   }
 
   async *audit(id: string, filter: AuditFilter): AsyncIterable<SystemCall> {

@@ -1,4 +1,4 @@
-import type { Command, CommandResult, FileSummary, SandboxSummary } from '@cordon/mcp';
+import type { Command, CommandResult, FilePlace, FileSummary, SandboxSummary } from '@cordon/mcp';
 import { ToolFailure } from '@cordon/mcp';
 import { SessionEnded, SessionError, type SessionExit, type SessionHandle } from '@cordon/pool';
 import { IdleClock } from './idle-clock.js';
@@ -11,7 +11,7 @@ const CHUNK = 64 * 1024;
 
 const ADVICE: Readonly<Record<string, string>> = {
   ENOENT: 'There is no such file or program: check the path (list_files), or the name of the program.',
-  EACCES: 'No permission: as_root may help, for commands.',
+  EACCES: 'No permission: as_root may help.',
   EISDIR: 'It is a directory: use list_files.',
   ENOTDIR: 'It is no directory, or part of the path is none.',
   ENOSPC: 'The sandbox is out of memory for files: remove some, or create a larger one.',
@@ -90,15 +90,15 @@ export class DirectSandbox {
     await this.session.ask({ op: 'stdin', process });
   }
 
-  readFile(path: string, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }> {
+  readFile({ path, root }: FilePlace, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }> {
     return this.advised(async () => {
-      const { reply, bytes } = await this.session.ask({ op: 'read', path: absolute(path), offset, length });
+      const { reply, bytes } = await this.session.ask({ op: 'read', path: absolute(path), offset, length, root });
       return { bytes, size: reply.size ?? 0 };
     });
   }
 
   /** Under another name first: nobody sees half of it. */
-  writeFile(path: string, content: Uint8Array): Promise<void> {
+  writeFile({ path, root }: FilePlace, content: Uint8Array): Promise<void> {
     return this.advised(async () => {
       const to = absolute(path);
       const from = `${to}.partial`;
@@ -106,18 +106,18 @@ export class DirectSandbox {
       do {
         const piece = content.subarray(at, at + CHUNK);
         const truncate = at === 0;
-        await this.session.ask({ op: 'write', path: from, offset: at, truncate, mode: 0o644 }, piece);
+        await this.session.ask({ op: 'write', path: from, offset: at, truncate, mode: 0o644, root }, piece);
         at += piece.length;
       } while (at < content.length);
-      await this.session.ask({ op: 'move', from, to });
+      await this.session.ask({ op: 'move', from, to, root });
     });
   }
 
-  listFiles(path: string): Promise<readonly FileSummary[]> {
+  listFiles({ path, root }: FilePlace): Promise<readonly FileSummary[]> {
     return this.advised(async () => {
       const all: FileSummary[] = [];
       for (let offset: number | null = 0; offset !== null; ) {
-        const { reply } = await this.session.ask({ op: 'list', path: absolute(path), offset });
+        const { reply } = await this.session.ask({ op: 'list', path: absolute(path), offset, root });
         all.push(...(reply.entries ?? []));
         offset = reply.next ?? null;
       }

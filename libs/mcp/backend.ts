@@ -70,6 +70,15 @@ export interface FileSummary {
   readonly size: number;
 }
 
+export interface FilePlace {
+  /** Of the sandbox. */
+  readonly id: string;
+  /** Absolute, or relative to /work. */
+  readonly path: string;
+  /** Whose permissions hold, and whose new files are: root of the sandbox, or its user. */
+  readonly root: boolean;
+}
+
 export interface SystemCall {
   readonly pid: number;
   readonly comm: string;
@@ -97,9 +106,9 @@ export interface Backend {
   deleteSandbox(id: string): Promise<void>;
   exec(id: string, command: Command, signal: AbortSignal): Promise<CommandResult>;
   /** Bytes from `offset`, and how many the file has. */
-  readFile(id: string, path: string, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }>;
-  writeFile(id: string, path: string, content: Uint8Array): Promise<void>;
-  listFiles(id: string, path: string): Promise<readonly FileSummary[]>;
+  readFile(place: FilePlace, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }>;
+  writeFile(place: FilePlace, content: Uint8Array): Promise<void>;
+  listFiles(place: FilePlace): Promise<readonly FileSummary[]>;
   /** System calls of a run or of a sandbox, in order. */
   audit(id: string, filter: AuditFilter): AsyncIterable<SystemCall>;
 }

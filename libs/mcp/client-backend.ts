@@ -12,6 +12,7 @@ import type {
   Backend,
   Command,
   CommandResult,
+  FilePlace,
   FileSummary,
   NewSandbox,
   Program,
@@ -36,7 +37,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 const ERRNO: Readonly<Record<string, string>> = {
   ENOENT: 'There is no such file or program: check the path (list_files), or the name of the program.',
-  EACCES: 'No permission: as_root may help, for commands.',
+  EACCES: 'No permission: as_root may help.',
   EISDIR: 'It is a directory: use list_files.',
   ENOTDIR: 'Part of the path is no directory.',
   ENOSPC: 'The sandbox is out of memory for files: remove some, or create a larger one.',
@@ -45,6 +46,8 @@ const PREFIX = 'urn:cordon:problem:';
 const MB = 1 << 20;
 /** The server's own default. */
 export const IDLE_SECONDS = 900;
+
+const userOf = (root: boolean): { user: 'user' | 'root' } => ({ user: root ? 'root' : 'user' });
 
 function text(data: string, encoding: 'utf8' | 'base64'): string {
   return encoding === 'utf8' ? data : new TextDecoder().decode(outputBytes({ data, encoding }));
@@ -123,13 +126,17 @@ export class ClientBackend implements Backend {
     });
   }
 
-  readFile(id: string, path: string, offset: number, length: number): Promise<{ bytes: Uint8Array; size: number }> {
+  readFile(
+    { id, path, root }: FilePlace,
+    offset: number,
+    length: number,
+  ): Promise<{ bytes: Uint8Array; size: number }> {
     return advised(async () => {
       const { files } = this.at(id);
-      const { size } = await files.stat(path);
+      const { size } = await files.stat(path, userOf(root));
       const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
       let at = -offset;
-      for await (const chunk of await files.stream(path)) {
+      for await (const chunk of await files.stream(path, userOf(root))) {
         const from = Math.max(0, -at);
         if (from < chunk.length) {
           const kept = chunk.subarray(from, from + bytes.length - Math.max(0, at));
@@ -142,14 +149,14 @@ export class ClientBackend implements Backend {
     });
   }
 
-  writeFile(id: string, path: string, content: Uint8Array): Promise<void> {
+  writeFile({ id, path, root }: FilePlace, content: Uint8Array): Promise<void> {
     return advised(async () => {
-      await this.at(id).files.write(path, content);
+      await this.at(id).files.write(path, content, userOf(root));
     });
   }
 
-  listFiles(id: string, path: string): Promise<readonly FileSummary[]> {
-    return advised(async () => await this.at(id).files.list(path));
+  listFiles({ id, path, root }: FilePlace): Promise<readonly FileSummary[]> {
+    return advised(async () => await this.at(id).files.list(path, userOf(root)));
   }
 
   async *audit(id: string, { syscalls, pid, programs }: AuditFilter): AsyncIterable<SystemCall> {

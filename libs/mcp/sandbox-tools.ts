@@ -12,6 +12,7 @@ const LIST_MOST = 1000;
 const sandboxId = z.string().min(1).describe('From create_sandbox');
 const path = z.string().min(1).max(4095).describe('Absolute, or relative to /work');
 const summaryOutput = z.object({ id: z.string(), state: z.string(), createdAt: z.string(), expiresAt: z.string() });
+const asRoot = z.boolean().default(false).describe('As root of the sandbox');
 const CHANGES = { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false };
 const READS = { readOnlyHint: true, openWorldHint: false };
 
@@ -99,7 +100,7 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
           .max(280_000)
           .default(60_000)
           .describe('Killed after so many milliseconds, with all it started'),
-        as_root: z.boolean().default(false).describe('As root of the sandbox'),
+        as_root: asRoot,
       }),
       outputSchema: z.object({
         exitCode: z.number().nullable(),
@@ -142,6 +143,7 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
         path,
         offset: z.number().int().min(0).default(0).describe('First byte'),
         length: z.number().int().min(1).max(READ_MOST).default(READ_MOST).describe('Bytes at most'),
+        as_root: asRoot,
       }),
       outputSchema: z.object({
         content: z.string(),
@@ -151,9 +153,9 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
       }),
       annotations: READS,
     },
-    ({ sandbox_id, path: file, offset, length }) =>
+    ({ sandbox_id: id, path: file, offset, length, as_root: root }) =>
       answered(async () => {
-        const { bytes, size } = await backend.readFile(sandbox_id, file, offset, length);
+        const { bytes, size } = await backend.readFile({ id, path: file, root }, offset, length);
         const { content, encoding, used } = decoded(bytes, offset + bytes.length < size);
         const end = offset + used;
         const nextOffset = end < size ? end : null;
@@ -173,14 +175,15 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
         path,
         content: z.string(),
         encoding: z.enum(['utf8', 'base64']).default('utf8').describe('base64: content is binary'),
+        as_root: asRoot,
       }),
       outputSchema: z.object({ path: z.string(), bytes: z.number() }),
       annotations: { ...CHANGES, idempotentHint: true },
     },
-    ({ sandbox_id, path: file, content, encoding }) =>
+    ({ sandbox_id: id, path: file, content, encoding, as_root: root }) =>
       answered(async () => {
         const bytes = encoding === 'utf8' ? new TextEncoder().encode(content) : fromBase64(content);
-        await backend.writeFile(sandbox_id, file, bytes);
+        await backend.writeFile({ id, path: file, root }, bytes);
         return answer({ path: file, bytes: bytes.length }, `Wrote ${bytes.length} bytes to ${file}.`);
       }),
   );
@@ -190,16 +193,16 @@ export function registerSandboxTools(server: McpServer, backend: Backend): void 
     {
       title: 'List files',
       description: 'What is in a directory of a sandbox.',
-      inputSchema: z.object({ sandbox_id: sandboxId, path: path.default('/work') }),
+      inputSchema: z.object({ sandbox_id: sandboxId, path: path.default('/work'), as_root: asRoot }),
       outputSchema: z.object({
         entries: z.array(z.object({ name: z.string(), type: z.string(), size: z.number() })),
         total: z.number().describe('Entries of the directory; more than are here when they were cut'),
       }),
       annotations: READS,
     },
-    ({ sandbox_id, path: directory }) =>
+    ({ sandbox_id: id, path: directory, as_root: root }) =>
       answered(async () => {
-        const all = await backend.listFiles(sandbox_id, directory);
+        const all = await backend.listFiles({ id, path: directory, root });
         const entries = all.slice(0, LIST_MOST).map(({ name, type, size }) => ({ name, type, size }));
         const lines = entries.map(({ name, type, size }) =>
           type === 'file' ? `${name} (${size} bytes)` : `${name} [${type}]`,

@@ -158,6 +158,18 @@ function tools(connect: () => Promise<Client>): void {
     expect(audit.data.calls).toHaveLength(2);
     expect(audit.data.matched).toBeGreaterThan(2);
     expect(audit.text).toContain('more match');
+    const theirs = { sandbox_id, path: '/root/note' };
+    for (const [tool, args] of [
+      ['write_file', { ...theirs, content: 'roots' }],
+      ['read_file', theirs],
+      ['list_files', { ...theirs, path: '/root' }],
+    ] as const) {
+      const refused = await call(client, tool, args);
+      expect(refused).toMatchObject({ isError: true, text: expect.stringMatching(/EACCES.*as_root/) });
+      expect((await call(client, tool, { ...args, as_root: true })).isError).toBe(false);
+    }
+    const owner = { sandbox_id, command: 'stat -c %u:%s /root/note', as_root: true };
+    expect((await call(client, 'exec_in_sandbox', owner)).data.stdout).toBe('0:5\n');
     const missing = await call(client, 'read_file', { sandbox_id, path: 'none' });
     expect(missing).toMatchObject({ isError: true, text: expect.stringMatching(/ENOENT.*list_files/) });
     expect((await call(client, 'delete_sandbox', { sandbox_id })).data).toEqual({ id: sandbox_id, deleted: true });

@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 /** Aborts when the client goes away. */
@@ -13,8 +12,14 @@ export async function writeTo(reply: FastifyReply, data: string | Uint8Array, go
   if (!reply.raw.write(data) && !gone.aborted) await drained(reply.raw);
 }
 
+/** A stream of whatever make. */
+interface Drains {
+  on(event: 'drain' | 'close', listener: () => void): unknown;
+  off(event: 'drain' | 'close', listener: () => void): unknown;
+}
+
 /** Resolves when a stream takes more, or is closed. */
-export function drained(stream: Writable): Promise<void> {
+export function drained(stream: Drains): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       stream.off('drain', done);

@@ -1,5 +1,6 @@
 import { LINK_CHUNK_BYTES, type SandboxFileDto } from '@cordon/contracts';
 import { type Pack, pack } from 'tar-stream';
+import { drained } from '../http/gone.js';
 import type { WorkerLink } from './worker-link.js';
 
 /** Directories below the one asked for; deeper ones are not looked at, so that a guest's tree is never without end. */
@@ -62,12 +63,14 @@ class Packer {
     });
     whole.catch(() => undefined);
     const sink = this.archive.entry(header, (error) => finished(error));
+    // When the archive is given up its entry fails, too; an error that nobody hears would end this process.
+    sink.on('error', () => undefined);
     for (let offset = 0; offset < header.size && !this.archive.destroyed; ) {
       const length = Math.min(LINK_CHUNK_BYTES, header.size - offset);
       const { bytes } = await this.link.ask(this.id, { op: 'read', path, offset, length, root: this.root });
       if (bytes.length === 0) throw new Error('a file became shorter while it was read');
       offset += bytes.length;
-      if (!sink.write(bytes)) await new Promise<void>((resolve) => sink.once('drain', resolve).once('close', resolve));
+      if (!sink.write(bytes)) await drained(sink);
     }
     sink.end(null);
     await whole;

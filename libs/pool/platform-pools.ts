@@ -91,7 +91,8 @@ export class PlatformPools {
 
   private poolOptions(platform: PlatformName): PoolOptions {
     const { allowed: _allowed, idleMs: _idle, create: _create, ...rest } = this.options;
-    return { ...rest, platform, spares: 1 };
+    // Somebody waits for it: one rehearsal has most of what three have.
+    return { ...rest, platform, spares: 1, rehearsals: 1 };
   }
 
   private release(platform: PlatformName, entry: Entry): void {

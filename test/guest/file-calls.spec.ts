@@ -116,6 +116,40 @@ describe('asynchronous I/O', () => {
   });
 });
 
+describe('landlock', () => {
+  it.for(['refusals', 'files', 'layers'])('%s: as natively', async (name, { skip }) => {
+    const files = { landlock: compile('landlock.c', ['-O1', '-pthread', '-w']) };
+    const { native, guest } = await runBoth({ argv: ['./landlock', name], files, uid });
+    skip(native.stdout.startsWith('no landlock'), 'this kernel has none to compare with');
+    expect(native.exitCode).toBe(0);
+    expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('keeps a restricted process from looking into others, root too', async () => {
+    const program = `
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+other = os.fork()
+if other == 0:
+    os.execvp('sleep', ['sleep', 'infinity'])
+attr = struct.pack('<Q', 1)
+ruleset = libc.syscall(444, attr, 8, 0)
+def look():
+    local = ctypes.create_string_buffer(8)
+    vector = struct.pack('<QQ', ctypes.addressof(local), 8)
+    here = struct.pack('<QQ', 0x10, 8)
+    libc.syscall(310, other, vector, 1, here, 1, 0)
+    return os.strerror(ctypes.get_errno())
+print(look())
+libc.syscall(446, ruleset, 0)
+print(look())
+os.kill(other, 9)
+`;
+    const guest = await runGuest({ argv: ['python3', '-c', program], uid: 0 });
+    expect(guest.stdout).toBe('Bad address\nOperation not permitted\n');
+  });
+});
+
 describe('name_to_handle_at', () => {
   it('names files, and mounts as statx and /proc do', async () => {
     const guest = await runGuest({ argv: ['./handles'], files: { handles: compile('file-handles.c') } });

@@ -22,6 +22,7 @@ export function newCredentials(uid: number, gid: number, groups: readonly number
       ambient: [0, 0],
     },
     noNewPrivs: false,
+    landlock: null,
   };
 }
 

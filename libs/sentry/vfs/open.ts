@@ -18,9 +18,11 @@ import {
   W_OK,
   X_OK,
 } from '../abi/fcntl.js';
+import { FS_MAKE_REG, FS_READ_DIR, FS_READ_FILE, FS_WRITE_FILE } from '../abi/landlock.js';
 import { S_IFCHR, S_IFMT, S_IFREG } from '../abi/stat.js';
 import type { DentryNode } from './dentry.js';
 import { PathDescription } from './file-description.js';
+import { checkLandlock } from './landlock.js';
 import { obstruction } from './leases.js';
 import { notifyCreate, notifyModify, notifyOpen } from './notify.js';
 import {
@@ -48,6 +50,13 @@ function accessMask(flags: number): number {
     default:
       return R_OK | W_OK;
   }
+}
+
+/** What a thread that has restricted itself needs to open a file. */
+function landlockAccess(flags: number, directory: boolean): number {
+  const mask = accessMask(flags);
+  if (directory) return FS_READ_DIR;
+  return (mask & R_OK ? FS_READ_FILE : 0) | (mask & W_OK ? FS_WRITE_FILE : 0);
 }
 
 /**
@@ -108,6 +117,8 @@ function openOrCreate(
   if (parent.mount.fileSystem.readOnly) return -EROFS;
   const allowed = checkAccess(parent.inode, W_OK | X_OK, walker.credentials);
   if (allowed !== 0) return allowed;
+  const restricted = checkLandlock(walker.credentials, parent, FS_MAKE_REG | landlockAccess(flags, false));
+  if (restricted !== 0) return restricted;
   const inode = parent.inode.create(name, S_IFREG | (mode & PERMISSIONS & ~walker.umask), walker);
   if (typeof inode === 'number') return inode;
   const node = parent.adopt(name, inode);
@@ -157,6 +168,8 @@ export function openNode(walker: Walker, node: DentryNode, flags: number): FileD
   if (allowed !== 0) return allowed;
   if (mask & W_OK && (inode.mode & S_IFMT) === S_IFREG && node.mount?.fileSystem.readOnly) return -EROFS;
   if (flags & O_NOATIME && !isOwner(inode, walker.credentials)) return -EPERM;
+  const { landlock } = walker.credentials;
+  if (landlock !== null && !landlock.allows(node, landlockAccess(flags, isDirectory(inode)))) return -EACCES;
   if (inode.leases?.conflict((mask & W_OK) !== 0)) {
     obstruction.leases = inode.leases;
     return -EAGAIN;
@@ -193,6 +206,8 @@ function openUnnamed(
   if (!isDirectory(node.inode)) return -ENOTDIR;
   const allowed = checkAccess(node.inode, W_OK | X_OK, walker.credentials);
   if (allowed !== 0) return allowed === -EACCES ? -EACCES : allowed;
+  const restricted = checkLandlock(walker.credentials, node, landlockAccess(flags, false));
+  if (restricted !== 0) return restricted;
   const inode = node.inode.createUnnamed(S_IFREG | (mode & PERMISSIONS & ~walker.umask), walker);
   if (typeof inode === 'number') return inode;
   if (flags & O_EXCL) inode.linkable = false;

@@ -5,6 +5,7 @@
  */
 import type { GuestMemory, IoBuffer, Mappable } from '../mm/types.js';
 import type { Bytes, Nanoseconds } from '../platform/platform.js';
+import type { LandlockDomain } from './landlock.js';
 import type { FileLeases } from './leases.js';
 import type { WaitQueue } from './wait-queue.js';
 
@@ -27,6 +28,8 @@ export interface Credentials {
     ambient: number[];
   };
   noNewPrivs: boolean;
+  /** How the thread has restricted itself (landlock(7)); null: not at all. */
+  landlock: LandlockDomain | null;
 }
 
 /** Who calls into the file layer: what files may need to know of a task. `Task` is one. */

@@ -1,6 +1,7 @@
 import { AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ } from '../../abi/auxv.js';
 import { EACCES, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM } from '../../abi/errno.js';
 import { O_RDONLY, R_OK, X_OK } from '../../abi/fcntl.js';
+import { FS_EXECUTE, FS_READ_FILE } from '../../abi/landlock.js';
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK } from '../../abi/resource.js';
 import { S_IFMT, S_IFREG } from '../../abi/stat.js';
 import { type MemoryEnvironment, memoryEnvironment } from '../../mm/environment.js';
@@ -11,6 +12,7 @@ import { MemoryManager } from '../../mm/memory-manager.js';
 import type { Mappable } from '../../mm/types.js';
 import type { Bytes, GuestAddress } from '../../platform/platform.js';
 import type { DentryNode } from '../../vfs/dentry.js';
+import { checkLandlock } from '../../vfs/landlock.js';
 import { isSymlink, resolve, type Walker } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
 import type { FileDescription } from '../../vfs/types.js';
@@ -157,7 +159,8 @@ function openNode(walker: Walker, node: DentryNode): Executable | number {
   const { inode } = node;
   if (isSymlink(inode)) return -ELOOP;
   if ((inode.mode & S_IFMT) !== S_IFREG) return -EACCES;
-  const allowed = checkAccess(inode, X_OK, walker.credentials);
+  const allowed =
+    checkAccess(inode, X_OK, walker.credentials) || checkLandlock(walker.credentials, node, FS_EXECUTE | FS_READ_FILE);
   if (allowed !== 0) return allowed;
   if (isMounted(node, 'noexec')) return -EACCES;
   // Execute permission is enough: the program need not be readable.

@@ -11,14 +11,15 @@ import {
   W_OK,
   X_OK,
 } from '../../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import type { DentryNode } from '../../vfs/dentry.js';
 import { newStat } from '../../vfs/inode.js';
+import { checkLandlock, checkReparenting, makingRight, removingRight } from '../../vfs/landlock.js';
 import { notifyCreate, notifyDelete, notifyLinked, notifyMove, notifyUnlinked } from '../../vfs/notify.js';
 import { isDirectory, type LastComponent, resolveParent, type Walker } from '../../vfs/path-walk.js';
 import { checkAccess, checkRemoval, isOwner } from '../../vfs/permissions.js';
-import type { Inode } from '../../vfs/types.js';
+import type { Inode, Path } from '../../vfs/types.js';
 import { dentryOf, placeAt, startOf } from './common.js';
 
 const CAP_MKNOD = 27;
@@ -34,17 +35,18 @@ function parentOf(task: Task, dirfd: number, index: number, address: number): La
 
 const isDots = (name: string): boolean => name === '' || name === '.' || name === '..';
 
-/** What must hold before `name` is made in its parent: 0 or -errno. */
-function checkCreate(task: Walker, last: LastComponent, directory: boolean): number {
+/** What must hold before `name`, an object of a type (S_IF*), is made in its parent: 0 or -errno. */
+function checkCreate(task: Walker, last: LastComponent, type: number): number {
   const { parent, name, trailingSlash } = last;
   if (isDots(name)) return -EEXIST;
   const existing = parent.child(name);
   if (typeof existing !== 'number') return -EEXIST;
   if (existing !== -ENOENT) return existing;
-  if (trailingSlash && !directory) return -ENOENT;
+  if (trailingSlash && type !== S_IFDIR) return -ENOENT;
   if (parent.deleted) return -ENOENT;
   if (parent.mount.fileSystem.readOnly) return -EROFS;
-  return checkAccess(parent.inode, W_OK | X_OK, task.credentials);
+  const allowed = checkAccess(parent.inode, W_OK | X_OK, task.credentials);
+  return allowed || checkLandlock(task.credentials, parent, makingRight(type));
 }
 
 function made(last: LastComponent, inode: Inode | number): number {
@@ -61,7 +63,7 @@ function doMkdir(task: Task, dirfd: number, index: number, address: number, mode
 
 /** mkdir(2) of a name whose parent is resolved. */
 export function makeDirectory(task: Walker, last: LastComponent, mode: number): number {
-  const refused = checkCreate(task, last, true);
+  const refused = checkCreate(task, last, S_IFDIR);
   if (refused) return refused;
   return made(last, last.parent.inode.mkdir(last.name, mode & 0o1777 & ~task.umask, task));
 }
@@ -79,9 +81,9 @@ export function mkdirat(task: Task, args: SyscallArguments): number {
 function doMknod(task: Task, dirfd: number, index: number, address: number, mode: number, rdev: number): number {
   const last = parentOf(task, dirfd, index, address);
   if (typeof last === 'number') return last;
-  const refused = checkCreate(task, last, false);
-  if (refused) return refused;
   const type = mode & S_IFMT;
+  const refused = checkCreate(task, last, type === S_IFDIR ? S_IFREG : type);
+  if (refused) return refused;
   if (type === S_IFDIR) return -EPERM;
   if ((type === S_IFCHR || type === S_IFBLK) && !task.capable(CAP_MKNOD)) return -EPERM;
   return made(last, last.parent.inode.mknod(last.name, type | (mode & 0o7777 & ~task.umask), rdev, task));
@@ -105,7 +107,7 @@ function checkRemove(task: Walker, last: LastComponent): DentryNode | number {
   if (typeof child === 'number') return child;
   if (parent.mount.fileSystem.readOnly) return -EROFS;
   const allowed = checkRemoval(parent.inode, child.inode, task.credentials);
-  return allowed || child;
+  return allowed || checkLandlock(task.credentials, parent, removingRight(child.inode.mode)) || child;
 }
 
 const attributes = newStat();
@@ -185,7 +187,7 @@ function doSymlink(task: Task, targetAddress: number, dirfd: number, index: numb
 
 /** symlink(2) of a name whose parent is resolved. */
 export function makeSymlink(task: Walker, last: LastComponent, target: string): number {
-  const refused = checkCreate(task, last, false);
+  const refused = checkCreate(task, last, S_IFLNK);
   if (refused) return refused;
   return made(last, last.parent.inode.symlink(last.name, target, task));
 }
@@ -208,6 +210,12 @@ function mayLink(task: Task, inode: Inode): number {
   return plain && checkAccess(inode, R_OK | W_OK, task.credentials) === 0 ? 0 : -EPERM;
 }
 
+/** landlock(7): a name in another directory would have other rights. What must be allowed there was checked. */
+function checkMoved(task: Task, place: Path, to: DentryNode): number {
+  const from = dentryOf(place).parent ?? to;
+  return from === to ? 0 : checkReparenting(task.credentials, from, 0, to, 0);
+}
+
 function doLink(
   task: Task,
   oldDirfd: number,
@@ -224,12 +232,12 @@ function doLink(
   if (typeof place === 'number') return place;
   const last = parentOf(task, newDirfd, newIndex, newAddress);
   if (typeof last === 'number') return last;
-  const refused = checkCreate(task, last, false);
+  const refused = checkCreate(task, last, place.dentry.inode.mode & S_IFMT);
   if (refused) return refused;
   if (place.mount !== last.parent.mount) return -EXDEV;
   const { inode } = place.dentry;
   if (isDirectory(inode)) return -EPERM;
-  const allowed = mayLink(task, inode);
+  const allowed = mayLink(task, inode) || checkMoved(task, place, last.parent);
   if (allowed) return allowed;
   const result = last.parent.inode.link(last.name, inode);
   if (result !== 0) return result;
@@ -298,6 +306,9 @@ export function renameName(task: Walker, from: LastComponent, to: LastComponent,
   return 0;
 }
 
+const exchanged = (existing: DentryNode | null, flags: number): existing is DentryNode =>
+  existing !== null && (flags & RENAME_EXCHANGE) !== 0;
+
 function checkRename(
   task: Walker,
   from: LastComponent,
@@ -312,6 +323,11 @@ function checkRename(
   if (movedIsDirectory && contains(moved, to.parent)) return -EINVAL;
   if (existing && contains(existing, from.parent)) return -ENOTEMPTY;
   if (moved.mounted || existing?.mounted) return -EBUSY;
+  const making = makingRight(moved.inode.mode) | (existing ? removingRight(existing.inode.mode) : 0);
+  const removing =
+    removingRight(moved.inode.mode) | (exchanged(existing, flags) ? makingRight(existing.inode.mode) : 0);
+  const restricted = checkReparenting(task.credentials, from.parent, removing, to.parent, making);
+  if (restricted) return restricted;
   if (!existing) {
     if (flags & RENAME_EXCHANGE) return -ENOENT;
     return checkAccess(to.parent.inode, W_OK | X_OK, task.credentials);

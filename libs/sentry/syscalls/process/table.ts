@@ -10,6 +10,7 @@ import { getpgid, getpgrp, getpid, getppid, getsid, gettid, setpgid, setsid } fr
 import { kcmp } from './kcmp.js';
 import { keyctl } from './keyctl.js';
 import { addKey, requestKey } from './keys.js';
+import { landlockAddRule, landlockCreateRuleset, landlockRestrictSelf } from './landlock.js';
 import { personality, unshare } from './namespaces.js';
 import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { prctl } from './prctl.js';
@@ -128,6 +129,11 @@ export const processRows: readonly SyscallRow[] = [
     'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); TRACE has no tracer: ENOSYS; LOG is told by the audit log alone',
     SECURITY,
   ),
+  partial('landlock_create_ruleset', 'attr:address size:size flags:hex', own(landlockCreateRuleset), 'ABI 1', {
+    result: 'fd',
+  }),
+  full('landlock_add_rule', 'ruleset_fd:fd rule_type:int rule_attr:address flags:hex', own(landlockAddRule)),
+  full('landlock_restrict_self', 'ruleset_fd:fd flags:hex', own(landlockRestrictSelf), SECURITY),
   partial(
     'add_key',
     'type:string description:string payload:address plen:size keyring:int',

@@ -1,11 +1,13 @@
 /** Unix sockets' names in the file system: bind(2) makes an inode, connect(2) and sendto(2) look for one. */
 import { EADDRINUSE, ECONNREFUSED, EINVAL, ENOENT, EROFS } from '../../abi/errno.js';
 import { W_OK, X_OK } from '../../abi/fcntl.js';
+import { FS_MAKE_SOCK } from '../../abi/landlock.js';
 import { S_IFMT, S_IFSOCK } from '../../abi/stat.js';
 import type { Task } from '../../kernel/types.js';
 import type { Socket, SocketAddress } from '../../net/socket.js';
 import { parseUnixAddress } from '../../net/unix/unix-name.js';
 import type { UnixSocket } from '../../net/unix/unix-socket.js';
+import { checkLandlock } from '../../vfs/landlock.js';
 import { notifyCreate } from '../../vfs/notify.js';
 import { badLastName, resolve, resolveParent } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
@@ -26,7 +28,8 @@ export function bindUnix(task: Task, socket: UnixSocket, address: SocketAddress)
   if (socket.boundName !== '') return -EINVAL;
   if (last.trailingSlash || parent.deleted) return -ENOENT;
   if (parent.mount.fileSystem.readOnly) return -EROFS;
-  const allowed = checkAccess(parent.inode, W_OK | X_OK, task.credentials);
+  const allowed =
+    checkAccess(parent.inode, W_OK | X_OK, task.credentials) || checkLandlock(task.credentials, parent, FS_MAKE_SOCK);
   if (allowed !== 0) return allowed;
   const inode = parent.inode.mknod(last.name, S_IFSOCK | (0o777 & ~task.umask), 0, task);
   if (typeof inode === 'number') return inode;

@@ -3,7 +3,6 @@ import { refused, type SyscallRow } from '../row.js';
 
 const MACHINE = 'EPERM: belongs to the machine, which no guest administers';
 const ASYNCHRONOUS = 'ENOSYS: calls made through a ring would pass by the audit log';
-const LANDLOCK = 'EOPNOTSUPP: as a kernel with Landlock disabled at boot';
 const MOUNT_API = 'ENOSYS: no new mount interface; callers fall back to mount(2)';
 const GONE = 'ENOSYS: Linux has none any more either';
 const PROTECTION_KEYS = 'ENOSYS: no memory protection keys';
@@ -45,9 +44,6 @@ export const refusedRows: readonly SyscallRow[] = [
   refused('modify_ldt', 'func:int ptr:address bytecount:size', ENOSYS, 'ENOSYS: no 16- and 32-bit segments'),
   refused('pkey_alloc', 'flags:hex access_rights:hex', ENOSYS, PROTECTION_KEYS),
   refused('pkey_free', 'pkey:int', ENOSYS, PROTECTION_KEYS),
-  refused('landlock_create_ruleset', 'attr:address size:size flags:hex', EOPNOTSUPP, LANDLOCK),
-  refused('landlock_add_rule', 'ruleset_fd:fd rule_type:int rule_attr:address flags:hex', EOPNOTSUPP, LANDLOCK),
-  refused('landlock_restrict_self', 'ruleset_fd:fd flags:hex', EOPNOTSUPP, LANDLOCK),
   refused('open_tree', 'dirfd:dirfd path:path flags:hex', ENOSYS, MOUNT_API),
   refused('move_mount', 'from_dirfd:dirfd from_path:path to_dirfd:dirfd to_path:path flags:hex', ENOSYS, MOUNT_API),
   refused('fsopen', 'fs_name:string flags:hex', ENOSYS, MOUNT_API),

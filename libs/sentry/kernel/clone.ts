@@ -183,7 +183,7 @@ function newGroup(parent: Task, request: CloneRequest, pid: number): ThreadGroup
     pid,
     flags & CLONE_PARENT ? from.parent : from,
     from.processGroup,
-    from.rlimits.map((limit) => ({ ...limit })),
+    from.rlimits.slice(),
     handlers,
     parent.kernel.clock.monotonic(),
     flags & CLONE_PARENT ? from.exitSignal : request.exitSignal,

@@ -78,7 +78,7 @@ export class CpuSupervisor {
     const used = group.cpuTime();
     group.intervalTimers?.checkCpuTime();
     group.posixTimers?.checkCpuTime();
-    const limit = group.rlimits[RLIMIT_CPU];
+    let limit = group.rlimits[RLIMIT_CPU];
     if (used >= limit.hard * 1e9) {
       killGroup(group, SIGKILL);
       return false;
@@ -86,7 +86,8 @@ export class CpuSupervisor {
     if (used >= limit.soft * 1e9) {
       group.sendSignal(signalInfo(SIGXCPU, SI_KERNEL));
       // Once a second from here on, as Linux does.
-      limit.soft = Math.floor(used / 1e9) + 1;
+      limit = { soft: Math.floor(used / 1e9) + 1, hard: limit.hard };
+      group.rlimits[RLIMIT_CPU] = limit;
     }
     return (
       limit.soft !== Number.POSITIVE_INFINITY ||

@@ -112,8 +112,8 @@ function takeCredentials(task: Task, program: LoadedProgram): void {
   group.dumpable = readable && itself && !changed ? 1 : 0;
   if (secure || changed) task.parentDeathSignal = 0;
   if (secure) {
-    const stack = group.rlimits[RLIMIT_STACK];
-    stack.soft = Math.min(stack.soft, SECURE_STACK);
+    const { soft, hard } = group.rlimits[RLIMIT_STACK];
+    group.rlimits[RLIMIT_STACK] = { soft: Math.min(soft, SECURE_STACK), hard };
   }
   task.credentials = credentials;
 }

@@ -1,5 +1,5 @@
 import { EAGAIN, ENOSYS } from '../abi/errno.js';
-import { SEGV_ACCERR, SIG_IGN, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
+import { SEGV_ACCERR, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js';
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
@@ -208,7 +208,7 @@ export class Kernel implements KernelView {
     group.leader = task;
     group.tasks.add(task);
     group.unkillable = true;
-    group.handlers.actions[SIGCHLD].handler = SIG_IGN;
+    group.handlers.ignore(SIGCHLD);
     this.init = group;
     this.initIsIdle = true;
     this.addTask(task);

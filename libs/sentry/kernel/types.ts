@@ -64,10 +64,11 @@ export interface SignalInfo {
   stime: number;
 }
 
+/** Never changed, but replaced: processes share it. */
 export interface RLimit {
   /** Bytes, seconds or counts; Infinity = RLIM_INFINITY. */
-  soft: number;
-  hard: number;
+  readonly soft: number;
+  readonly hard: number;
 }
 
 export interface Session {

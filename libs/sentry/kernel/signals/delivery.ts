@@ -96,7 +96,7 @@ function handle(task: Task, info: SignalInfo, action: SignalAction): void {
     forceSegv(task, info.signal);
     return;
   }
-  if (action.flags & SA_RESETHAND) action.handler = SIG_DFL;
+  if (action.flags & SA_RESETHAND) task.group.handlers.setDefault(info.signal);
 }
 
 /** No handler ran: an interrupted call goes on as if nothing had happened. */

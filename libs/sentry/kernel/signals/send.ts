@@ -163,19 +163,19 @@ export function sendFromOutside(group: ThreadGroup, signal: number): void {
 /** A fault: cannot be blocked or ignored by its own thread (Linux's force_sig_info). */
 export function forceSignal(task: Task, info: SignalInfo): void {
   const signal = info.signal;
-  const action = task.group.handlers.actions[signal];
-  if (isBlocked(task, signal) || action.handler === SIG_IGN) {
-    action.handler = SIG_DFL;
+  const { handlers } = task.group;
+  if (isBlocked(task, signal) || handlers.actions[signal].handler === SIG_IGN) {
+    handlers.setDefault(signal);
     if (signal <= 32) task.signalMask[0] &= ~(1 << (signal - 1));
     else task.signalMask[1] &= ~(1 << (signal - 33));
   }
-  if (action.handler === SIG_DFL) task.group.unkillable = false;
+  if (handlers.actions[signal].handler === SIG_DFL) task.group.unkillable = false;
   send(task.group, task, info, true);
 }
 
 /** The frame of `signal` could not be written or read back: SIGSEGV, deadly if that was itself the signal. */
 export function forceSegv(task: Task, signal: number): void {
-  if (signal === SIGSEGV) task.group.handlers.actions[SIGSEGV].handler = SIG_DFL;
+  if (signal === SIGSEGV) task.group.handlers.setDefault(SIGSEGV);
   forceSignal(task, signalInfo(SIGSEGV, SI_KERNEL));
 }
 

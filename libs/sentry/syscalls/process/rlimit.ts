@@ -44,8 +44,7 @@ function change(task: Task, group: ThreadGroup, resource: number, limit: RLimit)
   if (limit.soft > limit.hard) return -EINVAL;
   const current = group.rlimits[resource];
   if (limit.hard > current.hard && (isSandboxBound(resource) || !task.capable(CAP_SYS_RESOURCE))) return -EPERM;
-  current.soft = limit.soft;
-  current.hard = limit.hard;
+  group.rlimits[resource] = limit;
   const { limits } = group.leader.memory;
   if (resource === RLIMIT_AS) limits.addressSpace = limit.soft;
   else if (resource === RLIMIT_DATA) limits.data = limit.soft;
@@ -77,7 +76,7 @@ export function prlimit64(task: Task, args: SyscallArguments): number {
   const target = pid === 0 ? task : task.kernel.tasks.get(pid);
   if (!target) return -ESRCH;
   if (target.group !== task.group && !sameIds(task, target) && !task.capable(CAP_SYS_RESOURCE)) return -EPERM;
-  const old = { ...target.group.rlimits[resource] };
+  const old = target.group.rlimits[resource];
   if (args[2] !== 0) {
     const limit = read(task, args[2]);
     if (limit === null) return -EFAULT;

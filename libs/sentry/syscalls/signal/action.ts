@@ -13,6 +13,7 @@ import {
   UNBLOCKABLE_MASK,
 } from '../../abi/signal.js';
 import { getRegister } from '../../kernel/registers.js';
+import { SignalAction } from '../../kernel/signals/action.js';
 import { alternateStackFlags, restoreFrame } from '../../kernel/signals/frame.js';
 import { forceSegv, isIgnoredByDefault } from '../../kernel/signals/send.js';
 import type { Task } from '../../kernel/task.js';
@@ -26,18 +27,21 @@ export function rtSigaction(task: Task, args: SyscallArguments): number {
   const signal = args[0] | 0;
   if (args[3] !== 8 || signal < 1 || signal > SIGRTMAX) return -EINVAL;
   if (args[1] !== 0 && (signal === SIGKILL || signal === SIGSTOP)) return -EINVAL;
-  const action = task.group.handlers.actions[signal];
-  const { handler, flags, restorer, maskLow, maskHigh } = action;
+  const { handlers } = task.group;
+  const { handler, flags, restorer, maskLow, maskHigh } = handlers.actions[signal];
   if (args[1] !== 0) {
     const view = task.memory.readStruct(args[1], SIGACTION_BYTES);
     if (view === null) return -EFAULT;
     const word = (offset: number): number =>
       view.getInt32(offset + 4, true) * 0x1_0000_0000 + view.getUint32(offset, true);
-    action.handler = word(0);
-    action.flags = view.getUint32(8, true) & SA_KNOWN;
-    action.restorer = word(16);
-    action.maskLow = view.getUint32(24, true) & ~UNBLOCKABLE_MASK;
-    action.maskHigh = view.getUint32(28, true);
+    const action = new SignalAction(
+      word(0),
+      view.getUint32(8, true) & SA_KNOWN,
+      word(16),
+      view.getUint32(24, true) & ~UNBLOCKABLE_MASK,
+      view.getUint32(28, true),
+    );
+    handlers.set(signal, action);
     if (action.handler === SIG_IGN || (action.handler === SIG_DFL && isIgnoredByDefault(signal))) flush(task, signal);
   }
   if (args[2] === 0) return 0;

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import type { ContextDto, ContextEvent, ContextLanguage, ContextRunDto, SandboxDto } from '@cordon/contracts';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -157,6 +158,31 @@ describe('a Python context', () => {
     expect(broken.results).toHaveLength(1);
     expect(broken.stderr).toContain('ValueError: no');
   });
+
+  it('draws with matplotlib, if the image has it', async ({ skip }) => {
+    skip(
+      spawnSync('/usr/bin/python3', ['-c', 'import matplotlib']).status !== 0,
+      'python3-matplotlib is not installed here',
+    );
+    // A context of its own: the first import makes caches.
+    const drawing = await context('python');
+    const code = 'import matplotlib.pyplot as plt\nplt.plot([1, 2, 3]); plt.title("one")\nplt.show()\nprint("between")';
+    const shown = await run(drawing, code, { timeoutMs: 120_000 });
+    expect(shown.error).toBeNull();
+    expect(shown.stdout).toBe('between\n');
+    expect(shown.results).toHaveLength(1);
+    const png = Buffer.from(shown.results[0].data['image/png'], 'base64');
+    expect(png.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
+    expect(png.length).toBeGreaterThan(2000);
+    // A figure that is the value of the code, and one that nobody showed.
+    const value = await run(drawing, 'f, a = plt.subplots(); a.bar([1, 2], [3, 4]); f');
+    expect(value.results.map(({ main, data }) => [main, Object.keys(data).sort()])).toEqual([
+      [true, ['image/png', 'text/plain']],
+    ]);
+    const left = await run(drawing, 'plt.figure(); plt.plot([1]); None');
+    expect(left.results).toHaveLength(1);
+    expect(Object.keys(left.results[0].data)).toContain('image/png');
+  }, 150_000);
 
   it('streams what is printed as it is written: from C, from programs it starts, to descriptors themselves', async () => {
     const events = await stream(

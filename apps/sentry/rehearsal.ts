@@ -135,8 +135,8 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): readon
     for (let round = 0; round < config.rehearsals; round++) {
       check(native.socketPair(pair), 'socketpair');
       const [supervisor, channel] = pair;
+      const sentry = create();
       try {
-        const sentry = create();
         sentry.warm(config.image, config.platform);
         // One core for Sentry and stub, any: across cores every trap takes ten times as long.
         sentry.prepare(channel, native.currentCpu());
@@ -148,6 +148,7 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): readon
         if (performance.now() - start > LONG_MS) break;
       } finally {
         host.memoryDetach();
+        sentry.retire?.();
         closeImageSources();
         closeImageFiles(before);
         host.close(supervisor);

@@ -7,6 +7,8 @@ export interface SentryLike {
   warm(image: ImageSpec, platform: string, known?: readonly KnownNames[]): void;
   /** What was asked for. */
   knownNames?(): KnownNames[];
+  /** Its guest is gone for good, this process is not: gives up what would be in the way of the next. */
+  retire?(): void;
   /** In the child, before the request is known: creates the platform. */
   prepare(channelFd: number, pinCpu: number): void;
   /** Reads the boot message from the channel, runs the guest, sends End. Returns the process' exit code. */

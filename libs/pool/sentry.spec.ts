@@ -1,4 +1,6 @@
 /** The pool with the real kernel: that the parts fit. What guests can do is in test/guest. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostImage } from '@cordon/images';
 import { Pool } from '@cordon/pool/pool';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -48,6 +50,25 @@ describe('a pool of real Sentries', () => {
   it('gives every run a file system of its own', async () => {
     await sh('echo secret > /tmp/left');
     expect((await sh('cat /tmp/left 2>/dev/null; echo $?')).out).toBe('1\n');
+  });
+
+  it('opens, reads and runs the right files, however many a guest has opened before', async () => {
+    const programs = ['sort', 'head', 'tail', 'id', 'date', 'env', 'expr', 'cut'].map((name) => `/usr/bin/${name}`);
+    // More than a Sentry keeps open at once.
+    const { exitCode, out } = await sh(
+      [
+        'cd /tmp; find /usr/share -type f -size -20k 2>/dev/null | head -1500 > list; wc -l < list',
+        'xargs -d "\\n" cat < list > /dev/null',
+        ...programs.map((program) => `${program} --version > /dev/null || echo ${program} does not run`),
+        `sha256sum ${programs.join(' ')}`,
+      ].join('\n'),
+    );
+    expect(exitCode).toBe(0);
+    const [opened, ...lines] = out.trim().split('\n');
+    expect(Number(opened)).toBeGreaterThan(700);
+    expect(lines).toEqual(
+      programs.map((program) => `${createHash('sha256').update(readFileSync(program)).digest('hex')}  ${program}`),
+    );
   });
 
   it('cancels a guest that spins', async () => {

@@ -3,6 +3,7 @@ import { ENOENT, ERRNO_NAMES } from '../abi/errno.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import { AuditRecorder } from '../audit/recorder.js';
 import type { KnownNames } from '../fs/overlay/image-directory.js';
+import { closeImageFiles } from '../fs/overlay/image-file.js';
 import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
 import { newCredentials } from '../kernel/credentials.js';
 import { Kernel } from '../kernel/kernel.js';
@@ -99,6 +100,11 @@ export class Sentry {
 
   knownNames(): KnownNames[] {
     return this.tree.known();
+  }
+
+  /** In the zygote, after a rehearsal: gives up the files of the image that it holds open. */
+  retire(): void {
+    closeImageFiles();
   }
 
   /** In the child, before its request is known. */

@@ -127,6 +127,11 @@ export class ImageFile extends BackedFile {
   }
 }
 
+/** Closes all. Of a kernel that is no more: its numbers are others' soon. */
+export function closeImageFiles(): void {
+  for (const file of [...openFiles]) file.close();
+}
+
 /** Makes room for one more open file: the one opened longest ago that no mapping needs. */
 function closeOne(keep: ImageFile): void {
   for (const file of openFiles) {

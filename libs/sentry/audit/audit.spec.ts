@@ -2,6 +2,7 @@ import { AuditDecoder, decodeRecords } from '@cordon/sentry/audit/codec';
 import { AuditRecorder, type RecordedCall } from '@cordon/sentry/audit/recorder';
 import { renderStrace } from '@cordon/sentry/audit/strace';
 import type { Task } from '@cordon/sentry/kernel/types';
+import { RESUMED_AT, TRAPPED_AT } from '@cordon/sentry/platform/platform';
 import { describe, expect, it } from 'vitest';
 
 /** A task whose memory is 64 KiB at address 0x10000. */
@@ -25,6 +26,7 @@ function fakeTask(comm = 'cat', tid = 7) {
     tid,
     comm,
     group: { pid: 7 },
+    context: { times: new Float64Array(2) },
     memory,
     pathArgument(index: number, address: number) {
       if (!inside(address, 1)) return -14;
@@ -153,6 +155,71 @@ describe('audit recorder and decoder', () => {
       ['two', '"second"'],
       ['one', '"first"'],
     ]);
+  });
+
+  it('begins calls at their trap and ends them when their guest goes on, where the platform tells', () => {
+    const one = fakeTask('one', 1);
+    const two = fakeTask('two', 2);
+    const times = new Float64Array(2);
+    Object.assign(one.task, { context: { times } });
+    one.put(BASE, 'first');
+    const none = new Float64Array(6);
+    const { records } = record((recorder) => {
+      const answered = (trapped: number, resumed: number, between = () => {}) => {
+        times[TRAPPED_AT] = trapped;
+        recorder.enter(one.task, 1, Float64Array.of(1, BASE, 5, 0, 0, 0));
+        between();
+        recorder.exit(one.task, 1, Float64Array.of(1, BASE, 5, 0, 0, 0), 5, true);
+        times[RESUMED_AT] = resumed;
+      };
+      // It does not go on: its end is read from the clock.
+      times[TRAPPED_AT] = 1_100;
+      recorder.enter(one.task, 231, none);
+      recorder.exit(one.task, 231, none, 0, false);
+      answered(1_700, 1_730);
+      recorder.settle();
+      // Nobody settles: the next call does.
+      answered(2_000, 9_000_002_000);
+      // Another's call begins and ends while this one waits.
+      answered(9_000_003_000, 9_000_003_040, () => call(recorder, two.task, 231, [0], 0));
+      recorder.settle();
+    });
+    expect(records.map(({ comm, start, duration }) => [comm, start, duration])).toEqual([
+      ['one', 100, 400],
+      ['one', 700, 30],
+      ['one', 1_000, 9e9],
+      ['two', 1_000, 500],
+      ['one', 9_000_002_000, 40],
+    ]);
+    expect(records[4].arguments[1].text).toBe('"first"');
+  });
+
+  it('keeps results of any size', () => {
+    const { task } = fakeTask();
+    const results = [0, -1, -4095, 2 ** 31, 2 ** 32 + 5, 2 ** 47 - 1, -(2 ** 47), 2 ** 47, 2 ** 62, -(2 ** 62)];
+    const { records } = record((recorder) => {
+      for (const result of results) call(recorder, task, 231, [0x7fff_ffff_f000], result);
+    });
+    expect(records.map(({ result }) => result ?? 0)).toEqual(results);
+  });
+
+  it('tells tasks and their names apart, however many there are', () => {
+    const tasks = Array.from({ length: 1500 }, (_, index) => fakeTask(`t${index}`, index + 1).task);
+    const waiting = fakeTask('waits', 5000);
+    waiting.put(BASE, 'kept');
+    const { records } = record((recorder) => {
+      call(recorder, waiting.task, 1, [1, BASE, 4], 4, () => {
+        for (const task of tasks) call(recorder, task, 231, [0], 0);
+        waiting.task.comm = 'renamed';
+      });
+      call(recorder, waiting.task, 231, [0], 0);
+    });
+    expect(records.map(({ tid, comm }) => [tid, comm])).toEqual([
+      ...tasks.map(({ tid, comm }) => [tid, comm]),
+      [5000, 'waits'],
+      [5000, 'renamed'],
+    ]);
+    expect(records[1500].arguments[1].text).toBe('"kept"');
   });
 
   it('copies a path once, before the handler runs', () => {

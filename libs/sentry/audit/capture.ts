@@ -23,25 +23,23 @@ const IOVEC_PREFIX_BYTES = 32;
 /** All captures of one call. */
 const CAPTURE_BYTES = 12 * 1024;
 
-/** What has been copied for one call, in the record's own format. Reused: allocates only to grow. */
+/** Where what is copied for one call goes, in the record's own format. */
 export class CaptureBuffer {
-  bytes = new Uint8Array(512);
+  /** One past what has been copied. */
   length = 0;
+  private limit = 0;
 
-  clear(): void {
-    this.length = 0;
+  constructor(readonly bytes: Uint8Array) {}
+
+  /** Captures of a call go to `start` and on. Precondition: there is room for the most that a call may capture. */
+  begin(start: number): void {
+    this.length = start;
+    this.limit = start + CAPTURE_BYTES;
   }
 
   /** Room for `count` more bytes? */
   ensure(count: number): boolean {
-    const needed = this.length + count;
-    if (needed > CAPTURE_BYTES) return false;
-    if (needed > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, this.bytes.length * 2));
-      larger.set(this.bytes);
-      this.bytes = larger;
-    }
-    return true;
+    return this.length + count <= this.limit;
   }
 }
 
@@ -75,7 +73,7 @@ export function capture(
       capturePath(task, plan.index, address, into);
       break;
     case 'struct':
-      copy(task, plan.index, address, shape.size, 0, into);
+      copy(task, plan.index, address + shape.offset, shape.size, 0, into);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);

@@ -5,10 +5,14 @@ import {
   CAPTURE_CUT,
   CAPTURE_HEADER_BYTES,
   DECISIONS,
+  DEFINITION_HEADER_BYTES,
   RECORD_BYTES_MAX,
+  RESULT_CAPTURE,
   RESULT_KINDS,
   RecordKind,
   type ResultKind,
+  TASK_HEADER_BYTES,
+  TRUNCATED_BYTES,
   UNKNOWN_SIGNATURE,
 } from './format.js';
 import { captureTime, kindOf } from './kinds.js';
@@ -22,11 +26,20 @@ export const TRUNCATED_NAME = 'audit_truncated';
 export const MALFORMED_NAME = 'audit_malformed';
 
 interface Definition {
+  readonly number: number;
   readonly name: string;
   readonly result: ResultKind;
   readonly parameters: readonly Parameter[];
 }
 
+interface TaskName {
+  readonly pid: number;
+  readonly tid: number;
+  readonly comm: string;
+}
+
+const NOBODY: TaskName = { pid: 0, tid: 0, comm: '?' };
+const TWO_32 = 0x1_0000_0000;
 /** Longest name and signature that a definition may bring. */
 const DEFINITION_TEXT_MAX = 1024;
 /** O_CREAT, and what O_TMPFILE has beyond O_DIRECTORY. */
@@ -49,7 +62,7 @@ export class AuditDecoder {
   truncated = false;
   /** Why the stream could not be read further, or null. */
   malformed: string | null = null;
-  private readonly comms = new Map<number, string>();
+  private readonly tasks = new Map<number, TaskName>();
   private readonly definitions = new Map<number, Definition>();
   private nextSequence = 0;
 
@@ -58,12 +71,12 @@ export class AuditDecoder {
     const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let offset = 0;
     while (offset < bytes.length && this.malformed === null) {
-      if (offset + 8 > bytes.length) {
+      if (offset + 4 > bytes.length) {
         this.fail(records, 'a record header is cut off');
         break;
       }
-      const length = data.getUint32(offset, true);
-      if (length < 8 || length > RECORD_BYTES_MAX || offset + length > bytes.length) {
+      const length = data.getUint16(offset, true);
+      if (length < 4 || length > RECORD_BYTES_MAX || offset + length > bytes.length) {
         this.fail(records, `a record has a length of ${length} bytes`);
         break;
       }
@@ -75,15 +88,14 @@ export class AuditDecoder {
   }
 
   private record(data: DataView, records: AuditRecord[]): void {
-    const kind = data.getUint32(4, true);
+    const kind = data.getUint16(2, true);
     const length = data.byteLength;
     if (kind === RecordKind.Call && length >= CALL_HEADER_BYTES) this.call(data, records);
-    else if (kind === RecordKind.Comm && length >= 12)
-      this.comms.set(data.getUint32(8, true) & 0xffff, text(data, 12, 64));
-    else if (kind === RecordKind.Definition && length >= 16) this.define(data);
-    else if (kind === RecordKind.Truncated && length >= 32) {
+    else if (kind === RecordKind.Task && length >= TASK_HEADER_BYTES) this.name(data);
+    else if (kind === RecordKind.Definition && length >= DEFINITION_HEADER_BYTES) this.define(data);
+    else if (kind === RecordKind.Truncated && length >= TRUNCATED_BYTES) {
       this.truncated = true;
-      records.push(marker(TRUNCATED_NAME, data.getFloat64(16, true), data.getFloat64(24, true), 'byte budget used up'));
+      records.push(marker(TRUNCATED_NAME, data.getFloat64(8, true), data.getFloat64(16, true), 'byte budget used up'));
     } else this.fail(records, `a record of kind ${kind} has a length of ${length} bytes`);
   }
 
@@ -92,51 +104,65 @@ export class AuditDecoder {
     records.push(marker(MALFORMED_NAME, this.nextSequence, 0, reason));
   }
 
+  private name(data: DataView): void {
+    const comm = text(data, TASK_HEADER_BYTES, 64);
+    this.tasks.set(data.getUint16(4, true), { pid: data.getUint32(8, true), tid: data.getUint32(12, true), comm });
+  }
+
   private define(data: DataView): void {
-    const whole = text(data, 16, DEFINITION_TEXT_MAX);
+    const whole = text(data, DEFINITION_HEADER_BYTES, DEFINITION_TEXT_MAX);
     const end = whole.indexOf('\0');
-    this.definitions.set(data.getUint32(8, true), {
+    this.definitions.set(data.getUint16(4, true), {
+      number: data.getUint32(8, true),
       name: printable(end < 0 ? whole : whole.slice(0, end)),
       result: RESULT_KINDS[data.getUint32(12, true)] ?? 'int',
       parameters: parseSignature(printable(end < 0 ? '' : whole.slice(end + 1))).slice(0, 6),
     });
-    // A number is 32 bits wide; a hostile writer must not fill the memory with definitions.
+    // A hostile writer must not fill the memory with definitions.
     if (this.definitions.size > 4096) this.definitions.clear();
   }
 
   private call(data: DataView, records: AuditRecord[]): void {
-    const number = data.getUint32(8, true);
-    const count = data.getUint8(15);
+    const id = data.getUint16(4, true);
+    const task = this.tasks.get(data.getUint16(6, true)) ?? NOBODY;
+    const count = data.getUint8(13);
     const argumentsEnd = CALL_HEADER_BYTES + count * 8;
     if (count > 6 || argumentsEnd > data.byteLength) {
       this.fail(records, `a call record claims ${count} arguments`);
       return;
     }
-    const definition = this.definitions.get(number) ?? {
-      name: unknownName(number),
+    const args: number[] = [];
+    for (let index = 0; index < count; index++) args.push(data.getFloat64(CALL_HEADER_BYTES + index * 8, true));
+    const definition = this.definitions.get(id) ?? {
+      number: id,
+      name: unknownName(id),
       result: 'int',
       parameters: UNKNOWN,
     };
-    const args: number[] = [];
-    for (let index = 0; index < count; index++) args.push(data.getFloat64(CALL_HEADER_BYTES + index * 8, true));
-    const result = data.getFloat64(48, true);
-    const sequence = data.getFloat64(24, true);
+    const found = captures(data, argumentsEnd);
+    const result = readResult(data, found[RESULT_CAPTURE]);
+    const sequence = data.getUint32(8, true);
     this.nextSequence = sequence + 1;
     records.push({
       sequence,
-      start: data.getFloat64(32, true),
-      duration: data.getFloat64(40, true),
-      pid: data.getUint32(16, true),
-      tid: data.getUint32(20, true),
-      comm: this.comms.get(data.getUint16(12, true)) ?? '?',
-      number,
+      start: data.getUint16(14, true) * TWO_32 + data.getUint32(16, true),
+      duration: data.getUint16(30, true) * TWO_32 + data.getUint32(20, true),
+      pid: task.pid,
+      tid: task.tid,
+      comm: task.comm,
+      number: definition.number,
       name: definition.name,
-      arguments: renderArguments(definition.parameters, args, result, captures(data, argumentsEnd)),
+      arguments: renderArguments(definition.parameters, args, result, found),
       result: definition.result === 'none' && result === 0 ? null : result,
       error: errorName(result),
-      decision: DECISIONS[data.getUint8(14)] ?? 'allow',
+      decision: DECISIONS[data.getUint8(12)] ?? 'allow',
     });
   }
+}
+
+function readResult(data: DataView, exact: Capture | undefined): number {
+  if (exact?.bytes.length === 8) return new DataView(exact.bytes.buffer, exact.bytes.byteOffset).getFloat64(0, true);
+  return data.getInt16(28, true) * TWO_32 + data.getUint32(24, true);
 }
 
 /** Records of a stream that is wholly in `bytes`. For a stream that comes in batches, use `AuditDecoder`. */
@@ -162,7 +188,7 @@ function captures(data: DataView, start: number): (Capture | undefined)[] {
     const cut = (data.getUint8(offset + 1) & CAPTURE_CUT) !== 0;
     const length = data.getUint16(offset + 2, true);
     offset += CAPTURE_HEADER_BYTES;
-    if (index > 5 || offset + length > data.byteLength) break;
+    if (index > RESULT_CAPTURE || offset + length > data.byteLength) break;
     found[index] = { bytes: new Uint8Array(data.buffer, data.byteOffset + offset, length), cut };
     offset += length;
   }

@@ -1,27 +1,33 @@
 /**
  * Binary audit stream: records one after the other, each starting on a multiple of 8 bytes, little endian.
- * Every record: u32 length (exact; the next starts at the next multiple of 8), u32 kind. The stream describes itself: names and
- * signatures of calls come as records before their first use, so that decoding needs no table of the Sentry that wrote it.
+ * Every record: u16 length (exact; the next starts at the next multiple of 8), u16 kind. The stream describes itself: names and
+ * signatures of calls, and who a task is, come as records before their first use, so that decoding needs no table of the Sentry that wrote it.
  */
 export const RecordKind = {
   /**
-   * One system call. u32 number; u16 comm id; u8 decision; u8 argument count; u32 pid; u32 tid; f64 sequence, start, duration,
-   * result; f64 per argument; then captures: u8 argument index, u8 flags, u16 length, bytes.
+   * One system call. u16 definition; u16 task; u32 sequence; u8 decision; u8 argument count; u16 and u32: bits 32..47 and 0..31 of the
+   * start; u32 low half of the duration; u32 low half of the result; i16 bits 32..47 of the result; u16 bits 32..47 of the duration; f64 per
+   * argument; then captures: u8 argument index, u8 flags, u16 length, bytes. A result that needs more than 48 bits is also there as an
+   * f64, captured for argument `RESULT_CAPTURE`.
    */
   Call: 1,
-  /** u32 id; bytes of the comm. A later one with the same id replaces it. */
-  Comm: 2,
-  /** u32 number; u32 result kind; name, NUL, signature. */
+  /** u32 id; u32 pid; u32 tid; bytes of the comm. A later one with the same id replaces it. */
+  Task: 2,
+  /** u32 id; u32 number; u32 result kind; name, NUL, signature. A later one with the same id replaces it. */
   Definition: 3,
-  /** Recording stopped: the byte budget is used up. u32 0, u32 0, f64 sequence, f64 start. The last record. */
+  /** Recording stopped: the byte budget is used up. u32 0, f64 sequence, f64 start. The last record. */
   Truncated: 4,
 } as const;
 
-export const CALL_HEADER_BYTES = 56;
+export const CALL_HEADER_BYTES = 32;
+export const TASK_HEADER_BYTES = 16;
+export const DEFINITION_HEADER_BYTES = 16;
 export const CAPTURE_HEADER_BYTES = 4;
 /** Capture flag: there was more than was copied. */
 export const CAPTURE_CUT = 1;
-export const TRUNCATED_BYTES = 32;
+/** In place of an argument's index. */
+export const RESULT_CAPTURE = 6;
+export const TRUNCATED_BYTES = 24;
 /** No record is longer. */
 export const RECORD_BYTES_MAX = 16 * 1024;
 

@@ -28,6 +28,8 @@ export interface Kind {
 }
 
 const AT_FDCWD = -100;
+/** Of struct stat only st_mode and what follows, up to st_size, is shown. */
+const STAT_MODE_OFFSET = 24;
 
 export const renderSignal = (value: number): string => {
   const signal = signed32(value);
@@ -88,9 +90,10 @@ const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.b
 const i64 = (data: DataView, offset: number): string => String(data.getBigInt64(offset, true));
 const u64 = (data: DataView, offset: number): string => String(data.getBigUint64(offset, true));
 
-function struct(size: number, render: (data: DataView, rendering: Rendering) => string): Kind {
+/** `size` bytes from `offset` on are copied. */
+function struct(size: number, render: (data: DataView, rendering: Rendering) => string, offset = 0): Kind {
   return {
-    shape: { form: 'struct', size },
+    shape: { form: 'struct', size, offset },
     render: (rendering) =>
       rendering.bytes && rendering.bytes.length >= size
         ? render(view(rendering.bytes), rendering)
@@ -236,13 +239,17 @@ const MEMORY: Readonly<Record<string, Kind>> = {
       `{ss_sp=0x${data.getBigUint64(0, true).toString(16)}, ss_flags=${data.getInt32(8, true)}, ss_size=${u64(data, 16)}}`,
   ),
   rlimit: struct(16, (data) => `{rlim_cur=${limit(data, 0)}, rlim_max=${limit(data, 8)}}`),
-  stat: struct(144, (data) => {
-    const mode = data.getUint32(24, true);
-    const device = ((mode >>> 12) & 15) === 2 || ((mode >>> 12) & 15) === 6;
-    const rdev = Number(data.getBigUint64(40, true));
-    const last = device ? `st_rdev=${SCALARS.device(rdev)}` : `st_size=${i64(data, 48)}`;
-    return `{st_mode=${fileMode(mode)}, ${last}, ...}`;
-  }),
+  stat: struct(
+    32,
+    (data) => {
+      const mode = data.getUint32(0, true);
+      const device = ((mode >>> 12) & 15) === 2 || ((mode >>> 12) & 15) === 6;
+      const rdev = Number(data.getBigUint64(16, true));
+      const last = device ? `st_rdev=${SCALARS.device(rdev)}` : `st_size=${i64(data, 24)}`;
+      return `{st_mode=${fileMode(mode)}, ${last}, ...}`;
+    },
+    STAT_MODE_OFFSET,
+  ),
   statx: struct(
     48,
     (data) =>

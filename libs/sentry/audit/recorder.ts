@@ -1,28 +1,23 @@
 import type { SyscallArguments, SyscallObserver, Task } from '../kernel/types.js';
-import type { Nanoseconds } from '../platform/platform.js';
-import { CaptureBuffer, type CapturePlan, capture, planCapture } from './capture.js';
+import { type Nanoseconds, RESUMED_AT, TRAPPED_AT } from '../platform/platform.js';
+import { CaptureBuffer, capture } from './capture.js';
 import {
   align8,
   CALL_HEADER_BYTES,
+  CAPTURE_HEADER_BYTES,
   DECISIONS,
+  DEFINITION_HEADER_BYTES,
   type Decision,
   RECORD_BYTES_MAX,
+  RESULT_CAPTURE,
   RESULT_KINDS,
   RecordKind,
-  type ResultKind,
+  TASK_HEADER_BYTES,
   TRUNCATED_BYTES,
-  UNKNOWN_SIGNATURE,
 } from './format.js';
-import { parseSignature } from './signature.js';
+import { type Plan, Plans, type RecordedCall, UNKEPT } from './plan.js';
 
-/** What the recorder must know of a call: a row of the system call table has it. */
-export interface RecordedCall {
-  readonly name: string;
-  readonly signature: string;
-  readonly support?: 'full' | 'partial' | 'refused';
-  readonly security?: boolean;
-  readonly result?: ResultKind;
-}
+export type { RecordedCall } from './plan.js';
 
 export interface RecorderOptions {
   readonly level: 'security' | 'full';
@@ -35,78 +30,90 @@ export interface RecorderOptions {
   readonly calls: readonly (RecordedCall | undefined)[];
   /** Linux's names by number, for calls without a row. */
   readonly names: readonly (string | undefined)[];
-  /** Takes whole records. The bytes are valid during the call only. */
+  /** Takes whole records. The bytes are valid during the call only; the `HEAD_BYTES` before them in their buffer are the taker's. */
   readonly flush: (bytes: Uint8Array) => void;
 }
 
-/** Everything known about recording one system call number, worked out once. */
-interface Plan {
-  readonly number: number;
-  readonly call: RecordedCall;
-  readonly argumentCount: number;
-  readonly entry: readonly CapturePlan[];
-  readonly exit: readonly CapturePlan[];
-  /** Recorded at level security. */
-  readonly security: boolean;
-  /** Index of an open-flags argument: at level security only opens for writing count. -1 = none. */
-  readonly openFlagsIndex: number;
-  /** Its definition has been written. */
-  defined: boolean;
+/** A call under way that others overtook. */
+interface ParkedCall {
+  readonly plan: Plan;
+  readonly comm: string;
+  readonly start: Nanoseconds;
+  readonly decision: number;
+  readonly captured: Uint8Array;
 }
 
-/** A call under way. */
-class PendingCall {
-  plan!: Plan;
-  /** Null when it is free. */
-  task: Task | null = null;
-  start: Nanoseconds = 0;
-  commId = 0;
-  decision = 0;
-  readonly captured = new CaptureBuffer();
-}
-
-const BATCH_BYTES = 64 * 1024;
-/** Ids of thread names before they are given out anew. */
-const COMM_IDS = 1024;
+/** Of a batch, before its records: what carries it may put its own header there. */
+export const HEAD_BYTES = 8;
+/** No record is begun in a batch that holds more. A usual batch is one read of 64 KiB for who takes it, its header included. */
+const FULL_BYTES = 62 * 1024;
+const BATCH_BYTES = FULL_BYTES + RECORD_BYTES_MAX;
+/** Ids of tasks before they are given out anew. */
+const TASK_IDS = 1024;
 const WRITING_OPEN_FLAGS = 0o3 | 0o100 | 0o1000 | 0o20000000;
-const KNOWN_NUMBERS = 1024;
+const TWO_32 = 0x1_0000_0000;
+/** Places in `numbers`. */
+const START = 0;
+const END = 1;
+const RESULT = 2;
+const PER_TWO_32 = 1 / TWO_32;
+const TWO_47 = 2 ** 47;
 
 /**
- * Writes every system call it sees into one batch buffer and hands full batches on. Nothing is allocated per call in steady
- * state. Calls are numbered in the order in which they end.
+ * Writes every system call it sees into one batch buffer and hands full batches on. What a call's arguments point to is copied where
+ * it will stay, at entry and at exit; the rest of its record is written when the guest has gone on (`settle`) and the Sentry would wait
+ * for it. Nothing is copied twice or allocated for a call that ends before another begins; those that wait are put aside. Calls are
+ * numbered in the order in which they end. The clock is read only where the platform does not tell when a guest trapped and went on.
  */
 export class AuditRecorder implements SyscallObserver {
   /** The byte budget is used up: nothing is recorded any more. */
   truncated = false;
-  private readonly buffer = new ArrayBuffer(BATCH_BYTES);
-  private readonly bytes = new Uint8Array(this.buffer);
-  private readonly words = new Uint32Array(this.buffer);
-  private readonly doubles = new Float64Array(this.buffer);
-  private used = 0;
+  /** A call has ended whose record is not complete. */
+  unsettled = false;
+  private readonly bytes: Uint8Array;
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly captured: CaptureBuffer;
+  private used = HEAD_BYTES;
+  /** One past what the budget allows in this batch. */
+  private budgetEnd = 0;
   private budget: number;
   private sequence = 0;
   private readonly full: boolean;
-  private readonly plans: (Plan | undefined)[] = new Array(KNOWN_NUMBERS).fill(undefined);
-  /**
-   * The call that began last, and those that others overtook while they waited: most calls end before the next one begins, and a Map
-   * that is filled and emptied for each of them is made anew all the time.
-   */
-  private last: PendingCall | null = null;
-  private readonly waiting = new Map<Task, PendingCall>();
-  private readonly free: PendingCall[] = [];
-  private readonly commIds = new Map<string, number>();
-  private lastComm: string | null = null;
-  private lastCommId = 0;
+  private readonly startedAt: Nanoseconds;
+  private readonly plans: Plans;
+  /** Whose call is under way, or unsettled, with its captures behind `used`; or null. And of that call: */
+  private open: Task | null = null;
+  private plan!: Plan;
+  private comm = '';
+  private taskId = 0;
+  private decision = 0;
+  private args: SyscallArguments = new Float64Array(0);
+  /** Of the open call. Typed: a field, or a variable with two sources, would be a heap object for each new value. */
+  private readonly numbers = new Float64Array(3);
+  private readonly parked = new Map<Task, ParkedCall>();
+  private readonly taskIds = new Map<number, { pid: number; comm: string; id: number }>();
+  private nextTaskId = 0;
+  private lastTask: Task | null = null;
+  private lastTid = 0;
 
   constructor(private readonly options: RecorderOptions) {
+    const buffer = new ArrayBuffer(BATCH_BYTES);
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(buffer);
+    this.doubles = new Float64Array(buffer);
+    this.captured = new CaptureBuffer(this.bytes);
+    this.plans = new Plans(options.calls, options.names);
     this.full = options.level === 'full';
+    this.startedAt = options.startedAt;
     this.budget = Math.max(options.auditBytes, TRUNCATED_BYTES);
+    this.limitBatch();
   }
 
   enter(task: Task, number: number, args: SyscallArguments): undefined {
     if (this.truncated) return undefined;
-    const plan = this.plans[number] ?? this.planFor(number);
-    if (!this.full && !this.isSecurityRelevant(plan, args)) return undefined;
+    const plan = this.plans.of(number);
+    if (!this.full && !isSecurityRelevant(plan, args)) return undefined;
     this.begin(task, plan, args);
     return undefined;
   }
@@ -117,181 +124,225 @@ export class AuditRecorder implements SyscallObserver {
    */
   decided(task: Task, number: number, args: SyscallArguments, decision: Decision): void {
     if (this.truncated || decision === 'allow') return;
-    let call = this.find(task);
-    call ??= this.begin(task, this.plans[number] ?? this.planFor(number), args);
-    call.decision = DECISIONS.indexOf(decision);
+    if (this.open !== task || this.unsettled) {
+      if (this.parked.has(task)) this.resumeParked(task);
+      else this.begin(task, this.plans.of(number), args);
+    }
+    this.decision = DECISIONS.indexOf(decision);
   }
 
-  exit(task: Task, _number: number, args: SyscallArguments, result: number): void {
-    const call = this.find(task);
-    if (call === null) return;
-    if (call === this.last) this.last = null;
-    else this.waiting.delete(task);
-    if (!this.truncated) this.write(task, call, args, result);
-    call.task = null;
-    this.free.push(call);
+  exit(task: Task, _number: number, args: SyscallArguments, result: number, goesOn = false): void {
+    if (this.open !== task || this.unsettled) {
+      if (this.parked.size === 0 || !this.parked.has(task)) return;
+      this.resumeParked(task);
+      if (this.open !== task) return;
+    }
+    if (result >= 0) {
+      const { exit } = this.plan;
+      for (let index = 0; index < exit.length; index++) capture(task, exit[index], args, result, this.captured);
+    }
+    this.numbers[RESULT] = result;
+    this.args = args;
+    this.unsettled = true;
+    if (!goesOn) this.settle();
   }
 
-  private find(task: Task): PendingCall | null {
-    const { last } = this;
-    if (last !== null && last.task === task) return last;
-    return this.waiting.size === 0 ? null : (this.waiting.get(task) ?? null);
+  /**
+   * Completes the record of the call that ended last, which ends when its guest goes on. To be called after that, where it does;
+   * before its next trap is taken in any case.
+   */
+  settle(): void {
+    if (!this.unsettled) return;
+    this.unsettled = false;
+    const task = this.open as Task;
+    this.open = null;
+    const { captured, used, words, doubles, numbers } = this;
+    const result = numbers[RESULT];
+    if (result >= TWO_47 || result < -TWO_47) this.captureResult(result);
+    const length = captured.length - used;
+    if (!this.affords(length)) return;
+    const start = numbers[START];
+    numbers[END] = task.context.times[RESUMED_AT];
+    if (numbers[END] <= start) numbers[END] = this.options.now();
+    const duration = numbers[END] - start;
+    const since = start - this.startedAt;
+    const { argumentCount, id } = this.plan;
+    const word = used >> 2;
+    words[word] = length | (RecordKind.Call << 16);
+    words[word + 1] = id | (this.taskId << 16);
+    words[word + 2] = this.sequence++;
+    words[word + 3] = this.decision | (argumentCount << 8) | (Math.floor(since * PER_TWO_32) << 16);
+    words[word + 4] = since;
+    words[word + 5] = duration;
+    words[word + 6] = result;
+    words[word + 7] = (Math.floor(result * PER_TWO_32) & 0xffff) | (Math.floor(duration * PER_TWO_32) << 16);
+    const { args } = this;
+    const at = (used + CALL_HEADER_BYTES) >> 3;
+    for (let index = 0; index < argumentCount; index++) doubles[at + index] = args[index];
+    this.used = used + align8(length);
   }
 
   /** Hands on what is there. To be called before the Sentry waits and at the end of the run. */
   flush(): void {
-    if (this.used === 0) return;
-    const used = this.used;
-    this.used = 0;
-    this.options.flush(this.bytes.subarray(0, used));
+    this.settle();
+    if (this.open !== null) this.park();
+    this.handOn();
   }
 
-  private isSecurityRelevant(plan: Plan, args: SyscallArguments): boolean {
-    if (!plan.security) return false;
-    return plan.openFlagsIndex < 0 || (args[plan.openFlagsIndex] & WRITING_OPEN_FLAGS) !== 0;
+  private handOn(): void {
+    const { used } = this;
+    if (used === HEAD_BYTES) return;
+    this.used = HEAD_BYTES;
+    this.budget -= used - HEAD_BYTES;
+    this.limitBatch();
+    this.options.flush(this.bytes.subarray(HEAD_BYTES, used));
   }
 
-  private begin(task: Task, plan: Plan, args: SyscallArguments): PendingCall {
-    const call = this.free.pop() ?? new PendingCall();
-    call.plan = plan;
-    call.task = task;
-    call.decision = 0;
-    call.captured.clear();
-    call.commId = task.comm === this.lastComm ? this.lastCommId : this.commId(task.comm);
-    const entry = plan.entry;
-    for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, call.captured);
-    const { last } = this;
+  private limitBatch(): void {
+    this.budgetEnd = Math.min(HEAD_BYTES + this.budget - TRUNCATED_BYTES, 2 * BATCH_BYTES);
+  }
+
+  // Calls under way
+
+  /** Nothing is open after it when recording is over. */
+  private begin(task: Task, plan: Plan, args: SyscallArguments): void {
+    if (this.open !== null) this.putAside();
     // One of the same task never came to its end.
-    if (last !== null && last.task !== null && last.task !== task) this.waiting.set(last.task, last);
-    if (this.waiting.size > 0) this.waiting.delete(task);
-    this.last = call;
-    call.start = this.options.now();
-    return call;
+    if (this.parked.size > 0) this.parked.delete(task);
+    const { numbers } = this;
+    numbers[START] = task.context.times[TRAPPED_AT];
+    if (numbers[START] === 0) numbers[START] = this.options.now();
+    if (!this.makeOpen(task, plan, task.comm)) return;
+    const { entry } = plan;
+    for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, this.captured);
   }
 
-  private write(task: Task, call: PendingCall, args: SyscallArguments, result: number): void {
-    const end = this.options.now();
-    const plan = call.plan;
-    const captured = call.captured;
-    if (result >= 0) {
-      const exit = plan.exit;
-      for (let index = 0; index < exit.length; index++) capture(task, exit[index], args, result, captured);
-    }
-    if (!plan.defined) {
-      plan.defined = true;
-      this.writeDefinition(plan);
-    }
-    const count = plan.argumentCount;
-    const head = CALL_HEADER_BYTES + count * 8;
-    const length = head + captured.length;
-    const offset = this.reserve(length);
-    if (offset < 0) return;
-    const { words, doubles, bytes } = this;
-    const word = offset >> 2;
-    const double = offset >> 3;
-    words[word] = length;
-    words[word + 1] = RecordKind.Call;
-    words[word + 2] = plan.number;
-    words[word + 3] = call.commId | (call.decision << 16) | (count << 24);
-    words[word + 4] = task.group.pid;
-    words[word + 5] = task.tid;
-    doubles[double + 3] = this.sequence++;
-    doubles[double + 4] = call.start - this.options.startedAt;
-    doubles[double + 5] = end - call.start;
-    doubles[double + 6] = result;
-    for (let index = 0; index < count; index++) doubles[double + 7 + index] = args[index];
-    const source = captured.bytes;
-    const copied = captured.length;
-    const start = offset + head;
-    for (let index = 0; index < copied; index++) bytes[start + index] = source[index];
+  /** False when the budget does not hold what must be told before. Precondition: nothing is open. */
+  private makeOpen(task: Task, plan: Plan, comm: string): boolean {
+    if (!plan.defined || plan.id === UNKEPT) this.define(plan);
+    if (task !== this.lastTask || comm !== this.comm || task.tid !== this.lastTid) this.identify(task, comm);
+    if (this.truncated) return false;
+    if (this.used > FULL_BYTES) this.handOn();
+    this.open = task;
+    this.plan = plan;
+    this.decision = 0;
+    this.captured.begin(this.used + CALL_HEADER_BYTES + plan.argumentCount * 8);
+    return true;
   }
 
-  /**
-   * Room for a record, at a multiple of 8; -1 when the budget does not hold it: then the last record is written, which
-   * says so, and recording is over.
-   */
+  private putAside(): void {
+    if (this.unsettled) this.settle();
+    else this.park();
+  }
+
+  private park(): void {
+    const { plan, comm, decision, captured } = this;
+    const start = this.used + CALL_HEADER_BYTES + plan.argumentCount * 8;
+    const copied = this.bytes.slice(start, captured.length);
+    this.parked.set(this.open as Task, { plan, comm, start: this.numbers[START], decision, captured: copied });
+    this.open = null;
+  }
+
+  /** Makes a parked call the open one, where recording is not over. What it refers to may have been given other ids since. */
+  private resumeParked(task: Task): void {
+    const call = this.parked.get(task) as ParkedCall;
+    this.parked.delete(task);
+    if (this.open !== null) this.putAside();
+    if (!this.makeOpen(task, call.plan, call.comm)) return;
+    this.numbers[START] = call.start;
+    this.decision = call.decision;
+    const { captured } = this;
+    this.bytes.set(call.captured, captured.length);
+    captured.length += call.captured.length;
+  }
+
+  // Other records
+
+  /** Whether the budget holds a record; when not, the last one is written, which says so, and recording is over. */
+  private affords(length: number): boolean {
+    if (this.truncated) return false;
+    if (this.used + align8(length) <= this.budgetEnd) return true;
+    this.stop();
+    return false;
+  }
+
+  /** Room for a record, at a multiple of 8; -1 when the budget does not hold it. Precondition: no call is open. */
   private reserve(length: number): number {
-    const padded = align8(length);
-    if (this.truncated) return -1;
-    if (padded > this.budget - TRUNCATED_BYTES) {
-      this.stop();
-      return -1;
-    }
-    this.budget -= padded;
-    if (this.used + padded > BATCH_BYTES) this.flush();
+    if (this.used > FULL_BYTES) this.handOn();
+    if (!this.affords(length)) return -1;
     const offset = this.used;
-    this.used += padded;
+    this.used += align8(length);
     return offset;
   }
 
   private stop(): void {
     this.truncated = true;
-    if (this.used + TRUNCATED_BYTES > BATCH_BYTES) this.flush();
+    this.open = null;
+    this.parked.clear();
     const offset = this.used;
     this.used += TRUNCATED_BYTES;
-    this.words.fill(0, offset >> 2, (offset + TRUNCATED_BYTES) >> 2);
-    this.words[offset >> 2] = TRUNCATED_BYTES;
-    this.words[(offset >> 2) + 1] = RecordKind.Truncated;
-    this.doubles[(offset >> 3) + 2] = this.sequence++;
-    this.doubles[(offset >> 3) + 3] = this.options.now() - this.options.startedAt;
-    this.flush();
+    this.words[offset >> 2] = TRUNCATED_BYTES | (RecordKind.Truncated << 16);
+    this.words[(offset >> 2) + 1] = 0;
+    this.doubles[(offset >> 3) + 1] = this.sequence++;
+    this.doubles[(offset >> 3) + 2] = this.options.now() - this.startedAt;
+    this.handOn();
   }
 
-  private planFor(number: number): Plan {
-    const call = this.options.calls[number] ?? {
-      name: this.options.names[number] ?? `syscall_0x${(number >>> 0).toString(16)}`,
-      signature: UNKNOWN_SIGNATURE,
-      support: 'refused' as const,
-    };
-    const parameters = parseSignature(call.signature).slice(0, 6);
-    const plans = parameters.map((parameter, index) => planCapture(parameter, index));
-    const plan: Plan = {
-      number: number >>> 0,
-      call,
-      argumentCount: parameters.length,
-      entry: plans.filter((candidate) => candidate?.direction === 'in').filter((found) => found !== null),
-      exit: plans.filter((candidate) => candidate?.direction === 'out').filter((found) => found !== null),
-      security: call.security === true || call.support === 'refused',
-      openFlagsIndex: parameters.findIndex((parameter) => parameter.base === 'open-flags'),
-      defined: false,
-    };
-    // Wild numbers are as many as a guest likes: those are not kept.
-    if (number >= 0 && number < KNOWN_NUMBERS) this.plans[number] = plan;
-    return plan;
-  }
-
-  private writeDefinition(plan: Plan): void {
+  private define(plan: Plan): void {
+    plan.defined = true;
     const text = `${plan.call.name}\0${plan.call.signature}`;
-    const offset = this.reserve(16 + text.length);
+    const length = DEFINITION_HEADER_BYTES + text.length;
+    const offset = this.reserve(length);
     if (offset < 0) return;
     const word = offset >> 2;
-    this.words[word] = 16 + text.length;
-    this.words[word + 1] = RecordKind.Definition;
+    this.words[word] = length | (RecordKind.Definition << 16);
+    this.words[word + 1] = plan.id;
     this.words[word + 2] = plan.number;
     this.words[word + 3] = RESULT_KINDS.indexOf(plan.call.result ?? 'int');
-    this.writeText(offset + 16, text);
+    this.writeText(offset + DEFINITION_HEADER_BYTES, text);
   }
 
-  private commId(comm: string): number {
-    let id = this.commIds.get(comm);
-    if (id === undefined) {
-      // A guest may rename itself for ever: ids come round again, and calls under way may then show a newer name.
-      if (this.commIds.size === COMM_IDS) this.commIds.clear();
-      id = this.commIds.size;
-      this.commIds.set(comm, id);
-      const name = comm.slice(0, 15);
-      const offset = this.reserve(12 + name.length);
-      if (offset >= 0) {
-        const word = offset >> 2;
-        this.words[word] = 12 + name.length;
-        this.words[word + 1] = RecordKind.Comm;
-        this.words[word + 2] = id;
-        this.writeText(offset + 12, name);
+  /** Sets the id by which records name a task with this comm. */
+  private identify(task: Task, comm: string): void {
+    const { tid } = task;
+    const { pid } = task.group;
+    let known = this.taskIds.get(tid);
+    if (known === undefined || known.comm !== comm || known.pid !== pid) {
+      // A guest may rename itself for ever: ids come round again.
+      if (this.nextTaskId === TASK_IDS) {
+        this.taskIds.clear();
+        this.nextTaskId = 0;
       }
+      known = { pid, comm, id: this.nextTaskId++ };
+      this.taskIds.set(tid, known);
+      this.writeTask(known.id, pid, tid, comm.slice(0, 15));
     }
-    this.lastComm = comm;
-    this.lastCommId = id;
-    return id;
+    this.lastTask = task;
+    this.lastTid = tid;
+    this.comm = comm;
+    this.taskId = known.id;
+  }
+
+  private writeTask(id: number, pid: number, tid: number, name: string): void {
+    const length = TASK_HEADER_BYTES + name.length;
+    const offset = this.reserve(length);
+    if (offset < 0) return;
+    const word = offset >> 2;
+    this.words[word] = length | (RecordKind.Task << 16);
+    this.words[word + 1] = id;
+    this.words[word + 2] = pid;
+    this.words[word + 3] = tid;
+    this.writeText(offset + TASK_HEADER_BYTES, name);
+  }
+
+  /** A result that does not fit its place in the record. */
+  private captureResult(result: number): void {
+    const { captured } = this;
+    const at = captured.length;
+    const view = new DataView(this.bytes.buffer);
+    view.setUint32(at, RESULT_CAPTURE | (8 << 16), true);
+    view.setFloat64(at + CAPTURE_HEADER_BYTES, result, true);
+    captured.length = at + CAPTURE_HEADER_BYTES + 8;
   }
 
   private writeText(offset: number, text: string): void {
@@ -299,4 +350,7 @@ export class AuditRecorder implements SyscallObserver {
   }
 }
 
-if (RECORD_BYTES_MAX > BATCH_BYTES) throw new Error('a record must fit a batch');
+function isSecurityRelevant(plan: Plan, args: SyscallArguments): boolean {
+  if (!plan.security) return false;
+  return plan.openFlagsIndex < 0 || (args[plan.openFlagsIndex] & WRITING_OPEN_FLAGS) !== 0;
+}

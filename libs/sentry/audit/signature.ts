@@ -5,8 +5,8 @@ export type Direction = 'value' | 'in' | 'out';
 export type Shape =
   /** The path or string that the call itself copied. */
   | { readonly form: 'path' }
-  /** A struct of fixed size. */
-  | { readonly form: 'struct'; readonly size: number }
+  /** `size` bytes of a struct, from `offset` on. */
+  | { readonly form: 'struct'; readonly size: number; readonly offset: number }
   /** `length argument` elements of `size` bytes, at most `most` of them. */
   | { readonly form: 'array'; readonly size: number; readonly most: number }
   /** `length argument` pointers to structs, of which the first `size` bytes are copied, at most `most` of them. */

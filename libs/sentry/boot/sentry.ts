@@ -48,6 +48,8 @@ const FLUSH_DELAY: Nanoseconds = 0.5 * MILLISECOND;
 const AUDIT_FLUSH: Nanoseconds = 100 * MILLISECOND;
 const AUDIT_IDLE: Nanoseconds = 500 * MILLISECOND;
 const AUDIT_IDLE_MOST: Nanoseconds = 30_000 * MILLISECOND;
+/** Batches of so many bytes leave by a write of their own, uncopied. */
+const AUDIT_IN_PLACE = 16 * 1024;
 /** Guests that live so long gain from code that their Sentry compiles itself. */
 const COMPILE_AFTER: Nanoseconds = 100 * MILLISECOND;
 /** How often it is told that a guest waits for input, as long as it does. */
@@ -270,8 +272,19 @@ export class Sentry {
       now: () => this.platform.now(),
       calls: ROW_BY_NUMBER,
       names: SYSCALL_NAMES,
-      flush: (bytes) => this.channel.send(FrameType.Audit, bytes, 0, bytes.length),
+      flush: (bytes) => this.sendAudit(bytes),
     });
+  }
+
+  /** Small batches go along with what comes next. */
+  private sendAudit(bytes: Uint8Array): void {
+    const { channel } = this;
+    if (bytes.length < AUDIT_IN_PLACE) {
+      channel.send(FrameType.Audit, bytes, 0, bytes.length);
+      return;
+    }
+    channel.sendInPlace(FrameType.Audit, bytes);
+    if (channel.pendingBytes > 0) this.watchForRoom();
   }
 
   /** Records leave while the guest runs; an idle guest costs two looks a second, an idle session ever fewer. */

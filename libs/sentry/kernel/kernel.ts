@@ -345,6 +345,10 @@ export class Kernel implements KernelView {
         this.onIdle();
         if (this.readyHead) continue;
       }
+      if (this.observer?.unsettled) {
+        this.platform.letGo();
+        this.observer.settle?.();
+      }
       const context = this.platform.next(deadline);
       if (context === null) {
         trapsLeft = 0;
@@ -453,7 +457,8 @@ export class Kernel implements KernelView {
     task.inSyscall = false;
     task.clearWaits();
     if (this.observer !== null) {
-      this.observer.exit(task, task.number, task.args, result === NO_RETURN ? 0 : result);
+      const goesOn = task.runState !== RunState.Dead && !task.signalPending();
+      this.observer.exit(task, task.number, task.args, result === NO_RETURN ? 0 : result, goesOn);
     }
     if (task.runState === RunState.Dead) return;
     if (result !== NO_RETURN) {
@@ -538,7 +543,7 @@ export class Kernel implements KernelView {
     this.observer?.enter(task, number, args);
     const call = context.registersLow[2 * Reg.ORIG_RAX] | 0;
     const result = (task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, call, true)) ?? -ENOSYS;
-    this.observer?.exit(task, number, args, result === NO_RETURN ? 0 : result);
+    this.observer?.exit(task, number, args, result === NO_RETURN ? 0 : result, false);
     if (result === NO_RETURN) return task.runState !== RunState.Dead;
     context.registersLow[2 * Reg.RAX] = result;
     context.registersHigh[2 * Reg.RAX + 1] = result < 0 ? -1 : 0;

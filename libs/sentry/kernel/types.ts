@@ -224,6 +224,12 @@ export interface Kernel {
 export interface SyscallObserver {
   /** Before the handler's first run. A number refuses the call with that result (-errno) and the handler never runs. */
   enter(task: Task, number: number, args: SyscallArguments): number | undefined;
-  /** After the final result is known (also for refused calls, and with result 0 for calls that do not return). */
-  exit(task: Task, number: number, args: SyscallArguments, result: number): void;
+  /**
+   * After the final result is known (also for refused calls, and with result 0 for calls that do not return). `goesOn`: the guest goes on
+   * at once, with nothing but the result between: the call's end is the next `RESUMED_AT` of its context, where the platform keeps that.
+   */
+  exit(task: Task, number: number, args: SyscallArguments, result: number, goesOn: boolean): void;
+  /** Whether it has work left that need not hold a guest up; `settle` does it, called when the guest that was resumed last runs. */
+  readonly unsettled?: boolean;
+  settle?(): void;
 }

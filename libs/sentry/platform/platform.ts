@@ -81,6 +81,10 @@ export type TrapKind = (typeof Trap)[keyof typeof Trap];
 export const Access = { Unknown: 0, Read: 1, Write: 2, Execute: 3 } as const;
 export type AccessKind = (typeof Access)[keyof typeof Access];
 
+/** Places in `Context.times`. */
+export const TRAPPED_AT = 0;
+export const RESUMED_AT = 1;
+
 /** One guest thread's processor state. Created by the platform, owned by a task, released by it. */
 export interface Context {
   /** Halves of the registers, low half first: register r is [2r] (unsigned) and [2r+1]. Shared with the native side. */
@@ -97,6 +101,8 @@ export interface Context {
   signalCode: number;
   /** After a Syscall trap: it came the long way, and `Platform.shortCall` may be for its site. */
   readonly patchable: boolean;
+  /** When it trapped last (`TRAPPED_AT`), and when it went on last (`RESUMED_AT`), in nanoseconds; 0 where the platform does not keep these times. */
+  readonly times: Float64Array;
   /** For the kernel: the task that owns this context. The platform never looks at it. */
   owner: unknown;
   /** True between resume and the trap. */
@@ -180,6 +186,8 @@ export interface Platform {
    * After a Syscall trap RAX holds what the guest sees as the result. Moving a context to another space is allowed (execve).
    */
   resume(context: Context, space: PlatformAddressSpace): void;
+  /** Guests that were resumed may not run before `next`; now they do. For a caller that has something else to do meanwhile. */
+  letGo(): void;
   /**
    * The one place where the Sentry waits: until a context traps (returned), or until `deadline`
    * (CLOCK_MONOTONIC ns; Infinity = none) or a host descriptor became ready (null).

@@ -155,7 +155,8 @@ static void take_trap(int index, int signal, const siginfo_t *info) {
   thread->running = 0;
   running--;
   struct binding *binding = &bindings[thread->context];
-  binding->spent += now_ns() - binding->started;
+  context->trapped = now_ns();
+  binding->spent += context->trapped - binding->started;
   if (signal == (SIGTRAP | 0x80)) {
     /* After `syscall` RCX is the return address; int 0x80 leaves it alone. */
     context->trap = context->regs.rcx == context->regs.rip ? TRAP_SYSCALL : TRAP_LEGACY;
@@ -165,7 +166,7 @@ static void take_trap(int index, int signal, const siginfo_t *info) {
     context->trap = TRAP_INTERRUPTED;
     return;
   }
-  context->signal = (uint64_t)signal;
+  context->signal = (uint32_t)signal;
   context->signal_code = info->si_code;
   context->fault_address = (uint64_t)info->si_addr;
   if (signal == SIGSYS) { /* a vsyscall; the kernel has already done its `ret` */
@@ -336,7 +337,7 @@ static int resume_context(int context, int space) {
   int index = bindings[context].thread;
   failed = load_context(index);
   if (failed) return failed;
-  bindings[context].started = now_ns();
+  bindings[context].started = contexts[context].resumed = now_ns();
   return resume_thread(index);
 }
 

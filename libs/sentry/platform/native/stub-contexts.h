@@ -21,14 +21,16 @@ enum { NEXT_NOTHING = -1, NEXT_WATCH = -2 };
 /* Shared with JavaScript: 32 u64 a context. */
 struct context {
   struct user_regs_struct regs; /* 27 words */
-  uint64_t trap;
+  uint32_t trap;
+  uint16_t access;    /* where the platform knows it */
+  uint16_t patchable; /* a system call that came by a signal: its call site may be patched */
   uint64_t fault_address;
-  uint64_t signal;
-  int64_t signal_code;
-  uint32_t access;    /* where the platform knows it */
-  uint32_t patchable; /* a system call that came by a signal: its call site may be patched */
+  uint32_t signal;
+  int32_t signal_code;
+  double trapped; /* the last trap, ns; 0 where the platform does not keep it */
+  double resumed; /* the last time it went on, ns; likewise */
 };
-_Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with context.ts");
+_Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with stub-context.ts");
 
 /* Not shared: per context. */
 struct binding {
@@ -40,7 +42,6 @@ struct binding {
   uint8_t *xsave;
   double started; /* of the present run, ns */
   double spent;   /* in guest code, ns */
-  double trapped; /* the last trap, ns; not kept by every platform */
 };
 
 /* What a platform does itself. All return 0 (or what they say), or -errno. */

@@ -207,8 +207,9 @@ int systrap_resume(int context, int space) {
   if (command < 0) return command;
   slot_of(index)->command = (uint32_t)command;
   struct binding *binding = &bindings[context];
-  binding->started = cordon_now();
-  place(index, binding->started - binding->trapped);
+  double now = cordon_now();
+  binding->started = contexts[context].resumed = now;
+  place(index, now - contexts[context].trapped);
   systrap_set_running(index);
   hand_back(index);
   return 0;

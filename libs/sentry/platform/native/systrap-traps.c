@@ -124,7 +124,7 @@ static int take_signal(int index, int signal, struct context *context) {
   }
   if (info.code <= 0) return 0; /* kill(2) from outside */
   copy_frame(&context->regs, &frame->regs);
-  context->signal = (uint64_t)signal;
+  context->signal = (uint32_t)signal;
   context->signal_code = info.code;
   if (signal == SIGSYS) {
     context->regs.orig_rax = context->regs.rax;
@@ -158,9 +158,10 @@ static int take(int index) {
   context->regs.fs_base = thread->fs_base;
   thread->taken = context->regs;
   struct binding *binding = &bindings[thread->context];
-  binding->trapped = cordon_now();
-  binding->spent += binding->trapped - binding->started;
-  cordon_placement_trap(binding->trapped);
+  double now = cordon_now();
+  context->trapped = now;
+  binding->spent += now - binding->started;
+  cordon_placement_trap(now);
   systrap_set_stopped(index);
   return thread->context;
 }

@@ -4,17 +4,21 @@ import { NO_ARGUMENT, type StubNative } from './stub-native.js';
 
 /** 64-bit words of one context in the slab shared with native/ptrace.c and native/systrap.c: 27 registers, then what the trap was. */
 const WORDS = 32;
-const TRAP = 27;
-const FAULT_ADDRESS = 28;
-const SIGNAL = 29;
-const SIGNAL_CODE = 30;
-const ACCESS = 31;
+/** 32-bit words: the trap; access (low half) and whether the call site is patchable (high half); and so on. */
+const TRAP = 54;
+const ACCESS = 55;
+const FAULT_ADDRESS = 56;
+const SIGNAL = 58;
+const SIGNAL_CODE = 59;
+/** 64-bit words, two of them. */
+const TIMES = 30;
 
 /** One guest thread's processor state. Its registers are memory shared with the native side. */
 export class StubContext implements Context {
   readonly registersLow: Uint32Array;
   readonly registersHigh: Int32Array;
   readonly registers64: BigUint64Array;
+  readonly times: Float64Array;
   private readonly all: Int32Array;
   owner: unknown = null;
   running = false;
@@ -31,30 +35,31 @@ export class StubContext implements Context {
     this.registersHigh = new Int32Array(slab, start, 54);
     this.registers64 = new BigUint64Array(slab, start, 27);
     this.all = new Int32Array(slab, start, WORDS * 2);
+    this.times = new Float64Array(slab, start + TIMES * 8, 2);
   }
 
   get trap(): TrapKind {
-    return this.all[TRAP * 2] as TrapKind;
+    return this.all[TRAP] as TrapKind;
   }
 
   get faultAddress(): GuestAddress {
-    return this.all[FAULT_ADDRESS * 2 + 1] * 4294967296 + (this.all[FAULT_ADDRESS * 2] >>> 0);
+    return this.all[FAULT_ADDRESS + 1] * 4294967296 + (this.all[FAULT_ADDRESS] >>> 0);
   }
 
   get faultAccess(): AccessKind {
-    return this.all[ACCESS * 2] as AccessKind;
+    return (this.all[ACCESS] & 0xffff) as AccessKind;
   }
 
   get patchable(): boolean {
-    return this.all[ACCESS * 2 + 1] !== 0;
+    return this.all[ACCESS] >>> 16 !== 0;
   }
 
   get signal(): number {
-    return this.all[SIGNAL * 2];
+    return this.all[SIGNAL];
   }
 
   get signalCode(): number {
-    return this.all[SIGNAL_CODE * 2];
+    return this.all[SIGNAL_CODE];
   }
 
   get xsaveSize(): Bytes {

@@ -168,6 +168,10 @@ export class StubPlatform implements Platform {
     this.deferred.running = true;
   }
 
+  letGo(): void {
+    this.flushDeferred();
+  }
+
   next(deadline: Nanoseconds): Context | null {
     const { deferred } = this;
     this.deferred = null;

@@ -9,6 +9,7 @@ import {
   type LinkRefusal,
   type OpenSandbox,
   type ProcessEvent,
+  type SandboxDto,
   type SandboxEnd,
   type StartProcess,
 } from '@cordon/contracts';
@@ -167,7 +168,9 @@ export class SandboxHost {
   private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
     const { pools, image, log, audit, renderAudit } = this.options;
     const { id } = open.sandbox;
-    const lease = await pools.lease(open.sandbox.platform as PlatformChoice);
+    // An older API names none.
+    const { platform = 'auto' } = open.sandbox as Partial<SandboxDto>;
+    const lease = await pools.lease(platform as PlatformChoice);
     // The API asked a worker that offered it a moment ago.
     if (lease === null) throw new Refused(503, { full: true });
     if (this.sandboxes.size >= this.options.capacity) {

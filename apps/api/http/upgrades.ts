@@ -165,8 +165,12 @@ export async function sendTo(client: WebSocket, message: object, gone: AbortSign
   const text = JSON.stringify(message);
   if (client.bufferedAmount < BUFFERED_MOST) return client.send(text);
   await new Promise<void>((resolve) => {
-    client.send(text, () => resolve());
-    gone.addEventListener('abort', () => resolve(), { once: true });
+    const sent = (): void => {
+      gone.removeEventListener('abort', sent);
+      resolve();
+    };
+    gone.addEventListener('abort', sent);
+    client.send(text, sent);
   });
 }
 

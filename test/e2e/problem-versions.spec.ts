@@ -206,6 +206,16 @@ describe('other settings', () => {
     expect((await patch(id, { interactor, checker: { kind: 'exact' } })).body.errors[0].pointer).toBe('/checker');
   });
 
+  it('an answer that is missing is an empty one to a checker that compares', async () => {
+    const custom = { kind: 'custom', runtime: 'python', source: 'import sys; sys.exit(0)' };
+    const { id } = await make({ checker: custom });
+    await send(id, [{ name: '1.in', content: '1 1' }]);
+    expect(await judge({ problem: id })).toMatchObject({ verdict: 'AC', version: 1 });
+    expect(await change(id, { checker: { kind: 'tokens' } })).toMatchObject({ version: 2 });
+    expect(await judge({ problem: id })).toMatchObject({ verdict: 'WA', version: 2 });
+    expect(await judge({ problem: id, source: 'pass' })).toMatchObject({ verdict: 'AC', version: 2 });
+  });
+
   it('a title alone, and a problem without tests, need no version', async () => {
     const { id } = await make();
     expect(await change(id, { limits: { cpuTimeMs: 77 }, title: 'first' })).toMatchObject({

@@ -24,6 +24,7 @@ import {
 import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
+import { drained, sendJson } from '../link-response.js';
 import { AuditWriter } from './audit-writer.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
@@ -331,23 +332,6 @@ export class SandboxHost {
     this.options.log.error({ err: error }, 'a request to a sandbox failed');
     return { status: 500, body: {} };
   }
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {

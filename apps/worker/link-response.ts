@@ -19,3 +19,9 @@ export function drained(response: ServerResponse): Promise<void> {
     response.on('close', done);
   });
 }
+
+/** Calls `left` when the one who asked goes; at once, where he went while his request was under way. */
+export function whenClosed(response: ServerResponse, left: () => void): void {
+  if (response.destroyed) left();
+  else response.once('close', left);
+}

@@ -6,7 +6,7 @@ import {
   type RunInContext,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
-import { drained, sendJson } from '../link-response.js';
+import { drained, sendJson, whenClosed } from '../link-response.js';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
 import { CodeContext } from './code-context.js';
 import { StartFailed } from './interpreter.js';
@@ -73,7 +73,7 @@ export class Contexts {
   private async run(ask: ContextAsk, response: ServerResponse): Promise<void> {
     const context = this.find(ask);
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    whenClosed(response, () => gone.abort());
     const { code = '', timeoutMs, env } = ask;
     await this.live.use(() =>
       context.run(

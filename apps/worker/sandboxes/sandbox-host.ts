@@ -24,7 +24,7 @@ import {
 import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
-import { drained, sendJson } from '../link-response.js';
+import { drained, sendJson, whenClosed } from '../link-response.js';
 import { AuditWriter } from './audit-writer.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
@@ -220,14 +220,13 @@ export class SandboxHost {
   private async start(live: LiveSandbox, request: StartProcess, response: ServerResponse): Promise<void> {
     const { process, log } = await live.start(request);
     if (!request.background) {
-      response.once('close', () => {
+      whenClosed(response, () => {
         if (!log.over) live.kill(process);
       });
     }
     this.follow(live, log, 0, response, request.background);
   }
 
-  /** `from`: the first event. `now`: those that there are, without waiting for others. */
   /** Lines of JSON from the sandbox, as they are, until the client leaves or the directory is gone. */
   private async watch(
     live: LiveSandbox,
@@ -248,7 +247,7 @@ export class SandboxHost {
     );
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
-    response.once('close', stop);
+    whenClosed(response, stop);
     begun();
   }
 
@@ -271,6 +270,7 @@ export class SandboxHost {
     });
   }
 
+  /** `from`: the first event. `now`: those that there are, without waiting for others. */
   private async attach(
     live: LiveSandbox,
     process: number,
@@ -304,7 +304,7 @@ export class SandboxHost {
       stop();
       response.end();
     };
-    response.once('close', finish);
+    whenClosed(response, finish);
     stop = log.follow(from, (event: ProcessEvent) => {
       if (over) return;
       const flowing = response.write(`${JSON.stringify(event)}\n`);

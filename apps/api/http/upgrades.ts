@@ -174,6 +174,12 @@ export async function sendTo(client: WebSocket, message: object, gone: AbortSign
   });
 }
 
+/** Tells a client what is wrong with its message. Whoever goes on without reading what he is told is cut off. */
+export function complain(client: WebSocket, detail: string): void {
+  if (client.bufferedAmount > 2 * BUFFERED_MOST) client.terminate();
+  else client.send(JSON.stringify({ type: 'error', data: { detail } }));
+}
+
 /** A client's text message as an object, or what is wrong with it. */
 export function parseMessage(text: string): Record<string, unknown> | string {
   try {

@@ -132,7 +132,8 @@ describe('attach', () => {
 
 describe('a client that does not read', () => {
   it('and goes on with nonsense is cut off', async () => {
-    const { id } = (await cordon.post({ command: ['/bin/sleep', '100'], interactive: true })).body as ExecutionDto;
+    const body = { command: ['/bin/sleep', '200'], interactive: true, limits: { wallTimeMs: 200_000 } };
+    const { id } = (await cordon.post(body)).body as ExecutionDto;
     const socket = connect(id);
     await once(socket, 'open');
     // Cut off with what it has not read: its own writing may fail first.

@@ -295,13 +295,13 @@ export class Executor {
     output: Pick<EventRelay, 'output'> = relay,
   ): Promise<EndReport> {
     const { pools, image, log } = this.options;
-    const { platform = 'auto' } = job;
-    const lease = await pools.lease(platform);
-    if (lease === null) throw new Error(`this worker runs no guests on ${platform}`);
     const whole = runSpec(job, runtime, image);
     const argv = artifacts && runtime ? [...runtime.run, ...job.args] : whole.argv;
     const marks = run.timeline !== null;
     const spec = { ...whole, files: artifacts ?? whole.files, argv: wrapped(job, argv), marks };
+    const { platform = 'auto' } = job;
+    const lease = await pools.lease(platform);
+    if (lease === null) throw new Error(`this worker runs no guests on ${platform}`);
     const handle = lease.pool.run(spec, {
       stdout: (bytes) => output.output('stdout', bytes),
       stderr: (bytes) => output.output('stderr', bytes),

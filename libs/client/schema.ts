@@ -100,7 +100,10 @@ export interface paths {
         /** List submissions: newest first, or those asked for in the order asked */
         get: operations["listSubmission"];
         put?: never;
-        /** Judge a program: compile it once, run it on every test in a sandbox of its own */
+        /**
+         * Judge a program: compile it once, run it on every test in a sandbox of its own
+         * @description What an execution may ask for and a submission may not (`timeline`, `platform`, `network`) is 422 here, as every unknown field.
+         */
         post: operations["createSubmission"];
         delete?: never;
         options?: never;
@@ -310,7 +313,7 @@ export interface paths {
         head?: never;
         /**
          * Change its settings, or what its tests count
-         * @description A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by itself; a `checker` replaces an `interactor` and the other way round; `defaults` hold for tests that come later; `tests` names those whose points or group change. The title alone, or anything while it has no tests, changes without a version.
+         * @description A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by itself; a `checker` replaces an `interactor` and the other way round; `tests` names those whose points or group change. `defaults` hold for tests that come later: those that are there keep their points and groups. A test that was uploaded without an answer has an empty one: a checker that compares takes it as such, and nothing is refused for it. The title alone, or anything while it has no tests, changes without a version.
          */
         patch: operations["changeProblem"];
         trace?: never;
@@ -1103,7 +1106,7 @@ export interface components {
              */
             platform?: "auto" | "systrap" | "kvm" | "ptrace";
             /**
-             * @description The result tells when what happened to the execution, from acceptance to answer
+             * @description The result tells when what happened to the execution, from acceptance to answer. Of executions only: a submission, whose tests are many runs, has no such field
              * @default false
              */
             timeline?: boolean;

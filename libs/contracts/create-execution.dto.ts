@@ -171,7 +171,8 @@ export class CreateExecutionDto {
 
   @ApiPropertyOptional({
     default: false,
-    description: 'The result tells when what happened to the execution, from acceptance to answer',
+    description:
+      'The result tells when what happened to the execution, from acceptance to answer. Of executions only: a submission, whose tests are many runs, has no such field',
   })
   @IsOptional()
   @IsBoolean()

@@ -135,7 +135,7 @@ export class CreateProblemVersionDto {
   append?: boolean;
 }
 
-/** Another name for what a test counts; what is not said stays. */
+/** What a test counts, by its name; what is not said stays. */
 export class LabelledTestDto {
   @ApiProperty({ minLength: 1, maxLength: 255, description: 'Of a test that is there' })
   @IsString()

@@ -14,6 +14,14 @@ export interface SandboxRecord {
   readonly sandbox: SandboxDto;
 }
 
+/** A record as it is read; older workers wrote less. */
+function recordOf(text: string): SandboxRecord {
+  const record = JSON.parse(text) as SandboxRecord;
+  return { ...record, sandbox: { ...NOT_TOLD, ...record.sandbox } };
+}
+
+const NOT_TOLD: Pick<SandboxDto, 'usage' | 'platform'> = { usage: null, platform: 'unknown' };
+
 /** How long what is known of it is kept, from now. */
 export function keptSeconds({ state, expiresAt }: SandboxDto): number {
   if (state === 'ended') return ENDED_SECONDS;
@@ -38,7 +46,7 @@ export class SandboxStore {
 
   async get(id: string): Promise<SandboxRecord | null> {
     const text = await this.redis.get(keys.sandbox(id));
-    return text === null ? null : (JSON.parse(text) as SandboxRecord);
+    return text === null ? null : recordOf(text);
   }
 
   /** Newest first. */
@@ -49,6 +57,6 @@ export class SandboxStore {
     const texts = await this.redis.mget(ids.map((id) => keys.sandbox(id)));
     const forgotten = ids.filter((_, index) => texts[index] === null);
     if (forgotten.length > 0) await this.redis.zrem(place, forgotten);
-    return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as SandboxRecord]));
+    return texts.flatMap((text) => (text === null ? [] : [recordOf(text)]));
   }
 }

@@ -19,6 +19,12 @@ export interface WorkerInfo {
   readonly link: { readonly url: string; readonly token: string };
 }
 
+/** What a worker said of itself; an older one names its platform alone. */
+function infoOf(text: string): WorkerInfo {
+  const info = JSON.parse(text) as WorkerInfo & { readonly platforms?: readonly string[] };
+  return { ...info, platforms: info.platforms ?? [info.platform] };
+}
+
 /** Live workers and what they offer. */
 export class WorkerRegistry {
   constructor(private readonly redis: Redis) {}
@@ -49,7 +55,7 @@ export class WorkerRegistry {
     const texts = await this.redis.mget(ids.map((id) => keys.worker(id)));
     const live: WorkerInfo[] = [];
     for (const [index, text] of texts.entries()) {
-      if (text) live.push(JSON.parse(text) as WorkerInfo);
+      if (text) live.push(infoOf(text));
       else await this.redis.srem(keys.workers, ids[index]);
     }
     return live;
@@ -58,7 +64,7 @@ export class WorkerRegistry {
   /** One worker; null when it is gone. */
   async worker(id: string): Promise<WorkerInfo | null> {
     const text = await this.redis.get(keys.worker(id));
-    return text === null ? null : (JSON.parse(text) as WorkerInfo);
+    return text === null ? null : infoOf(text);
   }
 
   /** Runtimes that any live worker has, by id. */

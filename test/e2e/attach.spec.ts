@@ -129,3 +129,27 @@ describe('attach', () => {
     expect((await cordon.get(`/v1/executions/${id}/attach`)).status).toBe(426);
   });
 });
+
+describe('a client that does not read', () => {
+  it('and goes on with nonsense is cut off', async () => {
+    const body = { command: ['/bin/sleep', '200'], interactive: true, limits: { wallTimeMs: 200_000 } };
+    const { id } = (await cordon.post(body)).body as ExecutionDto;
+    const socket = connect(id);
+    await once(socket, 'open');
+    // Cut off with what it has not read: its own writing may fail first.
+    socket.on('error', () => undefined);
+    let over = false;
+    socket.once('close', () => {
+      over = true;
+    });
+    socket.pause();
+    // What the host's sockets hold, and what the API would keep, is less than this.
+    for (let sent = 0; sent < 1_000_000 && !over; sent += 500) {
+      for (let turn = 0; turn < 500; turn++) socket.send('?');
+      await new Promise((resolve) => socket.send('?', resolve));
+    }
+    socket.resume();
+    await expect.poll(() => over, { timeout: 20_000 }).toBe(true);
+    expect((await cordon.delete(`/v1/executions/${id}`)).body).toMatchObject({ state: 'canceled' });
+  }, 120_000);
+});

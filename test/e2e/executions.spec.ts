@@ -152,7 +152,7 @@ describe('events', () => {
     const text = streams[0].flatMap(({ type, data }) => (type === 'stdout' ? [data.data] : [])).join('');
     expect(text).toBe(Array.from({ length: 40 }, (_, index) => `${index + 1}\n`).join(''));
     for (const stream of streams) expect(shape(stream)).toBe(whole);
-  }, 30_000);
+  }, 120_000);
 
   it('replay and resume give the same, from any event on', async () => {
     const { id } = await cordon.run(
@@ -262,6 +262,15 @@ describe('audit', () => {
     );
     expect(comms).toEqual(new Set(['cat', 'sh']));
     expect((await cordon.get(`/v1/executions/${id}/audit?comm=cat&pid=999`)).text).toBe('');
+    const many = Array.from({ length: 101 }, (_, index) => `comm=${index}`).join('&');
+    for (const [query, pointer] of [
+      [many, '?comm'],
+      ['pid=1&pid=2', '?pid'],
+      ['format=sse&format=strace', '?format'],
+    ]) {
+      const { status, body } = await cordon.get(`/v1/executions/${id}/audit?${query}`);
+      expect([status, body.errors.map((error: { pointer: string }) => error.pointer)]).toEqual([422, [pointer]]);
+    }
     const strace = (await cordon.get(`/v1/executions/${id}/audit`).set('accept', 'text/plain')).text;
     expect(strace).toBe((await cordon.get(`/v1/executions/${id}/audit?format=strace`)).text);
     expect(strace).toMatch(/openat\(AT_FDCWD, "\/etc\/hostname", O_RDONLY/);

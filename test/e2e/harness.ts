@@ -162,7 +162,7 @@ function parseEvent(block: string): SseEvent | null {
 /** Gives the test file a deployment (call once, at top level). */
 export function useDeployment({ workers, ...options }: { workers: number } & DeploymentOptions): Deployment {
   const deployment = new Deployment(options);
-  beforeAll(() => deployment.start(workers), 60_000);
+  beforeAll(() => deployment.start(workers), 120_000);
   afterAll(() => deployment.stop(), 60_000);
   return deployment;
 }

@@ -2,6 +2,8 @@ import type { ExecutionDto, SandboxDto, WorkerDto } from '@cordon/contracts';
 import { describe, expect, it } from 'vitest';
 import { useDeployment } from './harness.js';
 
+/** Each platform's pool starts, with a zygote that rehearses: seconds on a busy machine. */
+const STARTS_MS = 120_000;
 const NAMES = ['systrap', 'kvm', 'ptrace'];
 const strict = useDeployment({ workers: 1 });
 const open = useDeployment({ workers: 1, workerEnv: { CORDON_PLATFORMS_ALLOWED: NAMES.join(',') } });
@@ -9,31 +11,39 @@ const open = useDeployment({ workers: 1, workerEnv: { CORDON_PLATFORMS_ALLOWED: 
 const workerOf = async (cordon: typeof open): Promise<WorkerDto> => (await cordon.get('/v1/workers')).body[0];
 
 describe('a platform that a request names', () => {
-  it('runs it, and the result says so', async () => {
-    const { platform, platforms } = await workerOf(open);
-    expect(platforms[0]).toBe(platform);
-    expect(new Set(platforms).size).toBe(platforms.length);
-    // Twice: started, and there already.
-    for (const name of [...platforms, ...platforms]) {
-      const result = await open.run({ command: ['/bin/echo', name], platform: name });
-      expect(result).toMatchObject({ state: 'succeeded', stdout: `${name}\n`, platform: name });
-    }
-    expect(await open.run({ command: ['/bin/true'], platform: 'auto' })).toMatchObject({ platform });
-    expect(await open.run({ command: ['/bin/true'] })).toMatchObject({ platform });
-  });
+  it(
+    'runs it, and the result says so',
+    async () => {
+      const { platform, platforms } = await workerOf(open);
+      expect(platforms[0]).toBe(platform);
+      expect(new Set(platforms).size).toBe(platforms.length);
+      // Twice: started, and there already.
+      for (const name of [...platforms, ...platforms]) {
+        const result = await open.run({ command: ['/bin/echo', name], platform: name });
+        expect(result).toMatchObject({ state: 'succeeded', stdout: `${name}\n`, platform: name });
+      }
+      expect(await open.run({ command: ['/bin/true'], platform: 'auto' })).toMatchObject({ platform });
+      expect(await open.run({ command: ['/bin/true'] })).toMatchObject({ platform });
+    },
+    STARTS_MS,
+  );
 
-  it('serves a sandbox for its whole life', async () => {
-    const { platforms } = await workerOf(open);
-    for (const name of platforms) {
-      const created = await open.postTo('/v1/sandboxes', { platform: name });
-      expect(created.status).toBe(201);
-      const { id } = created.body as SandboxDto;
-      const exec = await open.postTo(`/v1/sandboxes/${id}/exec`, { command: ['/bin/echo', 'here'] });
-      expect(exec.body).toMatchObject({ stdout: 'here\n' });
-      expect((await open.get(`/v1/sandboxes/${id}`)).body).toMatchObject({ state: 'running', platform: name });
-      await open.delete(`/v1/sandboxes/${id}`);
-    }
-  });
+  it(
+    'serves a sandbox for its whole life',
+    async () => {
+      const { platforms } = await workerOf(open);
+      for (const name of platforms) {
+        const created = await open.postTo('/v1/sandboxes', { platform: name });
+        expect(created.status).toBe(201);
+        const { id } = created.body as SandboxDto;
+        const exec = await open.postTo(`/v1/sandboxes/${id}/exec`, { command: ['/bin/echo', 'here'] });
+        expect(exec.body).toMatchObject({ stdout: 'here\n' });
+        expect((await open.get(`/v1/sandboxes/${id}`)).body).toMatchObject({ state: 'running', platform: name });
+        await open.delete(`/v1/sandboxes/${id}`);
+      }
+    },
+    STARTS_MS,
+  );
 
   it('is refused where it does not work, though it is allowed', async () => {
     const { platforms } = await workerOf(open);

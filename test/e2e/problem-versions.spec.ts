@@ -118,7 +118,7 @@ describe('a manifest in the archive', () => {
     ['['.repeat(100_000), '/manifest.json'],
     [`{"tests":[],"x":"${'y'.repeat(300_000)}"}`, '/manifest.json'],
     ['{"tests":[{"name":"\\ud800"}]}', '/manifest.json'],
-  ])('%j is refused where it is wrong', async (value, pointer) => {
+  ])('number %# is refused where it is wrong', async (value, pointer) => {
     const { id } = await make();
     const { status, body } = await send(id, [...PAIR('1'), manifest(value)]);
     expect([status, body.errors.map((error: { pointer: string }) => error.pointer)]).toEqual([422, [pointer]]);
@@ -204,6 +204,16 @@ describe('other settings', () => {
     expect((await judge({ problem: id })).verdict).toBe('WA');
     expect((await judge({ problem: id, version: 2 })).verdict).toBe('AC');
     expect((await patch(id, { interactor, checker: { kind: 'exact' } })).body.errors[0].pointer).toBe('/checker');
+  });
+
+  it('an answer that is missing is an empty one to a checker that compares', async () => {
+    const custom = { kind: 'custom', runtime: 'python', source: 'import sys; sys.exit(0)' };
+    const { id } = await make({ checker: custom });
+    await send(id, [{ name: '1.in', content: '1 1' }]);
+    expect(await judge({ problem: id })).toMatchObject({ verdict: 'AC', version: 1 });
+    expect(await change(id, { checker: { kind: 'tokens' } })).toMatchObject({ version: 2 });
+    expect(await judge({ problem: id })).toMatchObject({ verdict: 'WA', version: 2 });
+    expect(await judge({ problem: id, source: 'pass' })).toMatchObject({ verdict: 'AC', version: 2 });
   });
 
   it('a title alone, and a problem without tests, need no version', async () => {
@@ -293,6 +303,40 @@ describe('one version', () => {
       expect((await addTests(id, [{ expected: '1' }])).version).toBe(6);
       await cordon.delete(at(id));
       expect(await used()).toBe(before);
+      expect(await redis.keys(`cordon:problem:${id}*`)).toEqual([]);
+    } finally {
+      redis.disconnect();
+    }
+  });
+
+  it('when none is left, settings that change are those of the next', async () => {
+    const { id } = await make({ limits: { cpuTimeMs: 100 } });
+    await addTests(id, [{ input: '1 1', expected: '2\n' }]);
+    expect((await cordon.delete(at(id, '/versions/1'))).status).toBe(204);
+    expect(await change(id, { limits: { cpuTimeMs: 900 } })).toMatchObject({ version: 0, limits: { cpuTimeMs: 900 } });
+    expect((await addTests(id, [{ input: '1 1', expected: '2\n' }])).version).toBe(2);
+    expect((await cordon.get(at(id, '?version=2'))).body.limits).toMatchObject({ cpuTimeMs: 900 });
+  });
+
+  it('of a server that kept no settings with versions is judged by the problem’s, and keeps them when those change', async () => {
+    const redis = connect(cordon.redis.url);
+    try {
+      const { id } = await make({ checker: { kind: 'exact' } });
+      await addTests(id, [{ input: '1 1', expected: '2\n' }]);
+      await addTests(id, [{ input: '1 2', expected: '3\n' }]);
+      await redis.del(keys.problemRevisions(id), keys.problemSettings(id), keys.problemSources(id));
+      await redis.hdel(keys.problem(id), 'revision', 'made');
+      expect((await cordon.get(at(id, '?version=1'))).body).toMatchObject({ version: 1, checker: { kind: 'exact' } });
+      expect(await judge({ problem: id, version: 1 })).toMatchObject({ verdict: 'AC', version: 1 });
+      expect((await cordon.get(at(id, '?version=3'))).status).toBe(404);
+      const never = { kind: 'custom', runtime: 'python', source: 'import sys; sys.exit(1)' };
+      expect(await change(id, { checker: never })).toMatchObject({ version: 3 });
+      expect(await judge({ problem: id })).toMatchObject({ verdict: 'WA', version: 3 });
+      expect(await judge({ problem: id, version: 2 })).toMatchObject({ verdict: 'AC', version: 2 });
+      expect((await cordon.delete(at(id, '/versions/3'))).status).toBe(204);
+      expect((await cordon.get(at(id))).body).toMatchObject({ version: 2, checker: { kind: 'exact' } });
+      expect(await judge({ problem: id })).toMatchObject({ verdict: 'AC', version: 2 });
+      await cordon.delete(at(id));
       expect(await redis.keys(`cordon:problem:${id}*`)).toEqual([]);
     } finally {
       redis.disconnect();

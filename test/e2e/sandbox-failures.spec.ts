@@ -1,7 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { connect as dial } from 'node:net';
 import type { SandboxDto } from '@cordon/contracts';
+import { connect, WorkerRegistry } from '@cordon/queue';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { KEY, useDeployment } from './harness.js';
@@ -229,4 +231,33 @@ describe('a sandbox whose time is over', () => {
       await expect.poll(async () => (await apart.get(at(id))).body.endReason, { timeout: 20_000 }).toBe('expired');
     await expect.poll(count, { timeout: 20_000 }).toBe(base);
   }, 60_000);
+});
+
+/** As an API that goes as soon as it has asked. */
+async function askAndLeave(path: string, body: object): Promise<void> {
+  const redis = connect(cordon.redis.url);
+  const [{ link }] = await new WorkerRegistry(redis).workers();
+  redis.disconnect();
+  const { hostname, port } = new URL(link.url);
+  const text = JSON.stringify(body);
+  const socket = dial(Number(port), hostname);
+  const head = `POST ${path} HTTP/1.1\r\nHost: worker\r\nAuthorization: Bearer ${link.token}\r\nContent-Length: ${text.length}\r\n\r\n`;
+  await new Promise((written) => socket.write(head + text, written));
+  socket.destroy();
+  await once(socket, 'close');
+}
+
+describe('whoever leaves while a request is under way', () => {
+  it('leaves no command, no watch and no use behind', async () => {
+    const id = await create({ idleSeconds: 10 });
+    const start = { argv: ['/bin/sleep', '1000'], env: {}, cwd: '/work', root: false, stdin: false, terminal: false };
+    for (let turn = 0; turn < 8; turn++) {
+      await askAndLeave(`/sandboxes/${id}/start`, { ...start, timeoutMs: null, background: false });
+      await askAndLeave(`/sandboxes/${id}/watch`, { path: '/work', recursive: false, root: false });
+    }
+    const left = async (): Promise<unknown> => (await cordon.get(at(id, '/processes'))).body.items;
+    await expect.poll(left, { timeout: 20_000 }).toEqual([]);
+    const state = async (): Promise<unknown> => (await cordon.get(at(id))).body;
+    await expect.poll(state, { timeout: 30_000 }).toMatchObject({ state: 'ended', endReason: 'idle' });
+  }, 90_000);
 });

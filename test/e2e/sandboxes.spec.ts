@@ -333,7 +333,7 @@ describe('the end of a sandbox', () => {
       const lostOne = { state: 'ended', endReason: 'worker_lost', usage: null };
       expect(body).toMatchObject(status === 200 ? { state: 'running', usage: null } : lostOne);
     }
-  }, 30_000);
+  });
 
   it.each([
     [{ limits: { memoryBytes: 1 } }, '/limits/memoryBytes'],

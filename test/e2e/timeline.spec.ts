@@ -67,4 +67,16 @@ describe('the timeline of an execution', () => {
     const wrong = await cordon.post({ command: ['/bin/true'], timeline: 'yes' });
     expect(wrong.body).toMatchObject({ status: 422, errors: [{ pointer: '/timeline' }] });
   });
+
+  it('is nothing that a submission has', async () => {
+    const body = { runtime: 'python', source: '', tests: [{ input: '', expected: '' }] };
+    for (const [field, value] of [
+      ['timeline', true],
+      ['platform', 'auto'],
+      ['network', 'none'],
+    ]) {
+      const { status, body: problem } = await cordon.postTo('/v1/submissions', { ...body, [field as string]: value });
+      expect([status, problem.errors]).toEqual([422, [{ pointer: `/${field}`, detail: 'no such field' }]]);
+    }
+  });
 });

@@ -25,6 +25,7 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import { validateDto } from '../http/validate-dto.js';
 import { absolutePath } from '../sandboxes/validate.js';
 import { collectRun } from './collect.js';
@@ -158,13 +159,7 @@ function checkedEnv(env: Record<string, string> | undefined): Record<string, str
 
 /** Server-sent events. */
 async function stream(reply: FastifyReply, events: AsyncIterable<ContextEvent>, gone: AbortSignal): Promise<void> {
-  reply.hijack();
-  reply.raw.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  });
-  reply.raw.flushHeaders();
+  beginStream(reply);
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
   try {
     for await (const { type, ...data } of events)

@@ -3,11 +3,13 @@ import { REQUEST_LIMITS } from '@cordon/contracts';
 import type { InputMessage } from '@cordon/queue';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RawData, WebSocket } from 'ws';
-import { CLOSE, inputBytes, parseMessage, sendTo, type WebSocketRoutes } from '../http/upgrades.js';
+import { CLOSE, complain, inputBytes, parseMessage, sendTo, type WebSocketRoutes } from '../http/upgrades.js';
 import { ExecutionsService } from './executions.service.js';
 
 const PATH = /^\/v1\/executions\/([^/]+)\/attach$/;
 const PING_MS = 15_000;
+/** Messages that wait for an execution to begin. */
+const EARLY_MOST = 10_000;
 
 /** WebSocket `/v1/executions/:id/attach`: its events as they come, `{ id, type, data }` each, and to it `stdin`, `eof`, `signal`. */
 export function serveAttach(app: NestFastifyApplication, routes: WebSocketRoutes): void {
@@ -54,12 +56,15 @@ class Attachment {
 
   private receive(data: RawData, isBinary: boolean): void {
     const message = isBinary ? 'messages are text' : parse(this.id, data.toString());
-    if (typeof message === 'string')
-      return void sendTo(this.client, { type: 'error', data: { detail: message } }, this.gone);
+    if (typeof message === 'string') {
+      complain(this.client, message);
+      return;
+    }
     if (message.kind === 'stdin') this.stdinBytes += message.base64.length;
     // Nothing waits without bound for a guest that does not read.
     if (this.stdinBytes > (REQUEST_LIMITS.stdinBytes * 4) / 3) this.client.close(CLOSE.policy, 'too much stdin');
     else if (this.worker !== null) this.executions.input(this.worker, message);
+    else if (this.early.length >= EARLY_MOST) this.client.close(CLOSE.policy, 'too much before it runs');
     else this.early.push(message);
   }
 }

@@ -187,6 +187,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     });
     const timer = setTimeout(wake, seconds * 1000);
     gone.addEventListener('abort', wake, { once: true });
+    if (gone.aborted) wake();
     try {
       const execution = await this.create(principal, body, idempotencyKey, id);
       if (execution.id !== id) return await this.wait(tenant, execution.id, seconds, gone);

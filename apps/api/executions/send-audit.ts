@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { AUDIT_CONTENT, type AuditFormat } from '../http/audit-filter.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import type { ExecutionsService } from './executions.service.js';
 import { HEARTBEAT_MS } from './send-events.js';
 
@@ -25,10 +26,7 @@ export async function sendAudit(
 ): Promise<void> {
   const after = placeOf(lastId);
   const gone = goneSignal(reply);
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(200, { 'content-type': AUDIT_CONTENT[format], 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
-  raw.flushHeaders();
+  const raw = beginStream(reply, AUDIT_CONTENT[format]);
   for await (const event of executions.events(id, after.before, HEARTBEAT_MS, gone)) {
     if (event === null && format === 'sse') await writeTo(reply, ': still here\n\n', gone);
     if (event?.type !== 'audit') continue;

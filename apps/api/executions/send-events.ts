@@ -2,6 +2,7 @@ import type { StreamEvent } from '@cordon/contracts';
 import type { FastifyReply } from 'fastify';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import type { ExecutionsService } from './executions.service.js';
 
 export const HEARTBEAT_MS = 15_000;
@@ -18,9 +19,7 @@ export async function sendEvents(
   if (lastId !== undefined && !EVENT_ID.test(lastId))
     throw new ProblemException('invalid-request', 'Last-Event-ID is none of ours');
   const gone = goneSignal(reply);
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
+  const raw = beginStream(reply);
   for await (const event of executions.events(id, lastId ?? '0', HEARTBEAT_MS, gone)) {
     // JSON has no raw line breaks, so one data line holds it whatever the guest printed.
     const told = event && shown(event);

@@ -7,6 +7,7 @@ import { wholeNumber } from './query.js';
 /** Of a process's name, as Linux keeps it: PR_SET_NAME(2const). */
 const COMM_BYTES = 15;
 const PID_MOST = 2 ** 31;
+const NAMES_MOST = 100;
 
 const FORMATS = ['ndjson', 'strace', 'sse'] as const;
 export type AuditFormat = (typeof FORMATS)[number];
@@ -21,7 +22,7 @@ export type AuditQuery = Readonly<Record<string, string | string[] | undefined>>
 
 /** What an endpoint that tells system calls takes and answers with, in the document. */
 export function ApiAudit(lastEventId: RegExp): MethodDecorator {
-  const names = { type: 'array', items: { type: 'string', maxLength: COMM_BYTES }, maxItems: 100 } as const;
+  const names = { type: 'array', items: { type: 'string', maxLength: COMM_BYTES }, maxItems: NAMES_MOST } as const;
   const text = { schema: { type: 'string' as const } };
   return applyDecorators(
     ApiQuery({
@@ -63,6 +64,7 @@ export function auditFilter({ syscall, pid, comm }: AuditQuery): (record: AuditE
   const names = comm === undefined ? null : new Set([comm].flat());
   if ([...(names ?? [])].some((name) => Buffer.byteLength(name) > COMM_BYTES))
     throw wrong('comm', `at most ${COMM_BYTES} bytes: the kernel cuts names there`);
+  if (names !== null && names.size > NAMES_MOST) throw wrong('comm', `at most ${NAMES_MOST} names`);
   return (record) =>
     (calls === null || calls.has(record.name)) &&
     (process === null || process === record.pid) &&

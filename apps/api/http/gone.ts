@@ -1,11 +1,15 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 
-/** Aborts when the client goes away. */
-export function goneSignal(reply: FastifyReply): AbortSignal {
+/** Aborts when the client goes away; at once where it went while its request was looked at. */
+export function closedSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
-  reply.raw.on('close', () => controller.abort());
+  if (response.destroyed) controller.abort();
+  else response.once('close', () => controller.abort());
   return controller.signal;
 }
+
+export const goneSignal = (reply: FastifyReply): AbortSignal => closedSignal(reply.raw);
 
 /** Writes to the client, and waits for it when it is behind. */
 export async function writeTo(reply: FastifyReply, data: string | Uint8Array, gone: AbortSignal): Promise<void> {

@@ -165,9 +165,19 @@ export async function sendTo(client: WebSocket, message: object, gone: AbortSign
   const text = JSON.stringify(message);
   if (client.bufferedAmount < BUFFERED_MOST) return client.send(text);
   await new Promise<void>((resolve) => {
-    client.send(text, () => resolve());
-    gone.addEventListener('abort', () => resolve(), { once: true });
+    const sent = (): void => {
+      gone.removeEventListener('abort', sent);
+      resolve();
+    };
+    gone.addEventListener('abort', sent);
+    client.send(text, sent);
   });
+}
+
+/** Tells a client what is wrong with its message. Whoever goes on without reading what he is told is cut off. */
+export function complain(client: WebSocket, detail: string): void {
+  if (client.bufferedAmount > 2 * BUFFERED_MOST) client.terminate();
+  else client.send(JSON.stringify({ type: 'error', data: { detail } }));
 }
 
 /** A client's text message as an object, or what is wrong with it. */

@@ -35,13 +35,12 @@ export function labelled<Test extends Labelled>(
 
 /** The manifest of an archive; it lies at the top, or in the one folder that all lies in. Null: there is none. */
 export function manifestPath(paths: readonly string[]): string | null {
-  const found = paths.filter((path) => path === MANIFEST || path.endsWith(`/${MANIFEST}`));
-  return (
-    found.find((path) => {
-      const folder = path.slice(0, -MANIFEST.length);
-      return paths.every((other) => other.startsWith(folder) || other.startsWith('__MACOSX/'));
-    }) ?? null
-  );
+  const own = paths.filter((path) => !path.startsWith('__MACOSX/'));
+  const found = own.filter((path) => path === MANIFEST || path.endsWith(`/${MANIFEST}`));
+  // The folder of each lies in that of the shortest, or it is not the one that all lies in.
+  const path = found.reduce<string | null>((best, one) => (best && best.length <= one.length ? best : one), null);
+  const folder = path?.slice(0, -MANIFEST.length) ?? '';
+  return path !== null && own.every((other) => other.startsWith(folder)) ? path : null;
 }
 
 /** What it says of the tests. Throws ProblemException (422) that names every wrong field in it. */

@@ -195,8 +195,10 @@ export class ProblemsController {
     summary: 'Change its settings, or what its tests count',
     description:
       'A new version, with the tests of the latest; older ones stay as they are, and so do their submissions. Of `limits` each is changed by ' +
-      'itself; a `checker` replaces an `interactor` and the other way round; `defaults` hold for tests that come later; `tests` names those ' +
-      'whose points or group change. The title alone, or anything while it has no tests, changes without a version.',
+      'itself; a `checker` replaces an `interactor` and the other way round; `tests` names those whose points or group change. `defaults` hold ' +
+      'for tests that come later: those that are there keep their points and groups. A test that was uploaded without an answer has an ' +
+      'empty one: a checker that compares takes it as such, and nothing is refused for it. The title alone, or anything while it has no tests, ' +
+      'changes without a version.',
   })
   @ApiBody({ type: ChangeStoredProblemDto })
   @ApiOkResponse({ type: StoredProblemDto })

@@ -168,6 +168,7 @@ function joined(inside: Duplex, socket: Duplex, webSocket: boolean): void {
   };
   inside.on('error', over);
   inside.on('close', over);
+  told.on('error', () => socket.destroy());
   socket.on('error', () => inside.destroy());
   socket.on('end', () => inside.destroyed && socket.destroy());
   socket.on('close', () => inside.destroy());

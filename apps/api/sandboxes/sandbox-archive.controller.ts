@@ -66,6 +66,7 @@ export class SandboxArchiveController {
       await link.ask(id, { op: 'list', path: place, offset: 0, root });
       const archive = await (format === 'zip' ? packedZip : packed)(link, id, place, root);
       gone.addEventListener('abort', () => archive.destroy());
+      if (gone.aborted) archive.destroy();
       reply.hijack();
       reply.raw.writeHead(200, { 'content-type': format === 'zip' ? ZIP : TAR });
       try {

@@ -14,6 +14,7 @@ import {
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import { type AuditLine, SandboxAuditService } from './sandbox-audit.service.js';
 
 const NUMBER = /^\d{1,15}$/;
@@ -70,14 +71,7 @@ async function send(
   wanted: (record: AuditEntry) => boolean,
   gone: AbortSignal,
 ): Promise<void> {
-  reply.hijack();
-  reply.raw.writeHead(200, {
-    'content-type': AUDIT_CONTENT[format],
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  });
-  // Whoever follows knows that it began before something happens.
-  reply.raw.flushHeaders();
+  beginStream(reply, AUDIT_CONTENT[format]);
   for await (const line of lines) {
     if (gone.aborted) break;
     if (line === null) {

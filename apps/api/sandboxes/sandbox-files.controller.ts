@@ -25,6 +25,7 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import { validateDto } from '../http/validate-dto.js';
 import { isRoot, USER } from './file-user.js';
 import { SandboxesService } from './sandboxes.service.js';
@@ -270,12 +271,7 @@ function booleanOf(text: string, name: string): boolean {
 }
 
 async function streamWatch(reply: FastifyReply, lines: AsyncIterable<string>, gone: AbortSignal): Promise<void> {
-  reply.hijack();
-  reply.raw.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  });
+  beginStream(reply);
   reply.raw.write('event: ready\ndata: {}\n\n');
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
   try {

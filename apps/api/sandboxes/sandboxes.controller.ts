@@ -35,6 +35,7 @@ import { ApiBodyProblems, ApiProblems } from '../http/api-problems.js';
 import { AuthGuard, Scopes } from '../http/auth.guard.js';
 import { goneSignal, writeTo } from '../http/gone.js';
 import { ProblemException } from '../http/problem.js';
+import { beginStream } from '../http/stream.js';
 import { validateDto } from '../http/validate-dto.js';
 import { collect } from './exec.js';
 import { SandboxesService } from './sandboxes.service.js';
@@ -316,13 +317,7 @@ async function streamEvents(
   events: AsyncIterable<ProcessEvent>,
   gone: AbortSignal,
 ): Promise<void> {
-  reply.hijack();
-  reply.raw.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  });
-  reply.raw.flushHeaders();
+  beginStream(reply);
   const heartbeat = setInterval(() => reply.raw.write(': still here\n\n'), HEARTBEAT_MS);
   try {
     for await (const { seq, type, ...data } of events)

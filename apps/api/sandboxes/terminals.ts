@@ -4,7 +4,15 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RawData, WebSocket } from 'ws';
 import { ProblemException } from '../http/problem.js';
 import { wholeNumber } from '../http/query.js';
-import { CLOSE, inputBytes, parseMessage, type Serve, sendTo, type WebSocketRoutes } from '../http/upgrades.js';
+import {
+  CLOSE,
+  complain,
+  inputBytes,
+  parseMessage,
+  type Serve,
+  sendTo,
+  type WebSocketRoutes,
+} from '../http/upgrades.js';
 import { SandboxesService } from './sandboxes.service.js';
 import { absolutePath, terminalEnvironment } from './validate.js';
 import type { WorkerLink } from './worker-link.js';
@@ -14,6 +22,8 @@ const TERMINAL = /^\/v1\/sandboxes\/([^/]+)\/terminal$/;
 const PING_MS = 15_000;
 /** Input on its way to the process before the client is let wait. */
 const INPUT_MOST = 256 << 10;
+/** What a message takes beside its bytes. */
+const MESSAGE_WEIGHT = 256;
 const SIGNAL_MAX = 64;
 /** What a user of a terminal expects: bash where there is one. */
 const SHELL = ['/bin/sh', '-c', 'if [ -x /bin/bash ]; then exec /bin/bash -il; else exec /bin/sh -il; fi'];
@@ -111,11 +121,7 @@ class Attached {
   private receive(data: RawData, isBinary: boolean): void {
     // Binary is what was typed, as it is.
     const todo = isBinary ? this.feed(toBuffer(data), false) : this.understand(String(data));
-    if (typeof todo === 'string') this.complain(todo);
-  }
-
-  private complain(detail: string): void {
-    void sendTo(this.client, { type: 'error', data: { detail } }, this.gone);
+    if (typeof todo === 'string') complain(this.client, todo);
   }
 
   /** Does what a message says; or what is wrong with it. */
@@ -146,21 +152,22 @@ class Attached {
   }
 
   private feed(bytes: Buffer, end: boolean): undefined {
-    this.waiting += bytes.length;
-    // Nothing waits without bound for a guest that does not read.
-    if (this.waiting > INPUT_MOST) this.client.pause();
-    return this.inOrder(async () => {
-      await this.link.feed(this.id, this.process, bytes, end);
-      this.waiting -= bytes.length;
-      if (this.client.isPaused && this.waiting <= INPUT_MOST) this.client.resume();
-    });
+    return this.inOrder(() => this.link.feed(this.id, this.process, bytes, end), bytes.length);
   }
 
-  private inOrder(action: () => Promise<unknown>): undefined {
-    this.input = this.input.then(action).then(
-      () => undefined,
-      (error: Error) => this.complain(error.message),
-    );
+  /** One after the other. Nothing waits without bound for a guest that does not read: `bytes` of a message count, and so does the message. */
+  private inOrder(action: () => Promise<unknown>, bytes = 0): undefined {
+    const weight = bytes + MESSAGE_WEIGHT;
+    this.waiting += weight;
+    if (this.waiting > INPUT_MOST) this.client.pause();
+    const done = (): void => {
+      this.waiting -= weight;
+      if (this.client.isPaused && this.waiting <= INPUT_MOST) this.client.resume();
+    };
+    this.input = this.input
+      .then(action)
+      .catch((error: Error) => complain(this.client, error.message))
+      .then(done);
   }
 }
 

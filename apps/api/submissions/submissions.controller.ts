@@ -59,7 +59,11 @@ export class SubmissionsController {
   ) {}
 
   @Post()
-  @ApiOperation({ summary: 'Judge a program: compile it once, run it on every test in a sandbox of its own' })
+  @ApiOperation({
+    summary: 'Judge a program: compile it once, run it on every test in a sandbox of its own',
+    description:
+      'What an execution may ask for and a submission may not (`timeline`, `platform`, `network`) is 422 here, as every unknown field.',
+  })
   @ApiBody({ type: CreateSubmissionDto })
   @ApiQuery({ ...WAIT, description: 'Seconds to wait for the verdict; 200 when it came, 202 otherwise' })
   @ApiHeader(IDEMPOTENCY)

@@ -126,6 +126,7 @@ export class CodeContext {
       };
       gone.addEventListener('abort', () => this.takeBack(run), { once: true });
       this.waiting.push(run);
+      if (gone.aborted) return this.takeBack(run);
       this.advance();
     });
   }

@@ -6,6 +6,7 @@ import {
   type RunInContext,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
+import { drained, sendJson, whenClosed } from '../link-response.js';
 import type { LiveSandbox } from '../sandboxes/live-sandbox.js';
 import { CodeContext } from './code-context.js';
 import { StartFailed } from './interpreter.js';
@@ -72,7 +73,7 @@ export class Contexts {
   private async run(ask: ContextAsk, response: ServerResponse): Promise<void> {
     const context = this.find(ask);
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    whenClosed(response, () => gone.abort());
     const { code = '', timeoutMs, env } = ask;
     await this.live.use(() =>
       context.run(
@@ -102,21 +103,4 @@ async function explained(start: Promise<void>): Promise<void> {
     if (!(error instanceof StartFailed)) throw error;
     throw new ContextRefused(409, error.absent ? 'absent' : 'unready', error.message);
   }
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
 }

@@ -9,6 +9,7 @@ import {
   type LinkRefusal,
   type OpenSandbox,
   type ProcessEvent,
+  type SandboxDto,
   type SandboxEnd,
   type StartProcess,
 } from '@cordon/contracts';
@@ -23,6 +24,7 @@ import {
 import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
+import { drained, sendJson, whenClosed } from '../link-response.js';
 import { AuditWriter } from './audit-writer.js';
 import { LiveSandbox } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
@@ -167,7 +169,9 @@ export class SandboxHost {
   private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
     const { pools, image, log, audit, renderAudit } = this.options;
     const { id } = open.sandbox;
-    const lease = await pools.lease(open.sandbox.platform as PlatformChoice);
+    // An older API names none.
+    const { platform = 'auto' } = open.sandbox as Partial<SandboxDto>;
+    const lease = await pools.lease(platform as PlatformChoice);
     // The API asked a worker that offered it a moment ago.
     if (lease === null) throw new Refused(503, { full: true });
     if (this.sandboxes.size >= this.options.capacity) {
@@ -216,14 +220,13 @@ export class SandboxHost {
   private async start(live: LiveSandbox, request: StartProcess, response: ServerResponse): Promise<void> {
     const { process, log } = await live.start(request);
     if (!request.background) {
-      response.once('close', () => {
+      whenClosed(response, () => {
         if (!log.over) live.kill(process);
       });
     }
     this.follow(live, log, 0, response, request.background);
   }
 
-  /** `from`: the first event. `now`: those that there are, without waiting for others. */
   /** Lines of JSON from the sandbox, as they are, until the client leaves or the directory is gone. */
   private async watch(
     live: LiveSandbox,
@@ -244,7 +247,7 @@ export class SandboxHost {
     );
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
-    response.once('close', stop);
+    whenClosed(response, stop);
     begun();
   }
 
@@ -267,6 +270,7 @@ export class SandboxHost {
     });
   }
 
+  /** `from`: the first event. `now`: those that there are, without waiting for others. */
   private async attach(
     live: LiveSandbox,
     process: number,
@@ -300,7 +304,7 @@ export class SandboxHost {
       stop();
       response.end();
     };
-    response.once('close', finish);
+    whenClosed(response, finish);
     stop = log.follow(from, (event: ProcessEvent) => {
       if (over) return;
       const flowing = response.write(`${JSON.stringify(event)}\n`);
@@ -328,23 +332,6 @@ export class SandboxHost {
     this.options.log.error({ err: error }, 'a request to a sandbox failed');
     return { status: 500, body: {} };
   }
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {

@@ -33,6 +33,15 @@ local function keepSettings(problem, version, place)
   end
 end
 
+-- Versions of a server that kept no settings with them are judged by the problem's, which could not change then.
+local function adopt(problem, place)
+  local versions = redis.call('HKEYS', problem .. ':versions')
+  if #versions == redis.call('HLEN', problem .. ':revisions') then return end
+  for _, version in ipairs(versions) do
+    if redis.call('HEXISTS', problem .. ':revisions', version) == 0 then keepSettings(problem, version, place) end
+  end
+end
+
 local function keepVersion(problem, version, tests, summary, digests)
   redis.call('HSET', problem .. ':versions', version, tests)
   redis.call('HSET', problem .. ':summaries', version, summary)
@@ -70,10 +79,11 @@ return 1`;
 export const ADD_VERSION = `${SHARED}
 local id, tenant, upload = ARGV[1], ARGV[2], ARGV[3]
 local problem = 'cordon:problem:' .. id
+local place = 'cordon:tenant:' .. tenant .. ':chunk'
 if not owned(problem, tenant) then return { 'gone', 0 } end
+adopt(problem, place)
 if redis.call('HLEN', problem .. ':versions') >= tonumber(ARGV[5]) then return { 'versions', 0 } end
 if ARGV[6] ~= '' and redis.call('HGET', problem, 'version') ~= ARGV[6] then return { 'changed', 0 } end
-local place = 'cordon:tenant:' .. tenant .. ':chunk'
 local added = 0
 local digests = {}
 for i = 10, #ARGV, 2 do
@@ -109,6 +119,7 @@ local tenant, base, settings, sources, tests = ARGV[2], ARGV[5], ARGV[7], ARGV[8
 local problem = 'cordon:problem:' .. ARGV[1]
 local place = 'cordon:tenant:' .. tenant .. ':chunk'
 if not owned(problem, tenant) then return { 'gone', 0 } end
+adopt(problem, place)
 if redis.call('HGET', problem, 'version') ~= base then return { 'changed', 0 } end
 if tests ~= '' then
   if redis.call('HLEN', problem .. ':versions') >= tonumber(ARGV[4]) then return { 'versions', 0 } end
@@ -139,6 +150,7 @@ local place = 'cordon:tenant:' .. tenant .. ':chunk'
 if not owned(problem, tenant) then return 0 end
 local digests = redis.call('HGET', problem .. ':chunks', version)
 if not digests then return 0 end
+adopt(problem, place)
 local freed = release(place, digests)
 for _, part in ipairs({ ':versions', ':summaries', ':chunks' }) do redis.call('HDEL', problem .. part, version) end
 local revision = redis.call('HGET', problem .. ':revisions', version)
@@ -154,7 +166,8 @@ if redis.call('HGET', problem, 'version') == version then
       'sources', redis.call('HGET', problem .. ':sources', before))
   end
 end
-local needed = (redis.call('HGET', problem, 'revision') or '0') == revision
+-- Without any version the problem's own are the only ones: they may change, and the next version has them.
+local needed = false
 for _, other in ipairs(redis.call('HVALS', problem .. ':revisions')) do needed = needed or other == revision end
 if not needed then
   freed = freed + weight(redis.call('HGET', problem .. ':sources', revision))

@@ -49,10 +49,24 @@ export async function settingsOf(
   whole: boolean,
 ): Promise<ProblemSettings | null> {
   const revision = await redis.hget(keys.problemRevisions(id), String(version));
-  if (revision === null) return null;
+  if (revision === null) return settingsOfAll(redis, id, version, whole);
   const [settings, sources] = await Promise.all([
     redis.hget(keys.problemSettings(id), revision),
     whole ? redis.hget(keys.problemSources(id), revision) : null,
   ]);
   return settings === null ? null : decodeSettings(settings, sources);
+}
+
+/** Of a version that a server made which kept no settings with it: those of the problem hold for all its versions. */
+async function settingsOfAll(
+  redis: Redis,
+  id: string,
+  version: number,
+  whole: boolean,
+): Promise<ProblemSettings | null> {
+  const [there, [settings, sources]] = await Promise.all([
+    redis.hexists(keys.problemVersions(id), String(version)),
+    redis.hmget(keys.problem(id), 'settings', 'sources'),
+  ]);
+  return there === 0 || settings === null ? null : decodeSettings(settings, whole ? sources : null);
 }

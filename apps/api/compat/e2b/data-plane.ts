@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SandboxUsageDto } from '@cordon/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { closedSignal } from '../../http/gone.js';
 import type { WebSocketRoutes } from '../../http/upgrades.js';
 import { type Forward, forwardRequest, forwardUpgrade } from '../../sandboxes/port-proxy.js';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
@@ -158,9 +159,8 @@ export class E2bDataPlane {
     response: ServerResponse,
   ): Promise<void> {
     if (request.method !== 'POST') throw new E2bError('not_found', 'no such place');
-    const gone = new AbortController();
-    response.on('close', () => gone.abort());
-    const processes = new EnvdProcesses(link, id, gone.signal);
+    const gone = closedSignal(response);
+    const processes = new EnvdProcesses(link, id, gone);
     const [, service = '', method = ''] = pathname.split('/');
     if (service === 'process.Process' && (method === 'Start' || method === 'Connect')) {
       const limit = Number(header(request, 'connect-timeout-ms') ?? 0);
@@ -172,9 +172,7 @@ export class E2bDataPlane {
     }
     if (service === 'filesystem.Filesystem' && method === 'WatchDir') {
       const files = new EnvdFiles(link, id, userOf(request));
-      return streamed(request, response, { keepalive: {} }, (message, stream) =>
-        files.watch(message, stream, gone.signal),
-      );
+      return streamed(request, response, { keepalive: {} }, (message, stream) => files.watch(message, stream, gone));
     }
     const user = userOf(request);
     const files = new EnvdFiles(link, id, user);

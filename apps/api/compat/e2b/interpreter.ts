@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CONTEXT_LANGUAGES, type ContextDto, type ContextEvent, type ContextLanguage } from '@cordon/contracts';
 import type { ContextsService } from '../../contexts/contexts.service.js';
+import { closedSignal, drained } from '../../http/gone.js';
 import { readBody } from './connect-protocol.js';
 import type { Interpreter } from './data-plane.js';
 import { E2bError, toE2bError } from './e2b.errors.js';
@@ -121,19 +122,14 @@ export class CodeInterpreter implements Interpreter {
     if (typeof given === 'string' && language !== undefined && language !== null)
       throw new E2bError('invalid_argument', 'Only one of context_id or language can be provided');
     const context = typeof given === 'string' ? given : await this.defaultContext(tenant, id, languageOf(language));
-    const gone = new AbortController();
-    response.on('close', () => gone.abort());
+    const gone = closedSignal(response);
     const run = { code, ...(env ? { env: env as Record<string, string> } : {}) };
-    const events = await this.contexts.begin(tenant, id, context, run, gone.signal);
+    const events = await this.contexts.begin(tenant, id, context, run, gone);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
     for await (const event of events) {
       for (const line of linesOf(event)) {
-        if (!response.write(`${JSON.stringify(line)}\n`))
-          await new Promise<void>((resolve) => {
-            response.once('drain', resolve);
-            gone.signal.addEventListener('abort', () => resolve(), { once: true });
-          });
+        if (!response.write(`${JSON.stringify(line)}\n`) && !gone.aborted) await drained(response);
       }
     }
     response.end();

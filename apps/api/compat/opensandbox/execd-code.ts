@@ -7,6 +7,7 @@ import {
   REQUEST_LIMITS,
 } from '@cordon/contracts';
 import type { ContextsService } from '../../contexts/contexts.service.js';
+import { closedSignal } from '../../http/gone.js';
 import { fieldsOf } from './create-body.js';
 import { invalid, OpenSandboxError, toOpenSandboxError } from './opensandbox.errors.js';
 import type { OpenSandboxStore } from './opensandbox.store.js';
@@ -74,12 +75,8 @@ export class ExecdCode {
     const { id, language } = fieldsOf(context ?? {}, 'context');
     if (id !== undefined && id !== null && typeof id !== 'string') throw invalid('context.id must be a string');
     const where = id ? id : await this.defaultContext(languageOf(language ?? 'python'));
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
-    const events = await this.known(
-      () => this.contexts.begin(this.tenant, this.id, where, { code }, gone.signal),
-      where,
-    );
+    const gone = closedSignal(response);
+    const events = await this.known(() => this.contexts.begin(this.tenant, this.id, where, { code }, gone), where);
     const stream = new EventStream(response);
     const began = Date.now();
     await stream.send({ type: 'init', text: where });

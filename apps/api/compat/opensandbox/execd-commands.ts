@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { type ProcessEvent, REQUEST_LIMITS, type StartProcess, WORK_DIRECTORY } from '@cordon/contracts';
+import { closedSignal } from '../../http/gone.js';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { fieldsOf, stringMap } from './create-body.js';
 import { guestPath } from './guest-path.js';
@@ -108,10 +109,9 @@ export class ExecdCommands {
   /** Tells its events to the end; of one in the background only that it has begun. A client that leaves ends one in the foreground. */
   async run(body: unknown, response: ServerResponse): Promise<void> {
     const { command, start } = commandOf(body);
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    const gone = closedSignal(response);
     const began = Date.now();
-    const events = await this.link.openEvents(`/sandboxes/${this.id}/start`, start, gone.signal);
+    const events = await this.link.openEvents(`/sandboxes/${this.id}/start`, start, gone);
     const stream = new EventStream(response);
     const lines = { stdout: new Lines(), stderr: new Lines() };
     const tell = async (type: 'stdout' | 'stderr', texts: readonly string[]): Promise<void> => {
@@ -134,7 +134,7 @@ export class ExecdCommands {
       } else if (event.type === 'lost') break;
     }
     // Its end is not known: the stream must not look as if it were.
-    if (!gone.signal.aborted) await stream.send(failed('-1', 'the sandbox ended before the command did'));
+    if (!gone.aborted) await stream.send(failed('-1', 'the sandbox ended before the command did'));
     stream.end();
   }
 

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type ContextEvent, REQUEST_LIMITS, WORK_DIRECTORY } from '@cordon/contracts';
 import type { ContextsService } from '../../contexts/contexts.service.js';
+import { closedSignal } from '../../http/gone.js';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { fieldsOf } from './create-body.js';
 import { failed, Lines, TIMEOUT_MOST } from './execd-commands.js';
@@ -56,11 +57,8 @@ export class ExecdSessions {
     if (place !== null) await this.link.ask(this.id, { op: 'list', path: place, offset: 0, root: true });
     const code = place === null ? command : `builtin cd -- ${quote(place)}\n${command}`;
     const run = { code, ...(timeout ? { timeoutMs: Number(timeout) } : {}) };
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
-    const events = await this.known(session, () =>
-      this.contexts.begin(this.tenant, this.id, session, run, gone.signal),
-    );
+    const gone = closedSignal(response);
+    const events = await this.known(session, () => this.contexts.begin(this.tenant, this.id, session, run, gone));
     await tell(new EventStream(response), session, events);
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { drained } from '../../http/gone.js';
 import { invalid, OpenSandboxError, toOpenSandboxError } from './opensandbox.errors.js';
 
 const BODY_MOST = 8 << 20;
@@ -44,16 +45,7 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
 
 /** Resolves when the client takes more. */
 export async function write(response: ServerResponse, bytes: Buffer | string): Promise<void> {
-  if (response.write(bytes) || response.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
+  if (!response.write(bytes) && !response.destroyed) await drained(response);
 }
 
 /** execd's events to one client, each with its time; pings while there are none. */

@@ -1,0 +1,27 @@
+import type { ServerResponse } from 'node:http';
+
+/** Answers of the worker's door (libs/contracts/sandbox-link.ts). */
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+/** Resolves when it takes more, or nobody is there any more. */
+export function drained(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+/** Calls `left` when the one who asked goes; at once, where he went while his request was under way. */
+export function whenClosed(response: ServerResponse, left: () => void): void {
+  if (response.destroyed) left();
+  else response.once('close', left);
+}

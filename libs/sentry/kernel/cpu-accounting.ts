@@ -2,6 +2,9 @@ import type { Nanoseconds } from '../platform/platform.js';
 import type { Kernel } from './kernel.js';
 import { RunState, type Task } from './task.js';
 
+/** A sample that counts for more than this may be one in which the host ran others: it is held against what the Sentry has used. */
+const DOUBTFUL: Nanoseconds = 100e3;
+
 /** Every so many entries into the kernel one is timed, and counts for all of them. Odd: programs repeat even numbers of calls. */
 const ENTRIES_TIMED = 7;
 
@@ -15,8 +18,14 @@ export class CpuAccounting {
   endedSystemTime: Nanoseconds = 0;
   private entriesLeft = ENTRIES_TIMED;
   private timedUntil: Nanoseconds;
+  /** System time of all tasks so far. */
+  private charged: Nanoseconds = 0;
 
-  constructor(private readonly kernel: Kernel) {
+  /** `used`: processor time of the Sentry itself so far. */
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly used: () => Nanoseconds,
+  ) {
     this.timedUntil = kernel.bootTime;
   }
 
@@ -29,12 +38,15 @@ export class CpuAccounting {
 
   /**
    * A timed entry is done: its time, for itself and for those that were not timed, is system time of its task. Never more than has
-   * passed since the last one, so that a single long call does not count several times.
+   * passed since the last one, so that a single long call does not count several times, and never more in all than the Sentry has used:
+   * on a busy machine most of a long entry is others' time.
    */
   charge(task: Task, entered: Nanoseconds): void {
     const now = this.kernel.platform.now();
-    const time = Math.min(ENTRIES_TIMED * (now - entered), now - this.timedUntil);
+    let time = Math.min(ENTRIES_TIMED * (now - entered), now - this.timedUntil);
+    if (time > DOUBTFUL) time = Math.min(time, Math.max(0, this.used() - this.charged));
     this.timedUntil = now;
+    this.charged += time;
     task.systemTime += time;
     if (task.runState !== RunState.Dead) return;
     task.group.deadSystemTime += time;

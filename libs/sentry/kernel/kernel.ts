@@ -1,6 +1,7 @@
 import { EAGAIN, ENOSYS } from '../abi/errno.js';
 import { SEGV_ACCERR, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
+import { CLOCK_THREAD_CPUTIME_ID } from '../abi/time.js';
 import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js';
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
 import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
@@ -168,7 +169,11 @@ export class Kernel implements KernelView {
     this.network = host.network;
     this.taskLimit = host.tasks;
     this.bootTime = this.clock.monotonic();
-    this.cpuAccounting = new CpuAccounting(this);
+    const used = new Float64Array(2);
+    this.cpuAccounting = new CpuAccounting(this, () => {
+      host.hostClock(CLOCK_THREAD_CPUTIME_ID, used);
+      return used[0] * 1e9 + used[1];
+    });
     this.loadAverage = new LoadAverage(() => {
       const { user, system } = this.cpuAccounting.total();
       return user + system;

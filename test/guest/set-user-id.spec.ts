@@ -43,6 +43,12 @@ describe('set-user-ID programs', () => {
     expect(guest.stdout.match(/environment cleaned/g)).toHaveLength(EXPECTED.filter(([, , secure]) => secure).length);
   });
 
+  it('never run with a filter that a thread of their caller made everybody’s meanwhile', async () => {
+    const files = { program: compile('exec-race.c', ['-O1', '-static', '-pthread', '-w']) };
+    const guest = await runGuest({ argv: ['./program'], files, uid: 0, cpus: 2 });
+    expect(guest.stdout).toBe('filtered root 0, neither 0, rounds 60\n');
+  });
+
   it.runIf(process.getuid?.() === 0)('answer as natively', async () => {
     const native = await runNative(program());
     const guest = await runGuest({ ...program(), uid: 0 });

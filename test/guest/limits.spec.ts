@@ -51,9 +51,11 @@ describe('what processes restrict themselves with', () => {
   it.each([
     ['filters', 64 * 1024],
     ['landlock', 262],
+    ['filters of zombies', 64 * 1024],
+    ['landlock of zombies', 262],
   ])('takes a bounded part of the kernel’s memory: %s', async (name, most) => {
     const guest = await runGuest({
-      argv: ['./program', name],
+      argv: ['./program', ...name.split(' of ')],
       files: { program: compile('kernel-memory.c', ['-O1', '-w']) },
     });
     expect(guest.log).toEqual([]);

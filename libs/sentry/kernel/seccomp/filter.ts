@@ -1,7 +1,6 @@
 import { SECCOMP_RET_ACTION_FULL, SECCOMP_RET_ALLOW } from '../../abi/seccomp.js';
 import { AUDIT_ARCH_X86_64 } from '../../abi/signal.js';
 import type { Bytes } from '../../platform/platform.js';
-import { RunState, type RunStateKind } from '../task.js';
 import { INSTRUCTION_WORDS } from './check.js';
 import { allowsAlways, runProgram } from './interpreter.js';
 
@@ -14,12 +13,6 @@ const FILTER_BYTES = 1024;
 const ALL_FILTERS_BYTES = 64 * 1024 ** 2;
 /** Calls whose verdict may be known beforehand. */
 const NUMBERS = 512;
-
-/** A task, as far as it matters here. */
-interface FilterHolder {
-  readonly seccomp: unknown;
-  readonly runState: RunStateKind;
-}
 
 /** A program and those installed before it. Never changed: threads and processes share it. */
 export class SeccompFilter {
@@ -53,13 +46,14 @@ export class SeccompFilter {
 
   /**
    * Whether there is no memory for another program (ENOMEM). Counted anew each time, by the tasks that there are: nobody hears of it
-   * when the last that has a filter goes. Filters that several have with different ones after them count several times.
+   * when the last that has a filter goes. Filters that several have with different ones after them count several times; those of
+   * zombies count, too.
    */
-  static isTooMuch(program: Uint32Array, tasks: Iterable<FilterHolder>): boolean {
+  static isTooMuch(program: Uint32Array, tasks: Iterable<{ readonly seccomp: unknown }>): boolean {
     const seen = new Set<SeccompFilter>();
     let total = memoryOf(program);
-    for (const { seccomp, runState } of tasks) {
-      if (runState === RunState.Dead || !(seccomp instanceof SeccompFilter) || seen.has(seccomp)) continue;
+    for (const { seccomp } of tasks) {
+      if (!(seccomp instanceof SeccompFilter) || seen.has(seccomp)) continue;
       seen.add(seccomp);
       total += seccomp.bytes;
     }

@@ -3,7 +3,7 @@ import { E2BIG, EBADF, EBADFD, EFAULT, EINVAL, ENOMEM, ENOMSG, EPERM } from '../
 import * as L from '../../abi/landlock.js';
 import { LandlockRuleset, rulesInOpenRulesets } from '../../fs/anon/landlock.js';
 import type { Kernel } from '../../kernel/kernel.js';
-import { RunState, type Task } from '../../kernel/task.js';
+import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 import { AnonymousInode } from '../../vfs/anonymous-file.js';
 import { LandlockDomain } from '../../vfs/landlock.js';
@@ -19,13 +19,13 @@ const ATTR_MAX = 4096;
 const u64 = (view: DataView, offset: number): number =>
   view.getUint32(offset + 4, true) * 0x1_0000_0000 + view.getUint32(offset, true);
 
-/** Whether so many rules more are too many. Domains that share layers count each for itself. */
+/** Whether so many rules more are too many. Domains that share layers count each for itself, those of zombies, too. */
 function tooManyRules(kernel: Kernel, more: number): boolean {
   let total = rulesInOpenRulesets() + more;
   const seen = new Set<LandlockDomain>();
-  for (const { credentials, runState } of kernel.tasks.values()) {
+  for (const { credentials } of kernel.tasks.values()) {
     const { landlock } = credentials;
-    if (landlock === null || runState === RunState.Dead || seen.has(landlock)) continue;
+    if (landlock === null || seen.has(landlock)) continue;
     seen.add(landlock);
     total += landlock.size;
   }

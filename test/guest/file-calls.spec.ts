@@ -73,6 +73,39 @@ describe('names', () => {
   });
 });
 
+const CLOSED_DIRECTORY = `
+import os, sys
+def child():
+    if os.fork() == 0:
+        os.setresuid(1000, 1000, 1000)
+        for name in ('/dev/mqueue/.', 'open/.', 'open/file'):
+            try:
+                os.stat(name)
+                print(name, 'found')
+            except OSError as error:
+                print(name, error.strerror)
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+os.mkdir('open', 0o755)
+open('open/file', 'w').close()
+child()
+for name in ('/dev/mqueue', 'open'): os.chmod(name, 0o700)
+child()
+for name in ('/dev/mqueue', 'open'): os.chmod(name, 0o711)
+child()
+`;
+
+describe('a directory that was open to all and is closed', () => {
+  it('stops those who walked through it before', async () => {
+    const guest = await runGuest({ argv: ['python3', '-c', CLOSED_DIRECTORY], uid: 0 });
+    expect(guest.stderr).toBe('');
+    const names = ['/dev/mqueue/.', 'open/.', 'open/file'];
+    const all = (outcome: string): string => names.map((name) => `${name} ${outcome}\n`).join('');
+    expect(guest.stdout).toBe(all('found') + all('Permission denied') + all('found'));
+  });
+});
+
 describe('leases', () => {
   it.each(['rules', 'breaks', 'waiting', 'interrupted'])('%s: as natively', async (name) => {
     const files = { leases: compile('leases.c', ['-O1', '-w']) };
@@ -105,6 +138,12 @@ describe('asynchronous I/O', () => {
     expect(visible(guest)).toEqual(visible(native));
   });
 
+  it('polls that end each other, and contexts that cannot be named any more, take neither stack nor memory', async () => {
+    const guest = await runGuest({ argv: ['./aio'], files: { aio: compile('aio-storms.c', ['-O1', '-w']) } });
+    expect(guest.log).toEqual([]);
+    expect(guest.stdout).toBe('events: 20000\ncounted: 20001\nreused: 199 reserved: 21000\n');
+  });
+
   it('is in the audit log, request by request', async () => {
     const files = { aio: compile('aio.c', ['-O1', '-pthread', '-w']) };
     const guest = await runGuest({ argv: ['./aio', 'requests'], files, auditLevel: 'full' });
@@ -116,7 +155,60 @@ describe('asynchronous I/O', () => {
   });
 });
 
+const RESTRICTED = `
+import ctypes, errno, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(what, action):
+    try:
+        action()
+        print(what, 'ok')
+    except OSError as error:
+        print(what, errno.errorcode[error.errno])
+def look(who, pid):
+    attempt(who + ' mem', lambda: open(f'/proc/{pid}/mem', 'rb').close())
+    attempt(who + ' root', lambda: os.readlink(f'/proc/{pid}/root'))
+    attempt(who + ' through cwd', lambda: os.stat(f'/proc/{pid}/cwd/.'))
+    attempt(who + ' environ', lambda: open(f'/proc/{pid}/environ', 'rb').read())
+    attempt(who + ' status', lambda: open(f'/proc/{pid}/status').read())
+def child(action):
+    pid = os.fork()
+    if pid == 0:
+        action()
+        os.sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+def restricted():
+    # Making symbolic links: nothing that reading is about.
+    ruleset = libc.syscall(444, struct.pack('Q', 1 << 12), 8, 0)
+    libc.prctl(38, 1, 0, 0, 0)
+    print('restricted', libc.syscall(446, ruleset, 0))
+    look('parent', os.getppid())
+    look('itself', os.getpid())
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(reader, 1)
+        os._exit(0)
+    look('child', pid)
+    os.write(writer, b'x')
+    os.waitpid(pid, 0)
+os.sys.stdout.flush()
+child(lambda: look('parent before', os.getppid()))
+child(restricted)
+`;
+
 describe('landlock', () => {
+  it.each([0, 1000])('shuts off /proc of processes that are not restricted as much, for user %d', async (user) => {
+    const guest = await runGuest({ argv: ['python3', '-c', RESTRICTED], uid: user });
+    expect(guest.stderr).toBe('');
+    const seen = (who: string, outcome: string): string =>
+      ['mem', 'root', 'through cwd', 'environ'].map((what) => `${who} ${what} ${outcome}\n`).join('');
+    const all = (who: string, outcome: string): string => `${seen(who, outcome)}${who} status ok\n`;
+    expect(guest.stdout).toBe(
+      `${all('parent before', 'ok')}restricted 0\n${all('parent', 'EACCES')}${all('itself', 'ok')}${all('child', 'ok')}`,
+    );
+  });
+
   it.for(['refusals', 'files', 'layers'])('%s: as natively', async (name, { skip }) => {
     const files = { landlock: compile('landlock.c', ['-O1', '-pthread', '-w']) };
     const { native, guest } = await runBoth({ argv: ['./landlock', name], files, uid });

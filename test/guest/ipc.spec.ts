@@ -79,6 +79,17 @@ describe('keys and key rings', () => {
     expect(visible(guest)).toEqual(visible(native));
   });
 
+  it.each([
+    ['chain', 'chain: 9000\nunlink: ok\ngone: ENOKEY\n'],
+    ['lattice', 'search: ENOKEY\nlink: ok\nlink in itself: EDEADLK\nclear: ok\n'],
+    ['users', 'users: not all EDQUOT\n'],
+  ])('a %s of them is no work without end', async (name, expected) => {
+    const files = { keys: compile('key-storms.c', ['-O1', '-w']) };
+    const guest = await runGuest({ argv: ['./keys', name], files, uid: 0 });
+    expect(guest.log).toEqual([]);
+    expect(guest.stdout).toBe(expected);
+  });
+
   it('are bounded by a quota for each user, which comes back', async () => {
     const program = `
 import ctypes, errno, os

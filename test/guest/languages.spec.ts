@@ -91,7 +91,7 @@ describe.runIf(NODE !== undefined)('node', () => {
   it.each([
     'console.log([1,2,3].map(x => x * 2), process.argv.length)',
     'const fs=require("fs"); fs.writeFileSync("a","x".repeat(1e6)); console.log(fs.statSync("a").size); fs.promises.readFile("a").then(b => console.log(b.length))',
-    'const {execFile}=require("child_process"); execFile("echo",["sub"],(e,o)=>console.log(e,o)); setTimeout(()=>console.log("later"),50)',
+    'const {execFile}=require("child_process"); execFile("echo",["sub"],(e,o)=>{console.log(e,o); setTimeout(()=>console.log("later"),50)})',
     'const http=require("http"); const s=http.createServer((q,r)=>r.end("hi "+q.url)).listen(0,()=>http.get({port:s.address().port,path:"/p"},r=>r.on("data",d=>{console.log(String(d)); s.close()})))',
     'const {Worker}=require("worker_threads"); new Worker("require(\'worker_threads\').parentPort.postMessage(6*7)",{eval:true}).on("message",m=>console.log(m))',
     'process.on("exit",c=>console.log("exit",c)); process.exitCode=4; throw Object.assign(new Error("boom"),{stack:"boom"})',

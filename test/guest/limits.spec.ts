@@ -47,12 +47,40 @@ describe('a full file system', () => {
   });
 });
 
+describe('what processes restrict themselves with', () => {
+  it.each([
+    ['filters', 64 * 1024],
+    ['landlock', 262],
+    ['filters of zombies', 64 * 1024],
+    ['landlock of zombies', 262],
+  ])('takes a bounded part of the kernel’s memory: %s', async (name, most) => {
+    const guest = await runGuest({
+      argv: ['./program', ...name.split(' of ')],
+      files: { program: compile('kernel-memory.c', ['-O1', '-w']) },
+    });
+    expect(guest.log).toEqual([]);
+    const [, last, refused, total] = guest.stdout.match(/^last: (\w+)\nrefused: (\d) total: (\d+)\n$/) ?? [];
+    expect({ last, refused }).toEqual({ last: 'ENOMEM', refused: '1' });
+    expect(Number(total)).toBeGreaterThan(most / 3);
+    expect(Number(total)).toBeLessThanOrEqual(most);
+  });
+});
+
 describe('limits end a run from outside the guest', () => {
   it('while(1); ends as cpu_exceeded', async () => {
     const guest = await runGuest({ argv: ['./spin'], files: { spin: compile('spin.c') }, limits: { cpuTimeMs: 300 } });
     expect(guest.report.reason).toBe('cpu_exceeded');
     expect(guest.report.usage.cpuMs).toBeGreaterThanOrEqual(280);
     await expectWhole();
+  });
+
+  it('however many threads and CPUs share the time, what is used is the limit and little more', async () => {
+    const program = 'import os\nfor i in range(3): os.fork()\nwhile True: pass';
+    const guest = await runGuest({ argv: ['python3', '-c', program], limits: { cpuTimeMs: 400 } });
+    expect(guest.report.reason).toBe('cpu_exceeded');
+    expect(guest.report.usage.cpuMs).toBeGreaterThanOrEqual(400);
+    // How soon the Sentry gets a processor of a busy machine is not in its hands.
+    expect(guest.report.usage.cpuMs).toBeLessThan(800);
   });
 
   it('a spinning guest that blocks every signal ends as timed_out at the wall limit', async () => {

@@ -43,6 +43,28 @@ describe('set-user-ID programs', () => {
     expect(guest.stdout.match(/environment cleaned/g)).toHaveLength(EXPECTED.filter(([, , secure]) => secure).length);
   });
 
+  it('never run with a filter that a thread of their caller made everybody’s meanwhile', async () => {
+    const files = { program: compile('exec-race.c', ['-O1', '-static', '-pthread', '-w']) };
+    const guest = await runGuest({ argv: ['./program'], files, uid: 0, cpus: 2 });
+    expect(guest.stdout).toBe('filtered root 0, neither 0, rounds 60\n');
+  });
+
+  const memory = () => ({
+    argv: ['./program'],
+    files: { program: compile('exec-memory.c', ['-O1', '-static', '-no-pie', '-w']) },
+  });
+
+  it('are not in the /proc/N/mem that was opened before', async () => {
+    const guest = await runGuest({ ...memory(), uid: 0 });
+    expect(guest.stderr).toBe('');
+    expect(guest.stdout).toBe('before: 8\nafter: read 0 0 write 0 0\nanew: -1 EACCES\nchanged: 0\n');
+  });
+
+  it.runIf(process.getuid?.() === 0)('are not there natively either', async () => {
+    const native = await runNative(memory());
+    expect(visible(native).stdout).toBe('before: 8\nafter: read 0 0 write 0 0\nanew: -1 EACCES\nchanged: 0\n');
+  });
+
   it.runIf(process.getuid?.() === 0)('answer as natively', async () => {
     const native = await runNative(program());
     const guest = await runGuest({ ...program(), uid: 0 });

@@ -49,7 +49,14 @@ export class AioPoll implements Waiter {
   finish(result: number): void {
     this.stop();
     this.event.result = result;
-    this.context.complete(this.event, this.sink);
+    this.context.events.push(this.event);
+    tell(this);
+  }
+
+  /** Whoever is to know of the event hears of it, and the file is let go of. */
+  tell(): void {
+    this.sink?.add(1, 0);
+    this.context.queue.wake(POLLIN);
     this.release();
   }
 
@@ -68,6 +75,23 @@ export class AioPoll implements Waiter {
     this.file.release();
     this.sink?.release();
   }
+}
+
+/** Polls whose events are there, but which others must still hear of. */
+const finished: AioPoll[] = [];
+let telling = false;
+
+/**
+ * What the end of a poll sets off may end more of them, thousands in a row: an eventfd is told that another poll watches, the last
+ * reference to a socket goes. Those wait their turn, so that the stack does not grow with what a guest has submitted.
+ */
+function tell(poll: AioPoll): void {
+  finished.push(poll);
+  if (telling) return;
+  telling = true;
+  for (let next = 0; next < finished.length; next++) finished[next].tell();
+  finished.length = 0;
+  telling = false;
 }
 
 /** An I/O context: what was submitted to it and is not told yet. */
@@ -116,6 +140,8 @@ export function addAioContext(memory: MemoryManager, context: AioContext): void 
     known = new Map();
     contextsOf.set(memory, known);
   }
+  // The guest unmapped the page of one it cannot name any more (Linux finds no ring there): what it waits for goes with it.
+  known.get(context.address)?.destroy();
   known.set(context.address, context);
 }
 

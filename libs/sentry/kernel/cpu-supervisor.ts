@@ -55,8 +55,10 @@ export class CpuSupervisor {
   private period(): Nanoseconds {
     if (this.watched.size > 0) return TIMER_PERIOD;
     if (this.limit === Number.POSITIVE_INFINITY) return LOAD_PERIOD;
-    const left = this.limit - this.kernel.platform.cpuTime();
-    return Math.min(LONGEST_PERIOD, Math.max(SHORTEST_PERIOD, left / 4));
+    const { platform, cpus } = this.kernel;
+    // All processors may be used at once, and where threads are not bound to the sandbox's own, more of them.
+    const left = (this.limit - platform.cpuTime()) / (2 * cpus);
+    return Math.min(LONGEST_PERIOD, Math.max(SHORTEST_PERIOD, left));
   }
 
   private check(now: Nanoseconds): void {

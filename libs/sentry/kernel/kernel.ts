@@ -415,6 +415,11 @@ export class Kernel implements KernelView {
     args[3] = high[2 * Reg.R10 + 1] * TWO_32 + low[2 * Reg.R10];
     args[4] = high[2 * Reg.R8 + 1] * TWO_32 + low[2 * Reg.R8];
     args[5] = high[2 * Reg.R9 + 1] * TWO_32 + low[2 * Reg.R9];
+    if (task.killed) {
+      // It was killed a moment before. A thread whose group execs must not give new rights company: a filter, a shared directory.
+      this.returnToGuest(task);
+      return;
+    }
     if (task.context.patchable) this.shortenCall(task, number);
     if (task.userDispatch !== null && dispatchToUser(task, task.userDispatch, number)) {
       this.returnToGuest(task);

@@ -69,6 +69,9 @@ export class StringCache {
     this.places[here] = place;
     if (this.texts[place].length === length && this.holds(place, start, end)) return this.texts[place];
     const text = this.slice(start, at);
+    // Another thread has just written to it: kept, it would stand for what comes before its zero byte, too.
+    const zero = text.indexOf('\0');
+    if (zero >= 0) return text.slice(0, zero);
     this.texts[place] = text;
     for (let index = 0; index < length; index++) this.copies[place * LENGTH_MAX + index] = text.charCodeAt(index);
     return text;

@@ -17,6 +17,11 @@ export class LandlockDomain {
     readonly layers: readonly LandlockLayer[],
   ) {}
 
+  /** Rules of all layers. */
+  get size(): number {
+    return this.layers.reduce((total, { rules }) => total + rules.size, 0);
+  }
+
   extend(layer: LandlockLayer): LandlockDomain {
     return new LandlockDomain(this.rootMount, [...this.layers, layer]);
   }

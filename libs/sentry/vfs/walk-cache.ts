@@ -2,6 +2,8 @@ import type { DentryNode } from './dentry.js';
 
 /** Names kept for each start; a program that walks more begins anew. */
 const NAMES_MAX = 2048;
+/** Longer names are walked each time: what is kept must not be a guest's way to take the Sentry's memory. */
+const LENGTH_MAX = 256;
 
 /** Grows whenever a name may lead elsewhere than before, or a directory may let fewer pass. */
 let version = 0;
@@ -33,6 +35,7 @@ export class WalkCache {
 
   /** Of the tree as it is now. */
   keep(start: DentryNode, root: DentryNode, path: string, follow: boolean, node: DentryNode): void {
+    if (path.length > LENGTH_MAX) return;
     const names = follow ? this.followed : this.unfollowed;
     if (this.start !== start || this.root !== root || this.version !== version || names.size >= NAMES_MAX) {
       this.followed.clear();

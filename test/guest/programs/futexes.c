@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <dirent.h>
 #include <sched.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -26,6 +27,23 @@ static void *pi_waiter(void *argument) {
 }
 struct waitv { uint64_t value, address; uint32_t flags, reserved; };
 static void *waitv_thread(void *argument) { struct waitv w[2] = {{0, (uintptr_t)&word, 2 | 128, 0}, {0, (uintptr_t)&other, 2 | 128, 0}}; long r = syscall(SYS_futex_waitv, w, 2, 0, NULL, 0); return (void *)(r < 0 ? -(long)errno : r); }
+
+// Until so many other threads sleep: in the calls they were made for.
+static void until_asleep(int wanted) {
+  for (int asleep = 0; asleep != wanted; nap(1)) {
+    DIR *threads = opendir("/proc/self/task");
+    asleep = 0;
+    for (struct dirent *entry; (entry = readdir(threads));) {
+      char path[300], state = 0;
+      snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
+      FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+      if (!file) continue;
+      if (fscanf(file, "%*d (%*[^)]) %c", &state) == 1 && state == 'S') asleep++;
+      fclose(file);
+    }
+    closedir(threads);
+  }
+}
 
 int main(void) {
   struct timespec soon = {0, 10000000}, bad = {0, 1000000000}, past = {1, 0};
@@ -62,7 +80,7 @@ int main(void) {
   pthread_t t[4];
   void *r;
   pthread_create(&t[0], NULL, pi_locker, NULL);
-  nap(100);
+  until_asleep(1);
   printf("waiters %d\n", (other & FUTEX_WAITERS) != 0);
   R(futex(&other, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   pthread_join(t[0], &r);
@@ -73,7 +91,7 @@ int main(void) {
   R(futex(&other, FUTEX_TRYLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   other = 0;
   for (int i = 0; i < 3; i++) pthread_create(&t[i], NULL, futex_waiter, NULL);
-  nap(100);
+  until_asleep(3);
   R(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &other, 0));
   R(futex(&other, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
   R(futex(&word, FUTEX_WAKE_PRIVATE, 9, NULL, NULL, 0));
@@ -82,7 +100,7 @@ int main(void) {
     printf("waiter %ld\n", (long)r);
   }
   for (int i = 0; i < 2; i++) pthread_create(&t[i], NULL, pi_waiter, NULL);
-  nap(100);
+  until_asleep(2);
   R(futex(&word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 2, (void *)1, &other, 0));
   R(futex(&word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)1, &other, 9));
   R(futex(&word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)1, &word, 0));
@@ -97,7 +115,7 @@ int main(void) {
   }
   printf("word %u\n", other);
   pthread_create(&t[0], NULL, waitv_thread, NULL);
-  nap(100);
+  until_asleep(1);
   R(futex(&other, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
   pthread_join(t[0], &r);
   printf("waitv %ld\n", (long)r);

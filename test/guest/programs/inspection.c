@@ -79,10 +79,10 @@ static void settings(void) {
   R(adjtimex(wild)); printf("%d\n", clock_adjtime(CLOCK_REALTIME, &tx) >= 0); R(clock_adjtime(CLOCK_MONOTONIC, &tx)); R(clock_adjtime(99, &tx));
   tx.modes = ADJ_FREQUENCY;
   R(adjtimex(&tx)); R(clock_adjtime(CLOCK_REALTIME, &tx));
-  struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t a, b, c, d, e; } attr = {.nice = 2};
+  struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t a, b, c, d, e; } attr = {.nice = 19};
   R(syscall(SYS_sched_setattr, 0, &attr, 0)); R(getpriority(PRIO_PROCESS, 0));
-  attr.size = 8; attr.nice = 3; R(syscall(SYS_sched_setattr, 0, &attr, 0)); printf("%d\n", attr.size >= 48); R(getpriority(PRIO_PROCESS, 0));
-  attr.size = 5000; R(syscall(SYS_sched_setattr, 0, &attr, 0));
+  attr.size = 8; attr.nice = 18; R(syscall(SYS_sched_setattr, 0, &attr, 0)); printf("%d\n", attr.size >= 48); R(getpriority(PRIO_PROCESS, 0));
+  attr.nice = 19; attr.size = 5000; R(syscall(SYS_sched_setattr, 0, &attr, 0));
   attr.size = sizeof attr; attr.e = 1; R(syscall(SYS_sched_setattr, 0, &attr, 0)); attr.e = 0; R(syscall(SYS_sched_setattr, 0, &attr, 0)); R(getpriority(PRIO_PROCESS, 0));
   struct sched_param param = {0};
   R(sched_setscheduler(0, SCHED_IDLE, &param)); R(sched_setscheduler(0, SCHED_OTHER, &param)); R(sched_getscheduler(0));

@@ -38,7 +38,7 @@ static void show_payload(serial key) {
 // Not in any ring any more: Linux collects such keys some time later.
 static void show_gone(serial key) {
   long result = control(KEYCTL_READ, key, 0, 0, 0);
-  printf("gone: %d\n", result == -1 && (errno == ENOKEY || errno == EACCES));
+  printf("gone: %d\n", result == -1 && (errno == ENOKEY || errno == EACCES || errno == EKEYREVOKED));
 }
 static void show_count(serial ring) {
   long length = control(KEYCTL_READ, ring, (long)buffer, sizeof buffer, 0);
@@ -157,9 +157,10 @@ static void states(void) {
   // Until it is collected Linux calls it revoked.
   printf("not found: %d\n", request("user", "invalid", NULL, 0) == -1 && (errno == ENOKEY || errno == EKEYREVOKED));
   key = add("user", "short", "x", 1, KEY_SPEC_SESSION_KEYRING);
-  R(control(KEYCTL_SET_TIMEOUT, key, 1, 0, 0));
+  R(control(KEYCTL_SET_TIMEOUT, key, 1000, 0, 0));
   show_payload(key);
-  nap(2100);
+  R(control(KEYCTL_SET_TIMEOUT, key, 1, 0, 0));
+  while (control(KEYCTL_READ, key, 0, 0, 0) >= 0) nap(50);
   show_payload(key);
   KEY(request("user", "short", NULL, 0));
   R(control(KEYCTL_SET_TIMEOUT, 12345, 1, 0, 0));

@@ -7,6 +7,7 @@ import type { Kernel } from '../../kernel/kernel.js';
 import type { Task } from '../../kernel/task.js';
 import { PSEUDO_FILE_SYSTEMS } from '../../vfs/anonymous-file.js';
 import type { AttributeChange, Caller, Inode } from '../../vfs/types.js';
+import { treeChanged } from '../../vfs/walk-cache.js';
 import { type ListedEntry, SyntheticDirectory, SyntheticFileSystem } from '../synthetic/file-system.js';
 
 const DEFAULTS = { maxMessages: MQ_MSG_DEFAULT, messageSize: MQ_MSGSIZE_DEFAULT };
@@ -51,7 +52,10 @@ class QueueDirectory extends SyntheticDirectory {
 
   override setAttributes(change: AttributeChange, _caller: Caller): number {
     if (change.size !== undefined) return -EINVAL;
-    if (change.mode !== undefined) this.mode = (this.mode & S_IFMT) | (change.mode & ~S_IFMT);
+    if (change.mode !== undefined) {
+      treeChanged();
+      this.mode = (this.mode & S_IFMT) | (change.mode & ~S_IFMT);
+    }
     return change.uid === undefined && change.gid === undefined ? 0 : -EPERM;
   }
 }

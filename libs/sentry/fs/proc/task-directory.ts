@@ -1,7 +1,7 @@
 import { EACCES, EINVAL, EIO, ENOENT, ESRCH } from '../../abi/errno.js';
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.js';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../../abi/stat.js';
-import type { IoBuffer } from '../../mm/types.js';
+import type { IoBuffer, MemoryManager } from '../../mm/types.js';
 import { BaseFileDescription } from '../../vfs/file-description.js';
 import { mountIdOf } from '../../vfs/mount-table.js';
 import type { Caller, FileDescription, Inode, Path } from '../../vfs/types.js';
@@ -338,21 +338,29 @@ class MemoryInode extends SyntheticInode {
   override open(path: Path, flags: number, caller: Caller): FileDescription | number {
     const allowed = mayInspect(this.subject, caller);
     if (allowed < 0) return allowed === -ESRCH ? -ESRCH : -EACCES;
-    return new MemoryDescription(path, this, flags);
+    const { memory } = this.subject;
+    return memory ? new MemoryDescription(path, this, memory, flags) : -ESRCH;
   }
 }
 
 const CHUNK = 65536;
 
+/** Of the address space that its opener might look into: another program, which may have other rights, is none of its business. */
 class MemoryDescription extends BaseFileDescription {
   private offset = 0;
 
   constructor(
     path: Path,
     private readonly file: MemoryInode,
+    private readonly opened: MemoryManager,
     flags: number,
   ) {
     super(path, file, flags);
+  }
+
+  /** Null once the process is gone or runs another program: end of file. */
+  private get memory(): MemoryManager | null {
+    return this.file.subject.memory === this.opened ? this.opened : null;
   }
 
   override read(io: IoBuffer): number {
@@ -368,7 +376,7 @@ class MemoryDescription extends BaseFileDescription {
   }
 
   override pread(io: IoBuffer, offset: number): number {
-    const { memory } = this.file.subject;
+    const { memory } = this;
     if (!memory) return 0;
     const chunk = new Uint8Array(Math.min(CHUNK, io.remaining));
     let done = 0;
@@ -383,7 +391,7 @@ class MemoryDescription extends BaseFileDescription {
   }
 
   override pwrite(io: IoBuffer, offset: number): number {
-    const { memory } = this.file.subject;
+    const { memory } = this;
     if (!memory) return 0;
     const chunk = new Uint8Array(Math.min(CHUNK, io.remaining));
     let done = 0;

@@ -549,6 +549,9 @@ export function mayInspect(subject: Subject, caller: Caller): number {
     [credentials.uid, credentials.euid, credentials.suid].every((uid) => uid === fsuid) &&
     [credentials.gid, credentials.egid, credentials.sgid].every((gid) => gid === fsgid);
   const CAP_SYS_PTRACE = 19;
+  // Nobody looks out of what he has restricted himself to (landlock(7), "Ptrace restrictions").
+  const { landlock } = caller.credentials;
+  if (landlock !== null && !landlock.contains(credentials.landlock)) return -EACCES;
   if (hasCapability(caller.credentials, CAP_SYS_PTRACE)) return 0;
   return same && task.group.dumpable !== 0 ? 0 : -EACCES;
 }

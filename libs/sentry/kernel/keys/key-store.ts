@@ -8,6 +8,9 @@ export const KEYS_MAX = 200;
 export const KEYS_MAX_BYTES = 20_000;
 export const ROOT_KEYS_MAX = 10_000;
 export const ROOT_KEYS_MAX_BYTES = 1_000_000;
+/** Of all users together: root may become as many users as there are numbers. */
+const ALL_KEYS_MAX = 20_000;
+const ALL_KEYS_MAX_BYTES = 4_000_000;
 
 const POSSESSOR_ALL = K.KEY_ALL * 2 ** K.KEY_POSSESSOR_SHIFT;
 const USER_VIEW = K.KEY_VIEW << K.KEY_USER_SHIFT;
@@ -30,6 +33,8 @@ interface Usage {
 export class KeyStore {
   private readonly keys = new Map<number, Key>();
   private readonly usage = new Map<number, Usage>();
+  /** Of all users. */
+  private bytes = 0;
   private readonly userRings = new Map<number, { user: Key; session: Key }>();
 
   constructor(private readonly random: (destination: Uint8Array) => void) {}
@@ -45,16 +50,16 @@ export class KeyStore {
   /** A new key without a reference: the caller links it or holds it at once. -EDQUOT. */
   create(type: KeyType, description: string, owner: Credentials, permissions: number): Key | number {
     const { fsuid, fsgid } = owner;
-    const used = this.usageOf(fsuid);
-    if (used.keys >= (fsuid === 0 ? ROOT_KEYS_MAX : KEYS_MAX)) return -EDQUOT;
+    if (this.keys.size >= ALL_KEYS_MAX || this.hasAll(fsuid)) return -EDQUOT;
     const key = new Key(this, this.freeSerial(), type, description, fsuid, fsgid, permissions);
     const charged = key.setPayload(new Uint8Array(0));
     if (charged < 0) return charged;
-    used.keys++;
+    this.usageOf(fsuid).keys++;
     this.keys.set(key.serial, key);
     return key;
   }
 
+  /** It counts for nothing any more but its bytes, which are its own to give back. */
   forget(key: Key): void {
     this.keys.delete(key.serial);
     this.usageOf(key.uid).keys--;
@@ -63,8 +68,13 @@ export class KeyStore {
   /** Counts bytes for a user; false when that would be too many. */
   account(uid: number, bytes: number): boolean {
     const used = this.usageOf(uid);
-    if (bytes > 0 && used.bytes + bytes > (uid === 0 ? ROOT_KEYS_MAX_BYTES : KEYS_MAX_BYTES)) return false;
+    if (bytes > 0) {
+      if (used.bytes + bytes > (uid === 0 ? ROOT_KEYS_MAX_BYTES : KEYS_MAX_BYTES)) return false;
+      if (this.bytes + bytes > ALL_KEYS_MAX_BYTES) return false;
+    }
     used.bytes += bytes;
+    this.bytes += bytes;
+    if (used.keys === 0 && used.bytes === 0) this.usage.delete(uid);
     return true;
   }
 
@@ -91,11 +101,10 @@ export class KeyStore {
   /** Gives a key to another user, with what it counts for: 0, or -EDQUOT. */
   moveTo(key: Key, uid: number): number {
     if (key.uid === uid) return 0;
-    const used = this.usageOf(uid);
-    if (used.keys >= (uid === 0 ? ROOT_KEYS_MAX : KEYS_MAX) || !this.account(uid, key.chargedBytes)) return -EDQUOT;
-    this.account(key.uid, -key.chargedBytes);
+    if (this.hasAll(uid) || !this.account(uid, key.chargedBytes)) return -EDQUOT;
+    this.usageOf(uid).keys++;
     this.usageOf(key.uid).keys--;
-    used.keys++;
+    this.account(key.uid, -key.chargedBytes);
     key.uid = uid;
     return 0;
   }
@@ -103,6 +112,11 @@ export class KeyStore {
   /** Takes an invalid key off every ring. */
   unlinkEverywhere(key: Key): void {
     for (const ring of [...this.keys.values()]) if (ring.isRing) ring.unlink(key);
+  }
+
+  /** Whether a user has as many keys as one may have. */
+  private hasAll(uid: number): boolean {
+    return (this.usage.get(uid)?.keys ?? 0) >= (uid === 0 ? ROOT_KEYS_MAX : KEYS_MAX);
   }
 
   private usageOf(uid: number): Usage {

@@ -41,11 +41,15 @@ export class Key {
     return this;
   }
 
+  /** The last reference gone, it goes, and so do those that only it had: chains of rings may be thousands long. */
   release(): void {
     if (--this.references > 0) return;
-    this.store.forget(this);
-    this.charge(0);
-    this.clear();
+    const dying: Key[] = [this];
+    for (let key = dying.pop(); key !== undefined; key = dying.pop()) {
+      key.store.forget(key);
+      key.charge(0);
+      for (const linked of key.links.splice(0)) if (--linked.references <= 0) dying.push(linked);
+    }
   }
 
   /** Counts `bytes` for its owner instead of what was counted before: 0, or -EDQUOT. */
@@ -97,7 +101,7 @@ export class Key {
   /** Links a key; one of the same type and description makes room for it. 0, -EDEADLK, -ELOOP, -EDQUOT. */
   link(key: Key): number {
     if (key.isRing) {
-      const depth = key.depthTo(this, 0);
+      const depth = key.depthTo(this, 0, new Map());
       if (depth < 0) return depth;
     }
     if (this.links.includes(key)) return 0;
@@ -111,14 +115,19 @@ export class Key {
     return 0;
   }
 
-  /** 0, or -EDEADLK when `target` is this or in here, -ELOOP when it goes too deep. */
-  private depthTo(target: Key, depth: number): number {
+  /**
+   * 0, or -EDEADLK when `target` is this or in here, -ELOOP when it goes too deep. `seen`: rings and how deep they were found to be
+   * harmless; there may be more ways to them than anybody could go.
+   */
+  private depthTo(target: Key, depth: number, seen: Map<Key, number>): number {
     if (this === target) return -EDEADLK;
     if (depth > K.KEYRING_DEPTH_MAX) return -ELOOP;
+    if ((seen.get(this) ?? -1) >= depth) return 0;
     for (const key of this.links) {
-      const result = key.isRing ? key.depthTo(target, depth + 1) : 0;
+      const result = key.isRing ? key.depthTo(target, depth + 1, seen) : 0;
       if (result < 0) return result;
     }
+    seen.set(this, depth);
     return 0;
   }
 

@@ -74,14 +74,26 @@ function startRings(task: Task): Key[] {
   return [task.threadKeyring, task.group.processKeyring, session].filter((ring) => ring !== null);
 }
 
-/** Goes through a key ring and those in it that may be searched; the first that `accepts` says is the one. */
-function walk(task: Task, ring: Key, possessed: boolean, depth: number, accepts: (key: Key) => boolean): Key | null {
+/**
+ * Goes through a key ring and those in it that may be searched; the first that `accepts` says is the one. `seen`: rings gone through in
+ * vain and how deep they lay; there may be more ways to them than anybody could go.
+ */
+function walk(
+  task: Task,
+  ring: Key,
+  possessed: boolean,
+  accepts: (key: Key) => boolean,
+  depth = 0,
+  seen = new Map<Key, number>(),
+): Key | null {
   if (!ring.permits(task.credentials, possessed, K.KEY_SEARCH) || ring.validate(now(task)) < 0) return null;
+  if ((seen.get(ring) ?? Number.POSITIVE_INFINITY) <= depth) return null;
+  seen.set(ring, depth);
   if (accepts(ring)) return ring;
   for (const key of ring.links) if (!key.isRing && accepts(key)) return key;
   if (depth >= K.KEYRING_DEPTH_MAX) return null;
   for (const key of ring.links) {
-    const found = key.isRing ? walk(task, key, possessed, depth + 1, accepts) : null;
+    const found = key.isRing ? walk(task, key, possessed, accepts, depth + 1, seen) : null;
     if (found) return found;
   }
   return null;
@@ -90,7 +102,7 @@ function walk(task: Task, ring: Key, possessed: boolean, depth: number, accepts:
 /** A key that its possessor may not find, nobody possesses. */
 function isPossessed(task: Task, wanted: Key): boolean {
   if (!wanted.permits(task.credentials, true, K.KEY_SEARCH)) return false;
-  return startRings(task).some((ring) => walk(task, ring, true, 0, (key) => key === wanted) !== null);
+  return startRings(task).some((ring) => walk(task, ring, true, (key) => key === wanted) !== null);
 }
 
 /**
@@ -117,7 +129,7 @@ export function lookupKey(task: Task, id: number, needed: number, create = false
 export function searchRing(task: Task, ring: FoundKey, type: KeyType, description: string): Key | number {
   const matches = (key: Key): boolean => key.type === type && key.description === description && !key.invalidated;
   let failure = -ENOKEY;
-  const found = walk(task, ring.key, ring.possessed, 0, (key) => {
+  const found = walk(task, ring.key, ring.possessed, (key) => {
     if (!matches(key)) return false;
     const invalid = key.validate(now(task));
     const allowed = key.permits(task.credentials, ring.possessed, K.KEY_SEARCH);

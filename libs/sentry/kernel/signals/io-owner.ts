@@ -74,7 +74,8 @@ export class IoOwner implements Waiter, CloseListener {
   set(kind: OwnerKind, id: number, setBy: Credentials): void {
     this.kind = kind;
     this.id = id;
-    this.setBy = setBy;
+    // As they are now; and a description that lives on holds nothing else of who has set it.
+    this.setBy = { ...setBy, landlock: null };
     this.listen();
   }
 

@@ -74,14 +74,14 @@ function chown(task: Task, args: SyscallArguments): number {
   const { key } = found;
   const { fsgid, groups } = task.credentials;
   if (!task.capable(CAP_SYS_ADMIN)) {
-    if (uid !== -1 && uid !== key.uid) return -EACCES;
-    if (gid !== -1 && gid !== key.gid && gid !== fsgid && !groups.includes(gid)) return -EACCES;
+    if (uid !== -1 && uid >>> 0 !== key.uid) return -EACCES;
+    if (gid !== -1 && gid >>> 0 !== key.gid && gid >>> 0 !== fsgid && !groups.includes(gid >>> 0)) return -EACCES;
   }
   if (uid !== -1) {
-    const moved = task.kernel.keys.moveTo(key, uid);
+    const moved = task.kernel.keys.moveTo(key, uid >>> 0);
     if (moved < 0) return moved;
   }
-  if (gid !== -1) key.gid = gid;
+  if (gid !== -1) key.gid = gid >>> 0;
   return 0;
 }
 
@@ -98,7 +98,7 @@ function describe(task: Task, args: SyscallArguments): number {
   const found = lookupKey(task, args[1] | 0, K.KEY_VIEW);
   if (typeof found === 'number') return found;
   const { type, uid, gid, permissions, description } = found.key;
-  const text = `${type};${uid};${gid};${permissions.toString(16).padStart(8, '0')};${description}\0`;
+  const text = `${type};${uid | 0};${gid | 0};${permissions.toString(16).padStart(8, '0')};${description}\0`;
   return give(task, Buffer.from(text, 'latin1'), args[2], args[3], true);
 }
 

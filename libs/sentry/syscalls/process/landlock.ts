@@ -1,7 +1,8 @@
 import { CAP_SYS_ADMIN } from '../../abi/capability.js';
-import { E2BIG, EBADF, EBADFD, EFAULT, EINVAL, ENOMSG, EPERM } from '../../abi/errno.js';
+import { E2BIG, EBADF, EBADFD, EFAULT, EINVAL, ENOMEM, ENOMSG, EPERM } from '../../abi/errno.js';
 import * as L from '../../abi/landlock.js';
-import { LandlockRuleset } from '../../fs/anon/landlock.js';
+import { LandlockRuleset, rulesInOpenRulesets } from '../../fs/anon/landlock.js';
+import type { Kernel } from '../../kernel/kernel.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 import { AnonymousInode } from '../../vfs/anonymous-file.js';
@@ -11,10 +12,25 @@ import { installFile } from '../event/support.js';
 
 /** Rules of one ruleset: more than any program gives, few enough to be kept. */
 const RULES_MAX = 65536;
+/** Rules of all rulesets and domains together: they are the kernel's own memory. */
+const ALL_RULES_MAX = 262_144;
 const ATTR_MAX = 4096;
 
 const u64 = (view: DataView, offset: number): number =>
   view.getUint32(offset + 4, true) * 0x1_0000_0000 + view.getUint32(offset, true);
+
+/** Whether so many rules more are too many. Domains that share layers count each for itself, those of zombies, too. */
+function tooManyRules(kernel: Kernel, more: number): boolean {
+  let total = rulesInOpenRulesets() + more;
+  const seen = new Set<LandlockDomain>();
+  for (const { credentials } of kernel.tasks.values()) {
+    const { landlock } = credentials;
+    if (landlock === null || seen.has(landlock)) continue;
+    seen.add(landlock);
+    total += landlock.size;
+  }
+  return total > ALL_RULES_MAX;
+}
 
 /** landlock_create_ruleset implements Linux syscall landlock_create_ruleset(2), ABI 1. */
 export function landlockCreateRuleset(task: Task, args: SyscallArguments): number {
@@ -54,9 +70,11 @@ export function landlockAddRule(task: Task, args: SyscallArguments): number {
   const { inode } = file;
   if (inode instanceof AnonymousInode) return -EBADFD;
   if (!isDirectory(inode) && allowed & ~L.FS_OF_FILES) return -EINVAL;
-  const before = ruleset.rules.get(inode);
-  if (before === undefined && ruleset.rules.size >= RULES_MAX) return -E2BIG;
-  ruleset.rules.set(inode, (before ?? 0) | allowed);
+  if (!ruleset.rules.has(inode)) {
+    if (ruleset.rules.size >= RULES_MAX) return -E2BIG;
+    if (tooManyRules(task.kernel, 1)) return -ENOMEM;
+  }
+  ruleset.give(inode, allowed);
   return 0;
 }
 
@@ -69,6 +87,7 @@ export function landlockRestrictSelf(task: Task, args: SyscallArguments): number
   if (typeof ruleset === 'number') return ruleset;
   const domain = credentials.landlock ?? new LandlockDomain(kernel.rootMount, []);
   if (domain.layers.length >= L.LANDLOCK_LAYERS_MAX) return -E2BIG;
+  if (tooManyRules(kernel, domain.size + ruleset.rules.size)) return -ENOMEM;
   credentials.landlock = domain.extend({ handled: ruleset.handled, rules: new Map(ruleset.rules) });
   return 0;
 }

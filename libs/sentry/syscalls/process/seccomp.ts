@@ -75,6 +75,7 @@ function setFilter(task: Task, flags: number, address: number): number {
   const before = task.seccomp;
   if (before === 'strict') return -EINVAL;
   if (SeccompFilter.isTooLong(program, before)) return -ENOMEM;
+  if (SeccompFilter.isTooMuch(program, task.kernel.tasks.values())) return -ENOMEM;
   if (flags & S.SECCOMP_FILTER_FLAG_TSYNC) {
     const other = obstacle(task);
     if (other) return flags & S.SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : other.tid;

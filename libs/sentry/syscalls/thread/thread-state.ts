@@ -1,6 +1,6 @@
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../../abi/errno.js';
 import { ROBUST_LIST_HEAD_BYTES } from '../../abi/futex.js';
-import { mayKill } from '../../kernel/credentials.js';
+import { mayInspect } from '../../kernel/access.js';
 import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 
@@ -22,7 +22,7 @@ export function getRobustList(task: Task, args: SyscallArguments): number {
   const pid = args[0] | 0;
   const target = pid === 0 ? task : task.kernel.tasks.get(pid);
   if (!target) return -ESRCH;
-  if (target.group !== task.group && !mayKill(task.credentials, target.credentials)) return -EPERM;
+  if (!mayInspect(task, target)) return -EPERM;
   const { memory } = task;
   return memory.writeU64(args[1], target.robustList) && memory.writeU64(args[2], ROBUST_LIST_HEAD_BYTES) ? 0 : -EFAULT;
 }

@@ -24,10 +24,10 @@ sleep 0.01 & wait
 i=0; while [ $i -lt 100 ]; do
   test -e /etc/passwd; test -e q; read n < /etc/passwd; echo $i >> q; (:); i=$((i+1))
 done
-mkfifo there back
-while read n; do echo $n > back; done < there &
-i=0; while [ $i -lt 30 ]; do echo "ping $i"; read n < back; i=$((i+1)); done > there
-wait
+mkfifo there back; exec 3<> back
+while read n; do echo $n >&3; done < there &
+i=0; while [ $i -lt 30 ]; do echo "ping $i"; read n <&3; i=$((i+1)); done > there
+wait; exec 3<&-
 cp /bin/true t
 for i in 1 2 3 4; do /bin/true; ./t; test ! -e /work/given || /work/given; cat q | cat > p; done
 if command -v python3 > /dev/null; then

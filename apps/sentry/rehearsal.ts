@@ -29,7 +29,7 @@ while read n; do echo $n >&3; done < there &
 i=0; while [ $i -lt 30 ]; do echo "ping $i"; read n <&3; i=$((i+1)); done > there
 wait; exec 3<&-
 cp /bin/true t
-for i in 1 2 3 4; do /bin/true; ./t; test ! -e /work/given || /work/given; cat q | cat > p; done
+for i in 1 2 3 4; do /bin/true; ./t; test ! -e $OLDPWD/given || $OLDPWD/given; cat q | cat > p; done
 if command -v python3 > /dev/null; then
   for i in 1 2 3; do
     python3 -c 'import json, os; [os.waitpid(os.fork() or os._exit(0), 0) for i in range(5)]' || exit 5

@@ -113,7 +113,7 @@ async function reportOf(pool, argv, files, more = {}) {
 
 const microContent = readFileSync(micro);
 const oursMicro = async (pool, name) =>
-  parse(await runIn(pool, ['/work/micro', name], [{ path: 'micro', mode: 0o755, content: microContent }]));
+  parse(await runIn(pool, ['./micro', name], [{ path: 'micro', mode: 0o755, content: microContent }]));
 
 /** Milliseconds of a command as a whole. */
 function timed(command, args) {
@@ -311,7 +311,7 @@ async function measureAudit() {
   const at = (auditLevel) => async () => {
     const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
     const files = [{ path: 'micro', mode: 0o755, content: microContent }];
-    return parse(await runIn(pool, ['/work/micro', 'getppid'], files, { auditLevel, limits }));
+    return parse(await runIn(pool, ['./micro', 'getppid'], files, { auditLevel, limits }));
   };
   await measure('audit-getppid', 'getppid, audit full, ns', {
     off: at('off'),
@@ -327,7 +327,7 @@ async function measureHeap() {
     const bytes = (auditLevel) => async () => {
       const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
       const more = { auditLevel, limits, watchHeap: true };
-      const { report } = await reportOf(pool, ['/work/calls', name, '400000'], files, more);
+      const { report } = await reportOf(pool, ['./calls', name, '400000'], files, more);
       return report.heap.reduce((most, use) => (use.windows > most.windows ? use : most)).bytes;
     };
     await measure(`heap-${name}`, `${name}, heap bytes a call`, { ours: bytes('off'), 'on audit full': bytes('full') });

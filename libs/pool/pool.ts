@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ConfinementLayer, ZygoteConfig, ZygoteMark } from '@cordon/sentry/boot/zygote-message';
 import type { PlatformProbe } from '@cordon/sentry/platform/choose';
+import { Rehearsals } from './rehearsals.js';
 import { Run, refusal } from './run.js';
 import { SentryProcess } from './sentry-process.js';
 import { sentryProgram } from './sentry-program.js';
@@ -26,6 +27,8 @@ export interface PoolInternals {
   readonly without?: readonly string[];
   /** A zygote older than this is renewed: its children share layout, canaries and hash seed. */
   readonly renewAfterMs?: number;
+  /** After failed rehearsals, they are tried again after this long. */
+  readonly rehearseAgainMs?: number;
 }
 
 const RENEW_AFTER_MS = 30 * 60_000;
@@ -70,7 +73,7 @@ export class Pool implements SandboxPool {
   private readonly queue: Run[] = [];
   readonly cores: readonly number[];
   private readonly log: (line: string) => void;
-  private rehearsals: number;
+  private readonly rehearsals: Rehearsals;
   private forked = 0;
   /** Zygotes and children that died before they were ready, in a row. */
   private failures = 0;
@@ -90,7 +93,7 @@ export class Pool implements SandboxPool {
     private readonly options: PoolOptions,
     private readonly internals: PoolInternals = {},
   ) {
-    this.rehearsals = options.rehearsals ?? DEFAULT_REHEARSALS;
+    this.rehearsals = new Rehearsals(options.rehearsals ?? DEFAULT_REHEARSALS, internals.rehearseAgainMs);
     this.cores = options.cores ?? allowedCores();
     this.log = options.log ?? (() => {});
     this.platform = options.platform;
@@ -208,13 +211,14 @@ export class Pool implements SandboxPool {
       sentryModule: program.sentryModule,
       uidBase: UID_BASE,
       uidRange: UID_RANGE,
-      rehearsals: this.rehearsals,
+      rehearsals: this.rehearsals.next(Date.now(), this.current !== null),
       without: this.internals.without ?? [],
     };
     const zygote = new ZygoteProcess(config, program, {
       ready: (ready) => {
         this.log(`zygote ${zygote.pid} is ready`);
         this.incoming = null;
+        this.rehearsals.succeeded(config.rehearsals);
         this.platform = ready.platform;
         this.foundProbes = ready.probes;
         this.foundLayers = ready.layers;
@@ -244,8 +248,10 @@ export class Pool implements SandboxPool {
     }
     if (zygote.retired) return;
     this.log(`zygote ${zygote.pid} did not start: ${detail}`);
-    // Perhaps the rehearsal failed or hung: it is worth having, but nothing depends on it.
-    this.rehearsals = 0;
+    // Perhaps the rehearsal failed or hung.
+    this.rehearsals.failed(zygote.rehearsals, Date.now());
+    // It was to take the place of one that works.
+    if (this.current !== null && zygote.rehearsals > 0) return;
     this.startFailed(`no zygote can be started: ${detail}`);
   }
 
@@ -334,7 +340,7 @@ export class Pool implements SandboxPool {
     }
     const due = zygote.forks >= this.options.renewAfter;
     const old = Date.now() - zygote.bornAt > (this.internals.renewAfterMs ?? RENEW_AFTER_MS);
-    if (due || old) this.startZygote();
+    if (due || old || this.rehearsals.due(zygote.rehearsals, Date.now())) this.startZygote();
     while (this.starting.size + this.usableSpares() < this.options.spares + this.queue.length) {
       this.forked++;
       this.starting.add(new SentryProcess(zygote, this.nextCore(), (sentry) => this.sentryChanged(sentry)));

@@ -52,6 +52,8 @@ export class ZygoteProcess {
   retired = false;
   /** Set when it answered Ready and nothing ended it yet. */
   ready: ZygoteReady | null = null;
+  /** Guests it was told to run before its first fork. */
+  readonly rehearsals: number;
   private readonly process: ChildProcess;
   private readonly control: Socket;
   private readonly controlFd: number;
@@ -69,6 +71,7 @@ export class ZygoteProcess {
     program: SentryProgram,
     private readonly events: ZygoteEvents,
   ) {
+    this.rehearsals = config.rehearsals;
     const pair = new Int32Array(2);
     check(native.socketPair(pair), 'socketpair');
     const [ours, theirs] = pair;

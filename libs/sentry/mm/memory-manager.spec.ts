@@ -220,12 +220,46 @@ describe('memory manager', () => {
     expect(environment.frames.committed).toBe(0);
   });
 
+  it('copies what was written first after a fork before the next child runs, and leaves it writable to the parent', () => {
+    const environment = modelEnvironment();
+    const parent = new MemoryManager(environment);
+    const address = anonymous(parent, 0, 64);
+    for (let page = 0; page < 64; page++) guestAccess(environment, parent, address + page * PAGE, page + 1);
+    const first = forked(parent);
+    guestAccess(environment, first, address, 50);
+    for (const page of [0, 40]) guestAccess(environment, parent, address + page * PAGE, 51);
+    first.release();
+    const committed = environment.frames.committed;
+    const second = forked(parent);
+    const calls = [parent, second].map(({ space }) => (space as ModelSpace).calls);
+    for (const memory of [parent, second])
+      for (const page of [0, 40]) expect(guestAccess(environment, memory, address + page * PAGE, 60)).toBe(0);
+    expect([parent, second].map(({ space }) => (space as ModelSpace).calls)).toEqual(calls);
+    // Each has its own, of all else one.
+    expect(guestAccess(environment, second, address + 1, 61)).toBe(0);
+    expect(guestAccess(environment, parent, address + 1, null)).toBe(0);
+    expect(guestAccess(environment, second, address + 20 * PAGE, null)).toBe(21);
+    expect((environment.frames.committed - committed) / PAGE).toBeLessThanOrEqual(16);
+    // A protected area, and one that is gone, are not copied.
+    parent.mprotect(address, 16 * PAGE, READ);
+    parent.munmap(address + 40 * PAGE, PAGE);
+    const third = forked(parent);
+    expect(guestAccess(environment, third, address, 1)).toBe(-SIGSEGV);
+    expect(guestAccess(environment, third, address, null)).toBe(60);
+    expect(guestAccess(environment, third, address + 40 * PAGE, null)).toBe(-SIGSEGV);
+    for (const memory of [third, second, parent]) memory.release();
+    expect(environment.frames.committed).toBe(0);
+  });
+
   it('leaves the parent as it was when the host has no room for a child', () => {
     const environment = modelEnvironment();
     const parent = new MemoryManager(environment);
     const address = anonymous(parent, 0, 64);
     for (let page = 0; page < 64; page++) guestAccess(environment, parent, address + page * PAGE, page + 1);
     const before = environment.frames.committed;
+    const first = forked(parent);
+    guestAccess(environment, first, address, 1);
+    first.release();
     (parent.space as ModelSpace).full = true;
     expect(parent.fork()).toBe(null);
     expect(environment.frames.committed).toBe(before);

@@ -37,11 +37,11 @@ import { advise, mincore, msync } from './advice.js';
 import { CallSites } from './call-sites.js';
 import type { MemoryEnvironment } from './environment.js';
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from './fault-codes.js';
+import { fork } from './fork.js';
 import { GuestAccess, PROT_READABLE } from './guest-access.js';
 import { AddressLayout, emptyLayout, randomOffset } from './layout.js';
 import { mremap } from './mremap.js';
-import { NoSpace } from './no-space.js';
-import { PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
+import { BLOCK_SIZE, PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
 import { SharedAnonymous } from './shared-anonymous.js';
 import type {
   FutexKey,
@@ -51,17 +51,7 @@ import type {
   MmapRequest,
   RegionInfo,
 } from './types.js';
-import {
-  VM_DONTFORK,
-  VM_GROWSDOWN,
-  VM_LOCKED,
-  VM_NORESERVE,
-  VM_POLICY,
-  VM_POLICY_SHIFT,
-  VM_SHARED,
-  VM_WIPEONFORK,
-  Vma,
-} from './vma.js';
+import { VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_POLICY, VM_POLICY_SHIFT, VM_SHARED, Vma } from './vma.js';
 
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** Most bytes MAP_POPULATE brings in: beyond this it is only a hint. */
@@ -509,8 +499,15 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     if (frame < 0) return frame;
     const now = this.table.get(page);
     if ((now & PTE_MAPPED) === 0) this.mapAround(vma, page);
-    else if (write && (now & PTE_WRITABLE) === 0) this.protectPages(vma, page, page + PAGE_SIZE, vma.protection);
+    else if (write && (now & PTE_WRITABLE) === 0) this.allowWrites(vma, page);
     return 0;
+  }
+
+  /** Gives a sole owner the right to write back: of all pages around, since a fault costs more than a look at each. */
+  private allowWrites(vma: Vma, page: GuestAddress): void {
+    this.forkCopies.note(page);
+    const block = page - (page % BLOCK_SIZE);
+    this.protectPages(vma, Math.max(vma.start, block), Math.min(vma.end, block + BLOCK_SIZE), vma.protection);
   }
 
   private settle(result: number): number {
@@ -524,37 +521,17 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
   }
 
   fork(): MemoryManager | null {
-    const { items } = this.vmas;
-    const cloned = this.space.clone !== undefined;
-    const table = new PageTable();
-    // All protecting comes before all copying: it may unmap everything once (the budget of host calls).
-    for (const vma of items) if ((vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) === 0) this.shareFrames(vma);
-    for (const vma of items) {
-      if ((vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) === 0) this.copyEntries(table, vma, cloned);
-    }
-    const space = cloned ? this.space.clone?.() : undefined;
-    if (space === null) {
-      // The host has no room for another process: what was shared goes back to having one owner.
-      new MemoryManager(this.environment, this.addresses, this.limits, new NoSpace(this.space), table).release();
-      return null;
-    }
-    const child = new MemoryManager(this.environment, this.addresses, this.limits, space, table);
-    if (cloned) child.inheritHostCalls(this);
-    for (const vma of items) {
-      if (cloned && (vma.flags & (VM_DONTFORK | VM_WIPEONFORK)) !== 0) child.hostUnmap(vma.start, vma.end);
-      if ((vma.flags & VM_DONTFORK) !== 0) continue;
-      const copy = vma.copyFor(child);
-      // Locks are not inherited.
-      copy.flags &= ~VM_LOCKED;
-      child.vmas.items.push(copy);
-      copy.attach();
-      child.virtualSize += copy.length;
-    }
-    Object.assign(child.layout, this.layout);
-    child.brkEnd = this.brkEnd;
-    child.callSites = this.callSites.copyFor(child);
-    child.barriers = this.barriers;
-    return child;
+    return fork(this);
+  }
+
+  /** For fork: one without areas that is like this in all else. */
+  emptyCopy(space: PlatformAddressSpace | undefined, table: PageTable): MemoryManager {
+    const copy = new MemoryManager(this.environment, this.addresses, this.limits, space, table);
+    Object.assign(copy.layout, this.layout);
+    copy.brkEnd = this.brkEnd;
+    copy.callSites = this.callSites.copyFor(copy);
+    copy.barriers = this.barriers;
+    return copy;
   }
 
   retain(): void {

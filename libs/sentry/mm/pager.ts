@@ -10,6 +10,7 @@ import {
   type Protection,
 } from '../platform/platform.js';
 import type { MemoryEnvironment } from './environment.js';
+import { COPY_WINDOW, ForkCopies } from './fork-copies.js';
 import type { Frames } from './frames.js';
 import {
   BLOCK_PAGES,
@@ -28,8 +29,8 @@ import { type Vma, VmaList } from './vma.js';
 /** Pages a lone anonymous fault brings in, and the most that sequential faults bring in at a time. */
 const FIRST_WINDOW = 16;
 const LARGEST_WINDOW = 512;
-/** Pages copied together when copy-on-write is broken. */
-const COPY_WINDOW = 8;
+/** Neighbours are not copied when less than this is left. */
+const AMPLE_PAGES = 32 * COPY_WINDOW;
 /** Image-file VMAs up to this size are mapped whole: one call costs less than the second fault. */
 const WHOLE_FILE_VMA: Bytes = 16 << 20;
 /** Private writable file VMAs up to this size are read in when mapped: ld.so writes to nearly all of their pages. */
@@ -52,7 +53,12 @@ export abstract class Pager {
   readonly space: PlatformAddressSpace;
   readonly frames: Frames;
   readonly vmas = new VmaList();
+  /** What is written first after a fork. A family of forks has one in common. */
+  forkCopies = new ForkCopies();
+  /** Mappings that the host may have made by now. */
   private hostCalls = 0;
+  /** How often everything was unmapped because they were too many. */
+  unmappings = 0;
   /** Changes whenever something was mapped for the guest: tells a stale fault from a real one. */
   protected generation = 0;
 
@@ -194,6 +200,7 @@ export abstract class Pager {
   }
 
   private breakCopyOnWrite(vma: Vma, page: GuestAddress, entry: number): FrameNumber {
+    this.forkCopies.note(page);
     if (vma.object === null || vma.object.hostFile !== undefined) {
       const frame = this.breakAround(vma, page);
       if (frame > 0) return frame;
@@ -214,7 +221,7 @@ export abstract class Pager {
    */
   private breakAround(vma: Vma, page: GuestAddress): FrameNumber {
     const { frames, table } = this;
-    if ((frames.limit - frames.committed) / PAGE_SIZE < 32 * COPY_WINDOW) return 0;
+    if ((frames.limit - frames.committed) / PAGE_SIZE < AMPLE_PAGES) return 0;
     const aligned = page - (page % (COPY_WINDOW * PAGE_SIZE));
     const lowest = Math.max(vma.start, aligned);
     const highest = Math.min(vma.end, aligned + COPY_WINDOW * PAGE_SIZE);
@@ -279,7 +286,7 @@ export abstract class Pager {
    * Maps `count` present pages with consecutive frames into the guest. Preconditions: the entries are PRESENT, and all frames
    * are alike: either all or none may be written by the guest.
    */
-  private mapFrames(vma: Vma, page: GuestAddress, count: number, frame: FrameNumber, populate: boolean): void {
+  mapFrames(vma: Vma, page: GuestAddress, count: number, frame: FrameNumber, populate: boolean): void {
     if (vma.protection === PROT_NONE) return;
     this.countHostCall();
     const writable =
@@ -419,7 +426,7 @@ export abstract class Pager {
     return true;
   }
 
-  protected hostUnmap(start: GuestAddress, end: GuestAddress): void {
+  hostUnmap(start: GuestAddress, end: GuestAddress): void {
     if (end <= start) return;
     this.countHostCall();
     this.space.unmap(start, end - start);
@@ -454,7 +461,7 @@ export abstract class Pager {
    * Brings the host's rights in [start, end), part of one VMA whose protection was `before`, to its protection now
    * (and takes the right to write from private pages whose frames have become shared).
    */
-  protected protectPages(vma: Vma, start: GuestAddress, end: GuestAddress, before: Protection): void {
+  protectPages(vma: Vma, start: GuestAddress, end: GuestAddress, before: Protection): void {
     if (vma.protection === PROT_NONE) {
       this.unmapFromHost(start, end);
       return;
@@ -507,56 +514,13 @@ export abstract class Pager {
     this.generation++;
     if (++this.hostCalls < HOST_CALL_BUDGET) return false;
     this.hostCalls = 1;
+    this.unmappings++;
     this.unmapFromHost(0, this.space.maxAddress);
     return true;
   }
 
-  /** First half of fork: a VMA's frames get another owner, and the host may no longer let the guest write private ones. */
-  protected shareFrames(vma: Vma): void {
-    let writable = false;
-    const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(vma.start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const to = Math.min(BLOCK_PAGES, (vma.end - base) / PAGE_SIZE);
-      for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
-        const entry = block[slot];
-        if ((entry & PTE_PRESENT) === 0) continue;
-        this.frames.retain(entry & PTE_FRAME);
-        if ((entry & PTE_WRITABLE) !== 0) writable = true;
-      }
-    }
-    if (writable && !vma.shared) this.protectPages(vma, vma.start, vma.end, vma.protection);
-  }
-
-  /** Second half: the entries of a VMA for the child, whose host mappings are ours (`cloned`) or none yet. No host calls. */
-  protected copyEntries(into: PageTable, vma: Vma, cloned: boolean): void {
-    const kept = PTE_PRESENT | PTE_FRAME | (cloned ? PTE_MAPPED | PTE_WRITABLE | PTE_FILE : 0);
-    const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(vma.start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const to = Math.min(BLOCK_PAGES, (vma.end - base) / PAGE_SIZE);
-      let copy: Int32Array | undefined;
-      for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
-        const entry = block[slot];
-        if ((entry & (PTE_PRESENT | (cloned ? PTE_MAPPED : 0))) === 0) continue;
-        copy ??= into.obtain(index);
-        copy[slot] = entry & kept;
-      }
-    }
-  }
-
-  /** For a cloned space: the calls that made the mappings it has. */
-  protected inheritHostCalls(parent: Pager): void {
+  /** For fork into a cloned space: the calls that made the mappings it has. */
+  inheritHostCalls(parent: Pager): void {
     this.hostCalls = parent.hostCalls;
   }
 

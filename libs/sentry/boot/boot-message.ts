@@ -73,6 +73,8 @@ export interface BootMessage {
   readonly session?: boolean;
   /** Say `Idle` when the guest waits for input. */
   readonly tellIdle?: boolean;
+  /** Audit records are made and thrown away: rehearsals, whose channel nobody reads meanwhile. */
+  readonly dropAudit?: boolean;
   /** The end report says when what happened (`SentryMarks`). */
   readonly marks?: boolean;
   /** The end report says where the time went (`SentryProfile`): every call costs some clock readings more. */

@@ -272,7 +272,7 @@ export class Sentry {
       now: () => this.platform.now(),
       calls: ROW_BY_NUMBER,
       names: SYSCALL_NAMES,
-      flush: (bytes) => this.sendAudit(bytes),
+      flush: message.dropAudit ? () => {} : (bytes) => this.sendAudit(bytes),
     });
   }
 

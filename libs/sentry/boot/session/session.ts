@@ -9,6 +9,7 @@ import type { Timer } from '../../kernel/types.js';
 import { memoryEnvironment } from '../../mm/environment.js';
 import type { Frames } from '../../mm/frames.js';
 import { MemoryManager } from '../../mm/memory-manager.js';
+import { NoSpace } from '../../mm/no-space.js';
 import type { SocketCaller } from '../../net/socket.js';
 import type { Nanoseconds } from '../../platform/platform.js';
 import { stackOf } from '../../syscalls/socket/support.js';
@@ -80,7 +81,8 @@ export class Session {
     const walker = this.walker(message.uid, message.gid);
     this.files = new SessionFiles(walker);
     this.rootFiles = new SessionFiles(this.walker(0, 0));
-    const memory = new MemoryManager(memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes)));
+    const environment = memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes));
+    const memory = new MemoryManager(environment, undefined, undefined, new NoSpace());
     const { fs, credentials } = this.walker(0, 0);
     kernel.createIdleInit(
       { fs, files: new DescriptorTable(), credentials, rlimits: initialRlimits(message.limits) },
@@ -206,6 +208,8 @@ export class Session {
         this.send(FrameType.Exit, id, Buffer.from(JSON.stringify(exit)));
         this.closed(process);
         this.host.flush();
+        // Now that nobody waits.
+        kernel.platform.reserve?.();
       },
     );
     if (request.timeoutMs !== null) {

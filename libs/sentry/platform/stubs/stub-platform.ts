@@ -97,8 +97,7 @@ export class StubPlatform implements Platform {
   /** Resumed by the coming `next`, so that resume and wait are one call into the addon. */
   private deferred: StubContext | null = null;
   private deferredSpace = 0;
-  private reservedSpace: PlatformAddressSpace | null = null;
-  private reservedContext: Context | null = null;
+  private reserved: PlatformAddressSpace | null = null;
 
   /** maxAddress: guest memory ends there, the stub's own begins. */
   constructor(
@@ -117,37 +116,34 @@ export class StubPlatform implements Platform {
     this.contexts.length = 0;
     this.watchers.clear();
     this.deferred = null;
-    this.reservedSpace = null;
-    this.reservedContext = null;
+    this.reserved = null;
     must(this.native.start(), 'starting the stub');
     this.hostVdso = this.native.hostVdso();
   }
 
-  /** A process and a thread of the host for the first guest, before it is known: a third of a millisecond less to wait for it. */
   reserve(): void {
-    const space = this.createAddressSpace();
+    if (this.reserved !== null) return;
+    const index = this.native.createSpace(-1);
+    if (index < 0) return;
+    const space = new StubAddressSpace(this.native, index, this.maxAddress);
+    // The thread stays in the space when the context that asked for it goes.
     const context = this.createContext();
-    if (!this.prepare(context, space)) throw new PlatformError('no thread for the first guest');
-    this.reservedSpace = space;
-    this.reservedContext = context;
+    this.prepare(context, space);
+    context.release();
+    this.reserved = space;
   }
 
   createAddressSpace(): PlatformAddressSpace {
-    const { reservedSpace } = this;
-    if (reservedSpace !== null) {
-      this.reservedSpace = null;
-      return reservedSpace;
+    const { reserved } = this;
+    if (reserved !== null) {
+      this.reserved = null;
+      return reserved;
     }
     const index = must(this.native.createSpace(-1), 'creating an address space');
     return new StubAddressSpace(this.native, index, this.maxAddress);
   }
 
   createContext(): Context {
-    const { reservedContext } = this;
-    if (reservedContext !== null) {
-      this.reservedContext = null;
-      return reservedContext;
-    }
     const index = must(this.native.createContext(), 'creating a context');
     const context = new StubContext(this.native, this.slab, index);
     this.contexts[index] = context;

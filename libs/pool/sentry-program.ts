@@ -35,6 +35,16 @@ export const NODE_FLAGS: readonly string[] = [
   `--max-old-space-size=${SENTRY_HEAP_MB}`,
 ];
 
+/**
+ * Node's code in large pages: a child inherits their page tables, where it would fault in each piece of a file (/bin/true on a spare 5.1 -> 4.7 ms).
+ * Costs 40 MB for the zygote and all its children together and 65 ms of its start: not for a pool made for one run. Nothing where the host has none.
+ */
+const LARGE_PAGES = '--use-largepages=silent';
+
+export function nodeFlags(rehearsals: number): readonly string[] {
+  return rehearsals > 0 ? [LARGE_PAGES, ...NODE_FLAGS] : NODE_FLAGS;
+}
+
 const zygoteModule = require.resolve('@cordon/app-sentry/main');
 const sentryModule = require.resolve('@cordon/sentry/boot/sentry');
 const sentryPackage = join(dirname(sentryModule), '..', '..');

@@ -13,7 +13,7 @@ import {
 import { host } from '@cordon/sentry/platform/host';
 import { launcherPath, shimPath } from '@cordon/sentry/platform/native/index';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
-import { NODE_FLAGS, type SentryProgram, sentryNodePath } from './sentry-program.js';
+import { nodeFlags, type SentryProgram, sentryNodePath } from './sentry-program.js';
 
 /** Told by a zygote about one of its children. */
 export interface ChildListener {
@@ -75,7 +75,7 @@ export class ZygoteProcess {
     const pair = new Int32Array(2);
     check(native.socketPair(pair), 'socketpair');
     const [ours, theirs] = pair;
-    this.process = spawn(launcherPath(), [sentryNodePath(), ...NODE_FLAGS, program.main], {
+    this.process = spawn(launcherPath(), [sentryNodePath(), ...nodeFlags(config.rehearsals), program.main], {
       stdio: ['ignore', 'pipe', 'pipe', theirs],
       cwd: '/',
       // Nothing of the operator's environment reaches a Sentry.

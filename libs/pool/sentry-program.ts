@@ -35,14 +35,17 @@ export const NODE_FLAGS: readonly string[] = [
   `--max-old-space-size=${SENTRY_HEAP_MB}`,
 ];
 
-/**
- * Node's code in large pages: a child inherits their page tables, where it would fault in each piece of a file (/bin/true on a spare 5.1 -> 4.7 ms).
- * Costs 40 MB for the zygote and all its children together and 65 ms of its start: not for a pool made for one run. Nothing where the host has none.
- */
-const LARGE_PAGES = '--use-largepages=silent';
+/** Of a zygote that rehearses: what makes its start longer and its children faster. */
+const REHEARSING_FLAGS: readonly string[] = [
+  // Node's code in large pages, where the host has them: a child inherits their page tables instead of faulting in each piece of a file
+  // (/bin/true on a spare 5.1 -> 4.7 ms; 40 MB for the zygote and all its children together, 65 ms of its start).
+  '--use-largepages=silent',
+  // No child interprets what no rehearsal ran often (4.9 -> 4.35 ms; 80 ms of the start, 9 MB in common).
+  '--always-sparkplug',
+];
 
 export function nodeFlags(rehearsals: number): readonly string[] {
-  return rehearsals > 0 ? [LARGE_PAGES, ...NODE_FLAGS] : NODE_FLAGS;
+  return rehearsals > 0 ? [...NODE_FLAGS, ...REHEARSING_FLAGS] : NODE_FLAGS;
 }
 
 const zygoteModule = require.resolve('@cordon/app-sentry/main');

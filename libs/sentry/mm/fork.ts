@@ -1,18 +1,7 @@
-import { PAGE_SIZE } from '../platform/platform.js';
 import { discard, give, restore } from './fork-copies.js';
 import type { MemoryManager } from './memory-manager.js';
 import { NoSpace } from './no-space.js';
-import {
-  BLOCK_PAGES,
-  BLOCK_SIZE,
-  blockOf,
-  PageTable,
-  PTE_FILE,
-  PTE_FRAME,
-  PTE_MAPPED,
-  PTE_PRESENT,
-  PTE_WRITABLE,
-} from './page-table.js';
+import { blockOf, PageTable, PTE_FILE, PTE_FRAME, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
 import { VM_DONTFORK, VM_LOCKED, VM_WIPEONFORK, type Vma } from './vma.js';
 
 /** fork(2): the child's memory, or null when the host has no room for another process. */
@@ -54,37 +43,30 @@ export function fork(parent: MemoryManager): MemoryManager | null {
 
 /** First half: a VMA's frames get another owner, and the host may no longer let the guest write private ones. */
 function shareFrames(parent: MemoryManager, vma: Vma): void {
-  const { table, frames } = parent;
+  const { frames } = parent;
   let writable = false;
-  const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
-  for (let index = table.next(blockOf(vma.start), endBlock); index >= 0; index = table.next(index + 1, endBlock)) {
-    const block = table.find(index)!;
-    const base = index * BLOCK_SIZE;
-    const to = Math.min(BLOCK_PAGES, (vma.end - base) / PAGE_SIZE);
-    for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
+  parent.table.visit(vma.start, vma.end, (block, _base, first, last) => {
+    for (let slot = first; slot < last; slot++) {
       const entry = block[slot];
       if ((entry & PTE_PRESENT) === 0) continue;
       frames.retain(entry & PTE_FRAME);
       if ((entry & PTE_WRITABLE) !== 0) writable = true;
     }
-  }
+  });
   if (writable && !vma.shared) parent.protectPages(vma, vma.start, vma.end, vma.protection);
 }
 
 /** Second half: the entries of a VMA for the child, whose host mappings are the parent's (`cloned`) or none yet. No host calls. */
 function copyEntries({ table }: MemoryManager, into: PageTable, vma: Vma, cloned: boolean): void {
   const kept = PTE_PRESENT | PTE_FRAME | (cloned ? PTE_MAPPED | PTE_WRITABLE | PTE_FILE : 0);
-  const endBlock = Math.ceil(vma.end / BLOCK_SIZE);
-  for (let index = table.next(blockOf(vma.start), endBlock); index >= 0; index = table.next(index + 1, endBlock)) {
-    const block = table.find(index)!;
-    const base = index * BLOCK_SIZE;
-    const to = Math.min(BLOCK_PAGES, (vma.end - base) / PAGE_SIZE);
+  const copied = PTE_PRESENT | (cloned ? PTE_MAPPED : 0);
+  table.visit(vma.start, vma.end, (block, base, first, last) => {
     let copy: Int32Array | undefined;
-    for (let slot = Math.max(0, (vma.start - base) / PAGE_SIZE); slot < to; slot++) {
+    for (let slot = first; slot < last; slot++) {
       const entry = block[slot];
-      if ((entry & (PTE_PRESENT | (cloned ? PTE_MAPPED : 0))) === 0) continue;
-      copy ??= into.obtain(index);
+      if ((entry & copied) === 0) continue;
+      copy ??= into.obtain(blockOf(base));
       copy[slot] = entry & kept;
     }
-  }
+  });
 }

@@ -20,6 +20,9 @@ export function blockOf(address: GuestAddress): number {
   return Math.floor(address / BLOCK_SIZE);
 }
 
+/** Entries [from, to) of a block whose first is that of the page at `base`. */
+export type BlockVisitor = (block: Int32Array, base: GuestAddress, from: number, to: number) => void;
+
 /** Two-level page table: a reservation of any size costs nothing until its pages are used. */
 export class PageTable {
   private readonly blocks = new Map<number, Int32Array>();
@@ -55,6 +58,16 @@ export class PageTable {
       this.put(index, block);
     }
     return block;
+  }
+
+  /** Shows the parts of blocks that lie in the range, in ascending order. The visitor may remove the block it is shown. */
+  visit(start: GuestAddress, end: GuestAddress, visitor: BlockVisitor): void {
+    const endBlock = Math.ceil(end / BLOCK_SIZE);
+    for (let index = this.next(blockOf(start), endBlock); index >= 0; index = this.next(index + 1, endBlock)) {
+      const base = index * BLOCK_SIZE;
+      const from = Math.max(0, (start - base) / PAGE_SIZE);
+      visitor(this.find(index) as Int32Array, base, from, Math.min(BLOCK_PAGES, (end - base) / PAGE_SIZE));
+    }
   }
 
   put(index: number, block: Int32Array): void {

@@ -398,17 +398,8 @@ export abstract class Pager {
   protected dropPages(start: GuestAddress, end: GuestAddress, keepHost: boolean): boolean {
     let firstMapped = -1;
     let lastMapped = -1;
-    const endBlock = Math.ceil(end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const from = Math.max(0, (start - base) / PAGE_SIZE);
-      const to = Math.min(BLOCK_PAGES, (end - base) / PAGE_SIZE);
-      for (let slot = from; slot < to; slot++) {
+    this.table.visit(start, end, (block, base, first, last) => {
+      for (let slot = first; slot < last; slot++) {
         const entry = block[slot];
         if (entry === 0) continue;
         block[slot] = 0;
@@ -419,8 +410,8 @@ export abstract class Pager {
           lastMapped = page;
         }
       }
-      if (from === 0 && to === BLOCK_PAGES) this.table.remove(index);
-    }
+      if (first === 0 && last === BLOCK_PAGES) this.table.remove(blockOf(base));
+    });
     if (firstMapped < 0) return false;
     if (!keepHost) this.hostUnmap(firstMapped, lastMapped + PAGE_SIZE);
     return true;
@@ -436,16 +427,8 @@ export abstract class Pager {
   protected unmapFromHost(start: GuestAddress, end: GuestAddress): void {
     let firstMapped = -1;
     let lastMapped = -1;
-    const endBlock = Math.ceil(end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const to = Math.min(BLOCK_PAGES, (end - base) / PAGE_SIZE);
-      for (let slot = Math.max(0, (start - base) / PAGE_SIZE); slot < to; slot++) {
+    this.table.visit(start, end, (block, base, first, last) => {
+      for (let slot = first; slot < last; slot++) {
         const entry = block[slot];
         if ((entry & PTE_MAPPED) === 0) continue;
         block[slot] = (entry & PTE_PRESENT) !== 0 ? entry & (PTE_PRESENT | PTE_FRAME) : 0;
@@ -453,7 +436,7 @@ export abstract class Pager {
         if (firstMapped < 0) firstMapped = page;
         lastMapped = page;
       }
-    }
+    });
     if (firstMapped >= 0) this.hostUnmap(firstMapped, lastMapped + PAGE_SIZE);
   }
 
@@ -469,16 +452,8 @@ export abstract class Pager {
     let runStart = -1;
     let runEnd = 0;
     let runProtection = 0;
-    const endBlock = Math.ceil(end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const to = Math.min(BLOCK_PAGES, (end - base) / PAGE_SIZE);
-      for (let slot = Math.max(0, (start - base) / PAGE_SIZE); slot < to; slot++) {
+    this.table.visit(start, end, (block, base, first, last) => {
+      for (let slot = first; slot < last; slot++) {
         const entry = block[slot];
         if ((entry & PTE_MAPPED) === 0) continue;
         const writable = (entry & PTE_FILE) === 0 && this.mayWrite(vma, entry & PTE_FRAME);
@@ -499,7 +474,7 @@ export abstract class Pager {
           runProtection = wanted;
         }
       }
-    }
+    });
     if (runStart >= 0) this.hostProtect(runStart, runEnd, runProtection);
   }
 
@@ -527,22 +502,14 @@ export abstract class Pager {
   /** Moves the pages of [from, from+length) to `to`, whose entries are empty. They fault in again at the new place. */
   protected movePages(from: GuestAddress, length: Bytes, to: GuestAddress): void {
     this.unmapFromHost(from, from + length);
-    const endBlock = Math.ceil((from + length) / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(from), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const stop = Math.min(BLOCK_PAGES, (from + length - base) / PAGE_SIZE);
-      for (let slot = Math.max(0, (from - base) / PAGE_SIZE); slot < stop; slot++) {
+    this.table.visit(from, from + length, (block, base, first, last) => {
+      for (let slot = first; slot < last; slot++) {
         const entry = block[slot];
         if (entry === 0) continue;
         block[slot] = 0;
         this.table.set(base + slot * PAGE_SIZE - from + to, entry);
       }
-    }
+    });
   }
 
   /** An object behind a VMA was truncated or replaced: its pages go, except private copies still within it. */
@@ -568,17 +535,9 @@ export abstract class Pager {
   /** Bytes of the range that have a frame or are mapped from a file. */
   protected residentIn(start: GuestAddress, end: GuestAddress): Bytes {
     let pages = 0;
-    const endBlock = Math.ceil(end / BLOCK_SIZE);
-    for (
-      let index = this.table.next(blockOf(start), endBlock);
-      index >= 0;
-      index = this.table.next(index + 1, endBlock)
-    ) {
-      const block = this.table.find(index)!;
-      const base = index * BLOCK_SIZE;
-      const to = Math.min(BLOCK_PAGES, (end - base) / PAGE_SIZE);
-      for (let slot = Math.max(0, (start - base) / PAGE_SIZE); slot < to; slot++) if (block[slot] !== 0) pages++;
-    }
+    this.table.visit(start, end, (block, _base, first, last) => {
+      for (let slot = first; slot < last; slot++) if (block[slot] !== 0) pages++;
+    });
     return pages * PAGE_SIZE;
   }
 }

@@ -308,12 +308,8 @@ static void unbind(int context) {
 static int bind(int context, int space) {
   struct binding *binding = &bindings[context];
   if (binding->thread >= 0 && threads[binding->thread].space == space) return 0;
-  if (binding->thread >= 0) {
-    int failed = fetch_xsave(context);
-    if (failed) return failed;
-    binding->load_xsave = 1;
-    unbind(context);
-  }
+  int failed = leave_thread(context);
+  if (failed) return failed;
   int index = -1;
   for (int at = spaces[space].threads; at >= 0 && index < 0; at = threads[at].next)
     if (threads[at].context < 0) index = at;

@@ -110,6 +110,15 @@ int fetch_xsave(int context) {
   return bindings[context].thread < 0 ? initial_xsave(context) : current->save_xsave(context, area);
 }
 
+int leave_thread(int context) {
+  if (bindings[context].thread < 0) return 0;
+  int failed = fetch_xsave(context);
+  if (failed) return failed;
+  bindings[context].load_xsave = 1;
+  current->unbind(context);
+  return 0;
+}
+
 double process_cpu(pid_t pid) {
   struct timespec t;
   clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2u);

@@ -86,6 +86,8 @@ INTERNAL int pop_ready(void);
 INTERNAL uint8_t *xsave_area(int context);
 /* Brings that copy up to date. 0 or -errno. */
 INTERNAL int fetch_xsave(int context);
+/* The context takes its vector registers along from the thread it is bound to, if any, and is bound to none. 0 or -errno. */
+INTERNAL int leave_thread(int context);
 /* Gives a context that never ran the initial state. 0 or -errno. */
 INTERNAL int initial_xsave(int context);
 

@@ -41,7 +41,8 @@ export function exitTask(task: Task, status: number): void {
   task.files.release();
   task.fs.references--;
   task.context.release();
-  task.memory.release();
+  // With the last thread of init all is over: the platform ends, and its memory with it, when the report is on its way.
+  if (group !== kernel.init || group.tasks.size > 0) task.memory.release();
   task.oldMemory?.release();
   task.oldMemory = null;
   task.state = null;

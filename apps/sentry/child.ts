@@ -15,6 +15,8 @@ export interface ChildStart {
   readonly cpu: number;
   /** Counts the children of a zygote. */
   readonly id: number;
+  /** Pages that it will write to (`learnCommonPages`). */
+  readonly pages: BigUint64Array;
 }
 
 const STANDARD_ERROR = 2;
@@ -32,6 +34,7 @@ export function runChild(sentry: SentryLike, start: ChildStart): never {
   let code = EXIT_UNCAUGHT;
   try {
     check(native.childStart(start.nullFd, start.stale, start.keep, start.channel, start.errors), 'childStart');
+    native.prefault(start.pages);
     reseedRandom();
     Object.defineProperty(process, 'pid', { value: native.getPid() });
     confineChild(start.id);
@@ -42,6 +45,21 @@ export function runChild(sentry: SentryLike, start: ChildStart): never {
   } catch (error) {
     native.writeAll(STANDARD_ERROR, Buffer.from(`${error instanceof Error ? error.stack : String(error)}\n`));
   }
+  return native.exitGroup(code);
+}
+
+/** A child that runs what its channel holds, not closed in, and writes into `errors` how many pairs of addresses follow and these. */
+export function trialChild(
+  sentry: SentryLike,
+  start: Pick<ChildStart, 'nullFd' | 'stale' | 'keep' | 'channel' | 'errors'>,
+  most: number,
+): never {
+  check(native.childStart(start.nullFd, start.stale, start.keep, start.channel, start.errors), 'childStart');
+  sentry.prepare(CHANNEL_FD, native.currentCpu());
+  const code = sentry.run();
+  const words = new BigUint64Array(1 + 2 * most);
+  words[0] = BigInt(Math.max(0, native.privatePages(words.subarray(1))));
+  native.writeAll(STANDARD_ERROR, new Uint8Array(words.buffer));
   return native.exitGroup(code);
 }
 

@@ -66,11 +66,12 @@ function givenProgram(): Buffer | null {
   }
 }
 
-function bootFrame(round: number): Buffer {
+/** What a supervisor would send. `round`: of the rehearsals, each with another audit level. */
+export function bootFrame(round: number, argv: readonly string[] = ['/bin/sh', '-c', SCRIPT]): Buffer {
   const given = givenProgram();
   const message: BootMessage = {
     id: 'rehearsal',
-    argv: ['/bin/sh', '-c', SCRIPT],
+    argv,
     env: ['PATH=/usr/local/bin:/usr/bin:/bin', 'HOME=/work', 'LANG=C.UTF-8'],
     cwd: '/work',
     uid: 1000,

@@ -20,6 +20,7 @@ import { childLayers, confineZygote, type Layer } from '@cordon/sentry/platform/
 import { host } from '@cordon/sentry/platform/host';
 import { check, zygoteNative as native, ZygoteEvent } from '@cordon/sentry/platform/zygote.unsafe';
 import { probeChild, runChild } from './child.js';
+import { learnCommonPages } from './common-pages.js';
 import { HelperThreads, openDescriptors } from './quiesce.js';
 import { rehearse } from './rehearsal.js';
 import type { SentryClass } from './sentry-like.js';
@@ -132,6 +133,11 @@ export async function runZygote(load: (module: string) => SentryClass | Promise<
   helpers.waitUntilQuiet();
   mark('heap settled, threads quiet');
   const childEvents = check(native.quiesced(), 'quiesced');
+  const pages =
+    config.rehearsals > 0
+      ? learnCommonPages(sentry, { nullFd, stale, keep, control: CONTROL, childEvents })
+      : new BigUint64Array(0);
+  mark('common pages learned');
   const layers = confineZygote({
     uidBase: config.uidBase,
     uidRange: config.uidRange,
@@ -153,7 +159,7 @@ export async function runZygote(load: (module: string) => SentryClass | Promise<
         const errors = native.errorFile(ERROR_FILE_BYTES);
         helpers.waitUntilQuiet();
         const pid = errors < 0 ? errors : native.forkChild(ownPidNamespace);
-        if (pid === 0) runChild(sentry, { nullFd, stale, keep, channel: descriptor, errors, cpu: argument, id });
+        if (pid === 0) runChild(sentry, { nullFd, stale, keep, channel: descriptor, errors, cpu: argument, id, pages });
         native.closeDescriptor(descriptor);
         if (pid < 0) {
           if (errors >= 0) native.closeDescriptor(errors);

@@ -25,6 +25,10 @@ interface ZygoteNative {
   becomeSubreaper(): number;
   keepAffinity(): number;
   restoreAffinity(): number;
+  /** Pairs of start and end of memory that only this process has and may write; how many, or -errno. Needs /proc. */
+  privatePages(out: BigUint64Array): number;
+  /** Copies pages, given so, before they are written to. */
+  prefault(pairs: BigUint64Array): void;
   /** The core this thread runs on. */
   currentCpu(): number;
 }

@@ -3,6 +3,7 @@
 
 NAPI_MODULE_INIT() {
   cordon_register_zygote(env, exports);
+  cordon_register_prefault(env, exports);
   cordon_register_confine(env, exports);
   cordon_register_host(env, exports);
   cordon_register_ptrace(env, exports);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 void cordon_register_zygote(napi_env env, napi_value exports);
+void cordon_register_prefault(napi_env env, napi_value exports);
 void cordon_register_confine(napi_env env, napi_value exports);
 
 void cordon_register_host(napi_env env, napi_value exports);

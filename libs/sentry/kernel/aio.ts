@@ -2,7 +2,7 @@ import type { MemoryManager } from '../mm/types.js';
 import type { FileDescription } from '../vfs/types.js';
 import { POLLIN, WaitEntry, type Waiter, WaitQueue } from '../vfs/wait-queue.js';
 import type { Kernel } from './kernel.js';
-import { RunState } from './task.js';
+import { RunState } from './run-state.js';
 
 /** Where finished requests are counted, besides: eventfd(2). Halves of the number to add. */
 export interface EventSink {

@@ -24,8 +24,10 @@ import type { FsContext } from '../vfs/types.js';
 import { WaitQueue } from '../vfs/wait-queue.js';
 import { copyCredentials } from './credentials.js';
 import { UndoList } from './ipc/semaphores.js';
+import { bearTracee } from './ptrace/birth.js';
 import { setRegister } from './registers.js';
-import { RunState, Task } from './task.js';
+import { RunState } from './run-state.js';
+import { Task } from './task.js';
 import { ThreadGroup } from './thread-group.js';
 
 export interface CloneRequest {
@@ -162,9 +164,15 @@ export function clone(parent: Task, request: CloneRequest): Task | number {
   if (flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;
   if (flags & CLONE_VFORK) child.vforkQueue = new WaitQueue();
 
+  if (group !== parent.group) group.creator = flags & CLONE_PARENT ? parent.group.creator : parent;
+  if (parent.tracing !== null) bearTracee(parent, parent.tracing, child, request);
   // Signals for all threads (a kill, a stop) reach the newcomer too.
   if (parent.killed) child.killed = true;
-  if (parent.stopRequested && group === parent.group) child.stopRequested = true;
+  const isStopping = parent.tracing === null ? parent.stopRequested : parent.tracing.groupStop;
+  if (isStopping && group === parent.group) {
+    child.stopRequested = true;
+    if (child.tracing !== null) child.tracing.groupStop = true;
+  }
   child.runState = RunState.Ready;
   kernel.enqueue(child);
   return child;

@@ -1,6 +1,7 @@
 import { CpuAccounting } from '@cordon/sentry/kernel/cpu-accounting';
 import type { Kernel } from '@cordon/sentry/kernel/kernel';
-import { RunState, type Task } from '@cordon/sentry/kernel/task';
+import { RunState } from '@cordon/sentry/kernel/run-state';
+import type { Task } from '@cordon/sentry/kernel/task';
 import { describe, expect, it } from 'vitest';
 
 const MS = 1e6;

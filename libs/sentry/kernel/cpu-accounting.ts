@@ -1,6 +1,7 @@
 import type { Nanoseconds } from '../platform/platform.js';
 import type { Kernel } from './kernel.js';
-import { RunState, type Task } from './task.js';
+import { RunState } from './run-state.js';
+import type { Task } from './task.js';
 
 /** A sample that counts for more than this may be one in which the host ran others: it is held against what the Sentry has used. */
 const DOUBTFUL: Nanoseconds = 100e3;

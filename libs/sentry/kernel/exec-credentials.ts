@@ -38,10 +38,10 @@ function isInGroup(credentials: Credentials, gid: number): boolean {
 
 /**
  * The credentials of a program after execve(2) (capabilities(7), "Transformation of capabilities during execve"; Linux's
- * cap_bprm_creds_from_file): its file has no capabilities, only set-user-ID bits. `shared`: others share the caller's root and working
- * directory and could change them under a program with new rights, so it gets none.
+ * cap_bprm_creds_from_file): its file has no capabilities, only set-user-ID bits. `unsafe`: others could
+ * meddle with a program with new rights (they share the caller's root and working directory, or trace it), so it gets none.
  */
-export function credentialsForExec(old: Credentials, file: ProgramFile, shared: boolean): ExecCredentials {
+export function credentialsForExec(old: Credentials, file: ProgramFile, unsafe: boolean): ExecCredentials {
   const credentials = copyCredentials(old);
   applySetIds(credentials, file);
   const { effective, permitted, inheritable, bounding, ambient } = credentials.capabilities;
@@ -52,7 +52,7 @@ export function credentialsForExec(old: Credentials, file: ProgramFile, shared: 
   const isChanged = credentials.euid !== old.euid || !isInGroup(old, credentials.egid);
   const isSetId = isChanged || credentials.euid !== old.uid || credentials.egid !== old.gid;
   const gains = (permitted[0] & ~before[0]) !== 0 || (permitted[1] & ~before[1]) !== 0;
-  if ((isChanged || gains) && (shared || old.noNewPrivs)) {
+  if ((isChanged || gains) && (unsafe || old.noNewPrivs)) {
     if (old.noNewPrivs || !(old.capabilities.effective[0] & (1 << CAP_SETUID))) {
       credentials.euid = credentials.uid;
       credentials.egid = credentials.gid;

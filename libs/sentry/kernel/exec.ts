@@ -1,12 +1,16 @@
 import { EINTR } from '../abi/errno.js';
+import { PTRACE_EVENT_EXEC } from '../abi/ptrace.js';
 import { RLIMIT_STACK } from '../abi/resource.js';
-import { SIGCHLD } from '../abi/signal.js';
+import { SI_USER, SIGCHLD, SIGTRAP } from '../abi/signal.js';
 import { REGISTER_COUNT, Reg } from '../platform/platform.js';
 import { POLLIN } from '../vfs/wait-queue.js';
 import { leaveAio } from './aio.js';
 import { dropOwnRings } from './keys/process-rings.js';
 import type { LoadedProgram, LoadRequest } from './program.js';
+import { detach } from './ptrace/link.js';
+import { stopForEvent } from './ptrace/stop.js';
 import { setRegister, USER_CS, USER_SS } from './registers.js';
+import { signalInfo } from './signals/pending.js';
 import type { Task } from './task.js';
 import { leaveMemory } from './task-exit.js';
 import { NO_RETURN } from './types.js';
@@ -41,7 +45,10 @@ export function execute(task: Task, request: LoadRequest | null): number {
   if (task.killed || group.execTask !== task) {
     program.memory.release();
     task.setState(null);
-    if (group.execTask === task) group.execTask = null;
+    if (group.execTask === task) {
+      group.execTask = null;
+      group.threadQueue.wake(POLLIN);
+    }
     return -EINTR;
   }
   if (group.tasks.size > 1) {
@@ -50,8 +57,21 @@ export function execute(task: Task, request: LoadRequest | null): number {
   }
   group.execTask = null;
   task.setState(null);
+  // Who wants to trace it meanwhile waits until it is known what rights it has.
+  group.threadQueue.wake(POLLIN);
+  const formerTid = task.tid;
   become(task, program);
+  reportExec(task, formerTid);
   return NO_RETURN;
+}
+
+/** A tracer hears of the new program: by the event, or as of old by a SIGTRAP (Linux's ptrace_event). */
+function reportExec(task: Task, formerTid: number): void {
+  const { tracing, memory, group } = task;
+  if (tracing === null) return;
+  memory.callSites.disable();
+  if (stopForEvent(task, PTRACE_EVENT_EXEC, formerTid) || tracing.seized || tracing.wants(PTRACE_EVENT_EXEC)) return;
+  task.sendSignal(signalInfo(SIGTRAP, SI_USER, group.pid, task.credentials.uid));
 }
 
 /** The point of no return: the task is the only thread and takes the new program on. */
@@ -60,6 +80,7 @@ function become(task: Task, program: LoadedProgram): void {
   if (group.leader !== task) {
     // The process keeps its id: the survivor takes it over from the leader, which has exited.
     kernel.tasks.delete(task.tid);
+    detach(group.leader);
     task.tid = group.pid;
     group.leader = task;
     kernel.tasks.set(task.tid, task);
@@ -71,6 +92,7 @@ function become(task: Task, program: LoadedProgram): void {
   task.oldMemory = task.memory;
   task.memory = program.memory;
   resetRegisters(task, program);
+  setRegister(task.context, Reg.ORIG_RAX, task.number);
 
   if (group.handlers.references > 1) {
     group.handlers.references--;

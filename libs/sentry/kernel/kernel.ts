@@ -15,13 +15,15 @@ import { KeyStore } from './keys/key-store.js';
 import { LoadAverage } from './load-average.js';
 import { PidTable } from './pid-table.js';
 import type { ProgramLoader } from './program.js';
+import { beforeCall, goOn, Next, type NextKind } from './ptrace/calls.js';
+import { RunState } from './run-state.js';
 import { enforceSeccomp } from './seccomp/enforce.js';
 import { ProcessGroup, Session } from './session.js';
 import { SignalHandlers } from './signals/action.js';
 import { prepareReturn } from './signals/delivery.js';
 import { signalInfo } from './signals/pending.js';
 import { forceSignal, killGroup } from './signals/send.js';
-import { RunState, Task } from './task.js';
+import { Task } from './task.js';
 import { ThreadGroup } from './thread-group.js';
 import { TimerHeap } from './timers.js';
 import {
@@ -34,7 +36,6 @@ import {
   type SyscallObserver,
   type Timer,
 } from './types.js';
-import { dispatchToUser } from './user-dispatch.js';
 
 const TWO_32 = 0x1_0000_0000;
 /** Timers are looked at after so many traps at the latest (a look costs a clock reading). */
@@ -113,8 +114,6 @@ export class Kernel implements KernelView {
   taskLimit = 1;
   bootTime: Nanoseconds = 0;
   init!: ThreadGroup;
-  /** Process 1 is the kernel's own (`createIdleInit`). */
-  private initIsIdle = false;
   readonly tasks = new Map<number, Task>();
   readonly groups = new Map<number, ThreadGroup>();
   readonly pids = new PidTable((id) => this.isIdTaken(id));
@@ -213,9 +212,9 @@ export class Kernel implements KernelView {
     group.leader = task;
     group.tasks.add(task);
     group.unkillable = true;
+    group.isKernels = true;
     group.handlers.ignore(SIGCHLD);
     this.init = group;
-    this.initIsIdle = true;
     this.addTask(task);
     this.groups.set(pid, group);
   }
@@ -246,7 +245,7 @@ export class Kernel implements KernelView {
       argv: options.argv,
       envp: options.envp,
       rlimits,
-      sharesFs: false,
+      unsafe: false,
     });
     if (typeof program === 'number') return program;
     const pid = this.pids.allocate();
@@ -367,7 +366,14 @@ export class Kernel implements KernelView {
 
   /** A task from the run queue: tries its call again, or goes back to its guest code. */
   private step(task: Task): void {
-    if (task.runState !== RunState.Ready) return;
+    if (task.runState !== RunState.Ready) {
+      if (task.runState === RunState.Resumed) {
+        this.current = task;
+        task.runState = RunState.Ready;
+        this.proceed(task, goOn(task));
+      }
+      return;
+    }
     this.current = task;
     if (task.inSyscall) {
       task.clearWaits();
@@ -421,10 +427,18 @@ export class Kernel implements KernelView {
       return;
     }
     if (task.context.patchable) this.shortenCall(task, number);
-    if (task.userDispatch !== null && dispatchToUser(task, task.userDispatch, number)) {
-      this.returnToGuest(task);
-      return;
-    }
+    if (task.callWork !== 0) this.proceed(task, beforeCall(task, number));
+    else this.makeCall(task, number);
+  }
+
+  private proceed(task: Task, next: NextKind): void {
+    if (next === Next.Call) this.makeCall(task, task.context.registersLow[2 * Reg.ORIG_RAX] | 0);
+    else if (next === Next.Return) this.returnToGuest(task);
+  }
+
+  /** Precondition: its arguments are in `task.args`. */
+  private makeCall(task: Task, number: number): void {
+    const { args } = task;
     task.number = number;
     task.inSyscall = true;
     task.state = null;
@@ -467,10 +481,10 @@ export class Kernel implements KernelView {
     task.inSyscall = false;
     task.clearWaits();
     if (this.observer !== null) {
-      const goesOn = task.runState !== RunState.Dead && !task.signalPending();
+      const goesOn = task.runState === RunState.Ready && task.tracing === null && !task.signalPending();
       this.observer.exit(task, task.number, task.args, result === NO_RETURN ? 0 : result, goesOn);
     }
-    if (task.runState === RunState.Dead) return;
+    if (task.runState !== RunState.Ready) return;
     if (result !== NO_RETURN) {
       if (result <= -512 && result >= -516) {
         task.restartCode = -result;
@@ -486,7 +500,7 @@ export class Kernel implements KernelView {
   }
 
   private returnToGuest(task: Task): void {
-    if (task.restartCode !== 0 || task.savedMaskActive || task.signalPending()) {
+    if (task.restartCode !== 0 || task.returnWork !== 0 || task.signalPending()) {
       if (!prepareReturn(task)) return;
     }
     if (this.endReason !== null) return;
@@ -516,7 +530,7 @@ export class Kernel implements KernelView {
       killGroup(task.group, SIGKILL);
       this.outOfMemoryKills++;
       // A sandbox that lives on loses the process only, as under a memory cgroup.
-      if (!this.initIsIdle) this.end('memory_exceeded');
+      if (!this.init.isKernels) this.end('memory_exceeded');
       return;
     }
     const info = signalInfo(signal, memory.faultCode);
@@ -554,7 +568,7 @@ export class Kernel implements KernelView {
     const call = context.registersLow[2 * Reg.ORIG_RAX] | 0;
     const result = (task.seccomp === null ? undefined : enforceSeccomp(task, task.seccomp, call, true)) ?? -ENOSYS;
     this.observer?.exit(task, number, args, result === NO_RETURN ? 0 : result, false);
-    if (result === NO_RETURN) return task.runState !== RunState.Dead;
+    if (result === NO_RETURN) return task.runState === RunState.Ready;
     context.registersLow[2 * Reg.RAX] = result;
     context.registersHigh[2 * Reg.RAX + 1] = result < 0 ? -1 : 0;
     return true;

@@ -22,8 +22,8 @@ export interface LoadRequest {
   readonly envp: readonly string[];
   /** RLIMIT_* of the process: the loader sets `memory.limits` and bounds the argument area. */
   readonly rlimits: readonly RLimit[];
-  /** Others share root and working directory: set-user-ID bits have no effect. */
-  readonly sharesFs: boolean;
+  /** Others share root and working directory, or trace it without the right to: set-user-ID bits have no effect. */
+  readonly unsafe: boolean;
 }
 
 /** A new address space, ready to run. The kernel owns one reference of `memory`. */

@@ -1,14 +1,25 @@
-import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from '../abi/signal.js';
+import { PTRACE_EVENT_EXIT } from '../abi/ptrace.js';
+import { SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SIGKILL } from '../abi/signal.js';
 import { POLLIN } from '../vfs/wait-queue.js';
 import { leaveAio } from './aio.js';
 import { leaveUndoList } from './ipc/semaphores.js';
 import { dropOwnRings } from './keys/process-rings.js';
+import { detach } from './ptrace/link.js';
+import { stopForEvent } from './ptrace/stop.js';
+import { Stop } from './ptrace/tracing.js';
 import { clearChildTid, walkRobustList } from './robust-list.js';
+import { RunState } from './run-state.js';
 import { hasStoppedMember, isOrphaned, leaveTerminal } from './session.js';
-import { notifyExit, notifyStopped } from './signals/notify.js';
+import { checkStopComplete } from './signals/group-stop.js';
+import { notifyExit, notifyTracerOfExit } from './signals/notify.js';
 import { signalInfo } from './signals/pending.js';
-import { RunState, type Task } from './task.js';
+import type { Task } from './task.js';
 import type { ThreadGroup } from './thread-group.js';
+
+/** Ends a thread, once its tracer has seen it leave (PTRACE_O_TRACEEXIT). The caller must not touch it any more. */
+export function leave(task: Task, status: number): void {
+  if (!stopForEvent(task, PTRACE_EVENT_EXIT, status, Stop.Exit)) exitTask(task, status);
+}
 
 /** Ends a thread. `status` is a wait status: exit code << 8 or a signal. Precondition: its guest code does not run. */
 export function exitTask(task: Task, status: number): void {
@@ -31,6 +42,10 @@ export function exitTask(task: Task, status: number): void {
   group.tasks.delete(task);
   if (task === group.leader) {
     if (!group.exiting) group.exitCode = status;
+  } else if (task.tracing !== null) {
+    // Its tracer waits for it as for a process.
+    task.tracing.exitStatus = group.exiting ? group.exitCode : status;
+    group.tracedZombies++;
   } else {
     kernel.tasks.delete(task.tid);
   }
@@ -46,8 +61,11 @@ export function exitTask(task: Task, status: number): void {
   task.oldMemory?.release();
   task.oldMemory = null;
   task.state = null;
-  if (group.tasks.size === 0) exitGroup(group);
-  else {
+  if (task.tracees !== null) releaseTracees(task);
+  if (task.tracing !== null && task !== group.leader) notifyTracerOfExit(task, task.tracing.exitStatus);
+  if (group.tasks.size === 0) {
+    if (group.tracedZombies === 0) exitGroup(group);
+  } else {
     group.threadQueue.wake(POLLIN);
     checkStopComplete(group);
   }
@@ -62,16 +80,6 @@ export function leaveMemory(task: Task): void {
     task.vforkQueue = null;
     queue.wake(POLLIN);
   }
-}
-
-/** A stop is complete when every live thread has stopped: then the parent hears of it. */
-export function checkStopComplete(group: ThreadGroup): void {
-  if (group.stopSignal === 0 || group.state !== 'running' || group.exiting) return;
-  for (const task of group.tasks) if (task.runState !== RunState.Stopped) return;
-  group.state = 'stopped';
-  group.stopUnreported = true;
-  group.continueUnreported = false;
-  notifyStopped(group);
 }
 
 /** The last thread is gone. */
@@ -95,25 +103,65 @@ function exitGroup(group: ThreadGroup): void {
     return;
   }
   group.exitQueue.wake(POLLIN);
-  const action = parent.handlers.actions[SIGCHLD];
-  const ignored = group.exitSignal === SIGCHLD && action.handler === SIG_IGN;
-  if (ignored || (group.exitSignal === SIGCHLD && action.flags & SA_NOCLDWAIT)) {
-    if (!ignored) notifyExit(group, parent);
-    reap(group);
-    parent.wakeWaiters();
-  } else {
+  const { tracing } = group.leader;
+  if (tracing === null) tellParent(group, parent);
+  else if (tracing.tracer.group === parent) notifyExit(group, parent);
+  else notifyTracerOfExit(group.leader, group.exitCode);
+}
+
+/** The parent does not want to wait for it: it is reaped at once (wait(2), "NOTES"). */
+function ignoresEnd(group: ThreadGroup, parent: ThreadGroup): boolean {
+  const { handler, flags } = parent.handlers.actions[SIGCHLD];
+  return group.exitSignal === SIGCHLD && (handler === SIG_IGN || (flags & SA_NOCLDWAIT) !== 0);
+}
+
+function tellParent(group: ThreadGroup, parent: ThreadGroup): void {
+  if (!ignoresEnd(group, parent)) {
     notifyExit(group, parent);
+    return;
   }
+  if (parent.handlers.actions[SIGCHLD].handler !== SIG_IGN) notifyExit(group, parent);
+  reap(group);
+  parent.wakeWaiters();
 }
 
 /** Nothing of the process remains; its id is free. The caller has taken the status. */
 export function reap(group: ThreadGroup): void {
   const { kernel } = group.leader;
+  detach(group.leader);
   group.state = 'dead';
   group.parent?.children.delete(group);
   group.leaveProcessGroup();
   kernel.groups.delete(group.pid);
   if (kernel.tasks.get(group.pid) === group.leader) kernel.tasks.delete(group.pid);
+}
+
+/**
+ * The tracer has waited for a dead tracee, or goes away itself: a thread is no more, a process is its parent's to mourn (Linux's
+ * wait_task_zombie, __ptrace_detach).
+ */
+export function settleDeadTracee(task: Task): void {
+  const { group, kernel } = task;
+  const tracers = task.tracing?.tracer.group;
+  detach(task);
+  if (task !== group.leader) {
+    kernel.tasks.delete(task.tid);
+    group.tracedZombies--;
+    if (group.tasks.size === 0 && group.tracedZombies === 0) exitGroup(group);
+  } else if (group.state === 'zombie') {
+    if (!group.parent) reap(group);
+    else if (group.parent !== tracers) tellParent(group, group.parent);
+    else if (ignoresEnd(group, group.parent)) reap(group);
+  }
+}
+
+/** A tracer ends: its tracees are free, or die with it (PTRACE_O_EXITKILL). */
+function releaseTracees(tracer: Task): void {
+  for (const task of [...(tracer.tracees ?? [])]) {
+    if (task.tracing?.killsAtExit) task.group.sendSignal(signalInfo(SIGKILL, SI_KERNEL));
+    if (task.runState === RunState.Dead) settleDeadTracee(task);
+    else detach(task);
+  }
 }
 
 /** Nearest ancestor that adopts orphans (prctl PR_SET_CHILD_SUBREAPER), else init. */
@@ -139,9 +187,8 @@ function reparentChildren(group: ThreadGroup): void {
   }
   for (const child of children) {
     hangUpIfOrphaned(child, group, null);
-    if (child.state !== 'zombie') continue;
-    const action = reaper.handlers.actions[SIGCHLD];
-    if (action.handler === SIG_IGN || action.flags & SA_NOCLDWAIT) reap(child);
+    if (child.state !== 'zombie' || child.leader.tracing !== null) continue;
+    if (ignoresEnd(child, reaper)) reap(child);
     else notifyExit(child, reaper);
   }
 }

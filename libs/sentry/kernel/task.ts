@@ -9,6 +9,8 @@ import type { FutexWaiter } from './futex.js';
 import type { UndoList } from './ipc/semaphores.js';
 import type { Kernel } from './kernel.js';
 import type { Key } from './keys/key.js';
+import type { TraceStop, Tracing } from './ptrace/tracing.js';
+import { RunState, type RunStateKind } from './run-state.js';
 import type { Seccomp } from './seccomp/enforce.js';
 import { PendingSignals, signalInfo } from './signals/pending.js';
 import { sendToTask } from './signals/send.js';
@@ -16,19 +18,10 @@ import type { ThreadGroup } from './thread-group.js';
 import { BLOCKED, type RestartBlock, type SignalInfo, type Task as TaskView, type Timer } from './types.js';
 import type { UserDispatch } from './user-dispatch.js';
 
-/** Where a task stands. Only `Running` ones have guest code under way; the kernel loop owns all changes. */
-export const RunState = {
-  /** Its guest code runs (or is about to trap). */
-  Running: 0,
-  /** In the kernel's run queue: its call is tried again, or it goes back to its guest code. */
-  Ready: 1,
-  /** Parked in a system call. */
-  Blocked: 2,
-  /** Stopped by job control. */
-  Stopped: 3,
-  Dead: 4,
-} as const;
-export type RunStateKind = (typeof RunState)[keyof typeof RunState];
+/** Bits of `callWork` and `returnWork`. */
+const DISPATCH = 1;
+const SAVED_MASK = 1;
+const TRACED = 2;
 
 /** PATH_MAX without its NUL. */
 const PATH_BYTES = 4095;
@@ -53,7 +46,6 @@ export class Task implements TaskView, Waiter {
 
   readonly signalMask = new Uint32Array(2);
   readonly savedMask = new Uint32Array(2);
-  savedMaskActive = false;
   readonly pending = new PendingSignals();
   /** sigaltstack(2): size 0 = none. */
   readonly alternateStack = { address: 0, size: 0, flags: 0 };
@@ -82,7 +74,15 @@ export class Task implements TaskView, Waiter {
   /** prctl(PR_SET_PDEATHSIG): signal when the parent process ends; 0 = none. */
   parentDeathSignal = 0;
   keepCapabilities = false;
-  userDispatch: UserDispatch | null = null;
+  /** What has to be done before each call, and on each way back to guest code, of a task that is anything but ordinary; 0 = nothing. */
+  callWork = 0;
+  returnWork = 0;
+  private dispatch: UserDispatch | null = null;
+  private tracedBy: Tracing | null = null;
+  /** Those it traces (ptrace(2)); null while none. */
+  tracees: Set<Task> | null = null;
+  /** The stop that its tracer has let it go on from, until it has. */
+  resumedFrom: TraceStop | null = null;
   /** seccomp(2): null while every call is let through. Nothing may answer calls of a task with one but the kernel's dispatch. */
   seccomp: Seccomp | null = null;
   timerSlack = 50_000;
@@ -123,6 +123,34 @@ export class Task implements TaskView, Waiter {
     this.tid = tid;
     this.comm = comm;
     context.owner = this;
+  }
+
+  get savedMaskActive(): boolean {
+    return (this.returnWork & SAVED_MASK) !== 0;
+  }
+
+  set savedMaskActive(active: boolean) {
+    this.returnWork = active ? this.returnWork | SAVED_MASK : this.returnWork & ~SAVED_MASK;
+  }
+
+  get userDispatch(): UserDispatch | null {
+    return this.dispatch;
+  }
+
+  set userDispatch(dispatch: UserDispatch | null) {
+    this.dispatch = dispatch;
+    this.callWork = dispatch === null ? this.callWork & ~DISPATCH : this.callWork | DISPATCH;
+  }
+
+  /** How it is traced; set by ptrace/link.ts alone. */
+  get tracing(): Tracing | null {
+    return this.tracedBy;
+  }
+
+  set tracing(tracing: Tracing | null) {
+    this.tracedBy = tracing;
+    this.callWork = tracing === null ? this.callWork & ~TRACED : this.callWork | TRACED;
+    this.returnWork = tracing === null ? this.returnWork & ~TRACED : this.returnWork | TRACED;
   }
 
   setState(state: unknown): void {
@@ -208,12 +236,28 @@ export class Task implements TaskView, Waiter {
       case RunState.Stopped:
         if (this.killed) this.resumeFromStop();
         break;
+      case RunState.Traced:
+        if (this.killed && !this.tracing?.stop?.final) this.resumeFromTrap(0);
+        break;
     }
   }
 
   resumeFromStop(): void {
     if (this.runState !== RunState.Stopped) return;
     this.runState = RunState.Ready;
+    this.kernel.enqueue(this);
+  }
+
+  /** Goes on from the stop for its tracer, with a signal or 0. */
+  resumeFromTrap(signal: number): void {
+    const { tracing } = this;
+    if (this.runState !== RunState.Traced || tracing === null) return;
+    if (tracing.stop) tracing.stop.signal = signal;
+    this.resumedFrom = this.inSyscall ? null : tracing.stop;
+    tracing.stop = null;
+    tracing.listening = false;
+    // In the middle of a call: that is tried again, as after a wait.
+    this.runState = this.inSyscall ? RunState.Ready : RunState.Resumed;
     this.kernel.enqueue(this);
   }
 
@@ -291,6 +335,8 @@ export class Task implements TaskView, Waiter {
         return 'S';
       case RunState.Stopped:
         return 'T';
+      case RunState.Traced:
+        return 't';
       case RunState.Dead:
         return 'Z';
       default:

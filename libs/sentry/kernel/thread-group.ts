@@ -46,10 +46,19 @@ export class ThreadGroup implements ThreadGroupView {
   stopUnreported = false;
   continueUnreported = false;
 
+  /** Threads that have ended and that a tracer has to wait for: the process is not over before (ptrace(2)). */
+  tracedZombies = 0;
+  /** How many its threads trace. */
+  tracees = 0;
+  /** The thread that made it, if it lives: PTRACE_TRACEME makes it the tracer. */
+  creator: Task | null = null;
+
   /** Signal that tells the parent of the end; 0 = none. */
   exitSignal: number;
   /** prctl(PR_SET_CHILD_SUBREAPER). */
   subreaper = false;
+  /** Process 1 where that is the kernel's own: it runs no program. */
+  isKernels = false;
   /** Signals without a handler do not reach it, unless from outside the sandbox. */
   unkillable = false;
 

@@ -1,5 +1,5 @@
 import { ECHILD, ERESTARTSYS } from '../abi/errno.js';
-import { CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.js';
+import { CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.js';
 import {
   __WALL,
   __WCLONE,
@@ -14,36 +14,12 @@ import {
   WNOWAIT,
   WSTOPPED,
 } from '../abi/wait.js';
-import type { Nanoseconds } from '../platform/platform.js';
 import { POLLIN } from '../vfs/wait-queue.js';
+import { waitForTracee } from './ptrace/wait.js';
 import type { Task } from './task.js';
 import { reap } from './task-exit.js';
 import type { ThreadGroup } from './thread-group.js';
-
-/** Which children, and what is known of the one found. One per wait call, reused through the module's scratch. */
-export interface WaitResult {
-  pid: number;
-  uid: number;
-  /** As wait4(2) reports it. */
-  status: number;
-  /** CLD_* and the matching si_status. */
-  code: number;
-  detail: number;
-  userTime: Nanoseconds;
-  systemTime: Nanoseconds;
-  peakResident: number;
-}
-
-export const waitResult: WaitResult = {
-  pid: 0,
-  uid: 0,
-  status: 0,
-  code: 0,
-  detail: 0,
-  userTime: 0,
-  systemTime: 0,
-  peakResident: 0,
-};
+import { takeEnd, waitResult } from './wait-result.js';
 
 function matches(child: ThreadGroup, type: number, id: number, options: number): boolean {
   switch (type) {
@@ -67,21 +43,10 @@ function consume(waiter: Task, child: ThreadGroup, options: number): boolean {
   waitResult.pid = child.pid;
   waitResult.uid = child.leader.credentials.uid;
   if (child.state === 'zombie') {
-    if (!(options & WEXITED)) return false;
-    const status = child.exitStatus ?? 0;
-    waitResult.status = status;
-    waitResult.code = (status & 0x7f) === 0 ? CLD_EXITED : CLD_KILLED;
-    waitResult.detail = status & 0x7f || (status >> 8) & 0xff;
-    waitResult.userTime = child.userTime() + child.childrenUserTime;
-    waitResult.systemTime = child.systemTime() + child.childrenSystemTime;
-    waitResult.peakResident = Math.max(child.peakResident, child.childrenPeakResident);
-    if (!keep) {
-      waiter.group.childrenUserTime += waitResult.userTime;
-      waiter.group.childrenSystemTime += waitResult.systemTime;
-      if (waitResult.peakResident > waiter.group.childrenPeakResident)
-        waiter.group.childrenPeakResident = waitResult.peakResident;
-      reap(child);
-    }
+    // Its tracer comes first.
+    if (!(options & WEXITED) || child.leader.tracing !== null) return false;
+    takeEnd(waiter, child, keep);
+    if (!keep) reap(child);
     return true;
   }
   if (options & WSTOPPED && child.state === 'stopped' && child.stopUnreported) {
@@ -112,7 +77,17 @@ function consume(waiter: Task, child: ThreadGroup, options: number): boolean {
 export function waitForChild(task: Task, type: number, id: number, options: number): number {
   const { group } = task;
   let any = false;
+  if (group.tracees > 0) {
+    const found = waitForTracee(task, type, id, options);
+    if (found > 0) return found;
+    any = found === 0;
+  }
   for (const child of group.children) {
+    // Seen above, as a tracee.
+    if (child.leader.tracing?.tracer.group === group) {
+      any ||= matches(child, type, id, options | __WALL);
+      continue;
+    }
     if (!matches(child, type, id, options)) continue;
     any = true;
     if (consume(task, child, options)) return child.pid;

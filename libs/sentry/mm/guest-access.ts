@@ -115,6 +115,50 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     return done;
   }
 
+  readForced(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes {
+    let done = 0;
+    while (done < length) {
+      const at = address + done;
+      const frame = this.readableByForce(at);
+      if (frame < 0) break;
+      const start = frame * PAGE_SIZE + (at % PAGE_SIZE);
+      const count = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE));
+      destination.set(this.bytes.subarray(start, start + count), offset + done);
+      done += count;
+    }
+    return done;
+  }
+
+  private readableByForce(address: GuestAddress): FrameNumber {
+    const vma = this.vmas.find(address) ?? this.vmaAt(address);
+    if (vma === null || ((vma.protection | vma.maxProtection) & PROT_READABLE) === 0) return -EFAULT;
+    const page = address - (address % PAGE_SIZE);
+    const entry = this.table.get(page);
+    if ((entry & PTE_PRESENT) !== 0) return entry & PTE_FRAME;
+    return vma.object === null ? 0 : this.frameFor(vma, page, false);
+  }
+
+  writeForced(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes {
+    let done = 0;
+    while (done < length) {
+      const at = address + done;
+      const count = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE));
+      const vma = this.vmas.find(at) ?? this.vmaAt(at);
+      if (vma === null) break;
+      if ((vma.protection & PROT_WRITE) !== 0) {
+        if (this.copyOut(at, source, offset + done, count) < count) break;
+      } else {
+        // Read-only memory that others share, too, stays as it is.
+        if (vma.shared || (vma.maxProtection & PROT_WRITE) === 0) break;
+        const frame = this.privatePage(vma, at - (at % PAGE_SIZE));
+        if (frame < 0) break;
+        this.bytes.set(source.subarray(offset + done, offset + done + count), frame * PAGE_SIZE + (at % PAGE_SIZE));
+      }
+      done += count;
+    }
+    return done;
+  }
+
   zero(address: GuestAddress, length: Bytes): Bytes {
     let done = 0;
     while (done < length) {

@@ -119,6 +119,12 @@ export interface GuestMemory {
   copyIn(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes;
   /** Copies source[offset, offset+length) -> guest. Returns bytes copied; short means EFAULT at that point. */
   copyOut(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes;
+  /**
+   * As `copyIn` and `copyOut`, for who may look into another's memory (ptrace(2), /proc/pid/mem; Linux's FOLL_FORCE): what the mapping
+   * could be made to permit is enough, and what is written to private memory is the process's own copy.
+   */
+  readForced(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes;
+  writeForced(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes;
   /** Zeroes guest memory. Returns bytes done. */
   zero(address: GuestAddress, length: Bytes): Bytes;
   /**

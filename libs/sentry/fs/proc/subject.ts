@@ -1,5 +1,6 @@
 import type { Kernel } from '../../kernel/kernel.js';
-import { RunState, type Task } from '../../kernel/task.js';
+import { RunState } from '../../kernel/run-state.js';
+import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { MemoryManager } from '../../mm/types.js';
 import type { FdTable, FsContext } from '../../vfs/types.js';

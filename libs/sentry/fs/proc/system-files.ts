@@ -1,6 +1,6 @@
 import { RELEASE, SYSNAME, VERSION } from '../../abi/utsname.js';
 import type { Kernel } from '../../kernel/kernel.js';
-import { RunState } from '../../kernel/task.js';
+import { RunState } from '../../kernel/run-state.js';
 import { PAGE_SIZE } from '../../platform/platform.js';
 import { joinLines } from './text.js';
 

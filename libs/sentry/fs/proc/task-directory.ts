@@ -321,7 +321,7 @@ export class TaskDirectory extends TaskDirectoryBase {
   }
 }
 
-/** /proc/N/mem: the memory at the file's offset, as far as the mappings permit. */
+/** /proc/N/mem: the memory at the file's offset, as ptrace(2) reads and writes it. */
 class MemoryInode extends SyntheticInode {
   constructor(
     fileSystem: SyntheticFileSystem,
@@ -382,7 +382,7 @@ class MemoryDescription extends BaseFileDescription {
     let done = 0;
     while (io.remaining > 0) {
       const wanted = Math.min(chunk.length, io.remaining);
-      const got = memory.copyIn(offset + done, chunk, 0, wanted);
+      const got = memory.readForced(offset + done, chunk, 0, wanted);
       const put = got > 0 ? io.put(chunk, 0, got) : 0;
       done += put;
       if (put < wanted) return done > 0 || io.faulted ? done : -EIO;
@@ -398,7 +398,7 @@ class MemoryDescription extends BaseFileDescription {
     while (io.remaining > 0) {
       const got = io.take(chunk, 0, Math.min(chunk.length, io.remaining));
       if (got <= 0) break;
-      const put = memory.copyOut(offset + done, chunk, 0, got);
+      const put = memory.writeForced(offset + done, chunk, 0, got);
       done += put;
       if (put < got) return done > 0 ? done : -EIO;
     }

@@ -51,6 +51,7 @@ const STATE_NAMES: Readonly<Record<string, string>> = {
   R: 'R (running)',
   S: 'S (sleeping)',
   T: 'T (stopped)',
+  t: 't (tracing stop)',
   Z: 'Z (zombie)',
 };
 
@@ -186,7 +187,7 @@ function status(task: Task, group: ThreadGroup, subject: Subject): string {
     'Ngid:\t0',
     `Pid:\t${id}`,
     `PPid:\t${parentOf(group)}`,
-    'TracerPid:\t0',
+    `TracerPid:\t${task.tracing?.tracer.tid ?? 0}`,
     `Uid:\t${credentials.uid}\t${credentials.euid}\t${credentials.suid}\t${credentials.fsuid}`,
     `Gid:\t${credentials.gid}\t${credentials.egid}\t${credentials.sgid}\t${credentials.fsgid}`,
     `FDSize:\t${fdSize(subject)}`,

@@ -196,7 +196,7 @@ function loadElf(
   if (typeof image === 'number') return image;
   const { inode } = program.node;
   const file = { mode: inode.mode, uid: inode.uid, gid: inode.gid, noSetId: isMounted(program.node, 'nosuid') };
-  const { credentials, secure } = credentialsForExec(walker.credentials, file, request.sharesFs);
+  const { credentials, secure } = credentialsForExec(walker.credentials, file, request.unsafe);
   let interpreterBase = 0;
   let start: GuestAddress;
 

@@ -1,4 +1,5 @@
 import { ENOSYS } from '../../abi/errno.js';
+import { PTRACE_EVENT_SECCOMP } from '../../abi/ptrace.js';
 import * as S from '../../abi/seccomp.js';
 import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SIGKILL, SIGSYS, SYS_SECCOMP } from '../../abi/signal.js';
 import { SYS } from '../../abi/syscall-numbers.js';
@@ -7,7 +8,7 @@ import { getRegister, setRegister } from '../registers.js';
 import { signalInfo } from '../signals/pending.js';
 import { forceSignal, killGroup } from '../signals/send.js';
 import type { Task } from '../task.js';
-import { exitTask } from '../task-exit.js';
+import { leave } from '../task-exit.js';
 import { NO_RETURN } from '../types.js';
 import type { SeccompFilter } from './filter.js';
 
@@ -35,7 +36,7 @@ export function seccompMode(seccomp: Seccomp | null): number {
 export function enforceSeccomp(task: Task, seccomp: Seccomp, number: number, legacy = false): number | undefined {
   if (seccomp === 'strict') {
     if (!legacy && STRICT_CALLS.includes(number)) return undefined;
-    exitTask(task, SIGKILL);
+    leave(task, SIGKILL);
     return NO_RETURN;
   }
   if (!legacy && seccomp.allowsAlways(number)) return undefined;
@@ -51,19 +52,30 @@ export function enforceSeccomp(task: Task, seccomp: Seccomp, number: number, leg
     case S.SECCOMP_RET_TRAP:
       trap(task, number, legacy, reason);
       return NO_RETURN;
-    // Nobody traces, and nobody listens.
     case S.SECCOMP_RET_TRACE:
+      // A tracer that wants to see such calls has seen it (ptrace/calls.ts).
+      return task.tracing?.wants(PTRACE_EVENT_SECCOMP) ? undefined : -ENOSYS;
+    // Nobody listens.
     case S.SECCOMP_RET_USER_NOTIF:
       return -ENOSYS;
     case S.SECCOMP_RET_KILL_THREAD:
       if (task.group.tasks.size > 1) {
-        exitTask(task, SIGSYS);
+        leave(task, SIGSYS);
         return NO_RETURN;
       }
       break;
   }
   killGroup(task.group, SIGSYS);
   return NO_RETURN;
+}
+
+/** The data of SECCOMP_RET_TRACE if that is what the filters say of a call; else -1. */
+export function tracedVerdict(task: Task, seccomp: Seccomp, number: number): number {
+  if (seccomp === 'strict' || seccomp.allowsAlways(number)) return -1;
+  describe(task, number, false);
+  const verdict = seccomp.verdict(data);
+  const isTrace = (verdict & S.SECCOMP_RET_ACTION_FULL) >>> 0 === S.SECCOMP_RET_TRACE;
+  return isTrace ? verdict & S.SECCOMP_RET_DATA : -1;
 }
 
 function describe(task: Task, number: number, legacy: boolean): void {

@@ -1,17 +1,44 @@
 import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTSYS } from '../../abi/errno.js';
-import { SA_RESETHAND, SA_RESTART, SI_TIMER, SIG_DFL, SIG_IGN, SIGSTOP } from '../../abi/signal.js';
+import { PTRACE_EVENTMSG_SYSCALL_EXIT } from '../../abi/ptrace.js';
+import {
+  SA_RESETHAND,
+  SA_RESTART,
+  SI_TIMER,
+  SI_USER,
+  SIG_DFL,
+  SIG_IGN,
+  SIGKILL,
+  SIGSTOP,
+  SIGTRAP,
+  TRAP_BRKPT,
+} from '../../abi/signal.js';
 import { SYS } from '../../abi/syscall-numbers.js';
 import { Reg } from '../../platform/platform.js';
+import { stopForTracer, stopInfo, stopWithGroup } from '../ptrace/stop.js';
+import { Stop, type TraceStop, type Tracing, Until } from '../ptrace/tracing.js';
 import { getRegister, setRegister } from '../registers.js';
+import { RunState } from '../run-state.js';
 import { isOrphaned } from '../session.js';
-import { RunState, type Task } from '../task.js';
-import { checkStopComplete, exitTask } from '../task-exit.js';
+import type { Task } from '../task.js';
+import { leave } from '../task-exit.js';
 import type { SignalInfo } from '../types.js';
 import type { SignalAction } from './action.js';
 import { setupFrame } from './frame.js';
-import { nextSignal } from './pending.js';
-import { forceSegv, isIgnoredByDefault, isStop, killGroup, requestStop } from './send.js';
+import { checkStopComplete } from './group-stop.js';
+import { nextSignal, signalInfo } from './pending.js';
+import {
+  forceSegv,
+  forceSignal,
+  isBlocked,
+  isIgnoredByDefault,
+  isStop,
+  killGroup,
+  requestStop,
+  sendToTask,
+} from './send.js';
 
+/** Marks a stop for a system call (PTRACE_O_TRACESYSGOOD). */
+export const CALL_MARK = 0x80;
 /** Length of the `syscall` instruction. */
 const SYSCALL_BYTES = 2;
 
@@ -41,25 +68,77 @@ export function peekSignals(task: Task, low: number, high: number): boolean {
  * restart of an interrupted call. False when the task does not return now (it has exited or stopped).
  */
 export function prepareReturn(task: Task): boolean {
-  const { group } = task;
+  const { group, tracing } = task;
+  if (tracing !== null && reportCallEnd(task, tracing)) return false;
   for (;;) {
     if (task.killed) {
-      exitTask(task, group.exitCode);
+      leave(task, group.exitCode);
       return false;
     }
     if (task.stopRequested) {
       task.stopRequested = false;
+      if (tracing !== null) {
+        if (trap(task, tracing)) return false;
+        continue;
+      }
       task.runState = RunState.Stopped;
       checkStopComplete(group);
       return false;
     }
     const info = dequeueSignal(task, ~task.signalMask[0], ~task.signalMask[1]);
     if (info === null) break;
+    if (tracing !== null && info.signal !== SIGKILL) {
+      if (stopForTracer(task, tracing, Stop.Signal, info.signal, info)) return false;
+      continue;
+    }
     deliver(task, info);
   }
   if (task.restartCode !== 0) restart(task);
   if (task.savedMaskActive) task.restoreSignalMask();
+  tracing?.beginStep(task.context);
   return true;
+}
+
+/** The end of a system call of a tracee: a stop, or a signal when it steps (Linux's syscall_exit_work). True when it stopped. */
+function reportCallEnd(task: Task, tracing: Tracing): boolean {
+  if (!tracing.inCall) return false;
+  tracing.inCall = false;
+  if (task.killed) return false;
+  if (tracing.stepping && tracing.until !== Until.EmulatedCall) {
+    const info = signalInfo(SIGTRAP, TRAP_BRKPT);
+    info.address = getRegister(task.context, Reg.RIP);
+    forceSignal(task, info);
+    return false;
+  }
+  if (tracing.until !== Until.Call) return false;
+  const code = tracing.marksCalls ? SIGTRAP | CALL_MARK : SIGTRAP;
+  return stopForTracer(task, tracing, Stop.CallExit, code, stopInfo(task, SIGTRAP, code), PTRACE_EVENTMSG_SYSCALL_EXIT);
+}
+
+/** What a tracee stops for besides calls and signals. True when it stopped. */
+function trap(task: Task, tracing: Tracing): boolean {
+  if (tracing.handlerEntered) {
+    tracing.handlerEntered = false;
+    task.stopRequested = tracing.hasTraps;
+    return stopForTracer(task, tracing, Stop.Event, SIGTRAP, stopInfo(task, SIGTRAP, SIGTRAP));
+  }
+  return tracing.hasTraps && stopWithGroup(task, tracing);
+}
+
+/**
+ * A tracee goes on from a signal-delivery-stop, with the signal that its tracer chose (Linux's ptrace_signal). What it finds on the way
+ * back to guest code is `prepareReturn`'s.
+ */
+export function deliverAfterStop(task: Task, stop: TraceStop): void {
+  const { signal } = stop;
+  let info = stop.info;
+  if (signal === 0 || info === null) return;
+  if (signal !== info.signal) {
+    const tracer = task.tracing?.tracer;
+    info = signalInfo(signal, SI_USER, tracer?.group.pid ?? 0, tracer?.credentials.uid ?? 0);
+  }
+  if (isBlocked(task, signal)) sendToTask(task, info);
+  else deliver(task, info);
 }
 
 function deliver(task: Task, info: SignalInfo): void {
@@ -92,11 +171,18 @@ function handle(task: Task, info: SignalInfo, action: SignalAction): void {
     if (interrupt) setRegister(task.context, Reg.RAX, -EINTR);
     else repeatCall(task, task.number);
   }
+  const { tracing } = task;
+  tracing?.hideStep(task.context);
   if (!setupFrame(task, info, action)) {
     forceSegv(task, info.signal);
     return;
   }
   if (action.flags & SA_RESETHAND) task.group.handlers.setDefault(info.signal);
+  if (tracing?.stepping) {
+    // Its first instruction is a step of its own.
+    tracing.handlerEntered = true;
+    task.stopRequested = true;
+  }
 }
 
 /** No handler ran: an interrupted call goes on as if nothing had happened. */

@@ -79,7 +79,7 @@ function ensureXsave(size: number): void {
 }
 
 /** State components that an xsave area of this size has room for (as XCR0 without PKRU would say). */
-function components(size: number): number {
+export function stateComponents(size: number): number {
   if (size >= 11008) return 0x600e7;
   if (size > 1088) return 0xe7;
   return size > 576 ? 7 : 3;
@@ -154,7 +154,7 @@ function fillSoftwareBytes(size: number): void {
   xsave.fill(0, FPX_SW_OFFSET, FXSAVE_BYTES);
   xsaveView.setUint32(FPX_SW_OFFSET, FP_XSTATE_MAGIC1, true);
   xsaveView.setUint32(FPX_SW_OFFSET + 4, size + FP_XSTATE_MAGIC2_BYTES, true);
-  xsaveView.setUint32(FPX_SW_OFFSET + 8, components(size), true);
+  xsaveView.setUint32(FPX_SW_OFFSET + 8, stateComponents(size), true);
   xsaveView.setUint32(FPX_SW_OFFSET + 16, size, true);
   // Linux marks x87 and SSE as in use, so that a handler that edits them has its edits loaded.
   xsaveView.setUint32(XSTATE_BV_OFFSET, xsaveView.getUint32(XSTATE_BV_OFFSET, true) | 3, true);
@@ -234,6 +234,8 @@ export function restoreFrame(task: Task): boolean {
   const restored = context.registersLow[2 * Reg.EFLAGS];
   context.registersLow[2 * Reg.EFLAGS] = (eflags & ~FIX_EFLAGS) | (restored & FIX_EFLAGS);
   context.registersLow[2 * Reg.EFLAGS + 1] = 0;
+  // No call that could be restarted.
+  setRegister(context, Reg.ORIG_RAX, -1);
   // Only the flat 64-bit segments exist for guests.
   setRegister(context, Reg.CS, USER_CS);
   setRegister(context, Reg.SS, USER_SS);

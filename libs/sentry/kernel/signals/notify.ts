@@ -8,6 +8,7 @@ import {
   SIGCONT,
 } from '../../abi/signal.js';
 import { CLOCK_TICKS_PER_SECOND } from '../../abi/time.js';
+import type { Task } from '../task.js';
 import type { ThreadGroup } from '../thread-group.js';
 import { signalInfo } from './pending.js';
 
@@ -33,6 +34,19 @@ export function notifyExit(child: ThreadGroup, parent: ThreadGroup): void {
     tell(child, parent, child.exitSignal, killed ? CLD_KILLED : CLD_EXITED, killed || (status >> 8) & 0xff);
   }
   parent.wakeWaiters();
+}
+
+/** A tracee has ended, or a thread of one: the tracer hears of it as of a child (Linux's do_notify_parent). */
+export function notifyTracerOfExit(task: Task, status: number): void {
+  const tracer = task.tracing?.tracer.group;
+  if (!tracer) return;
+  const killed = status & 0x7f;
+  const info = signalInfo(SIGCHLD, killed ? CLD_KILLED : CLD_EXITED, task.tid, task.credentials.uid);
+  info.status = killed || (status >> 8) & 0xff;
+  info.utime = ticks(task.userTime());
+  info.stime = ticks(task.systemTime);
+  tracer.sendSignal(info);
+  tracer.wakeWaiters();
 }
 
 function notifyJobControl(child: ThreadGroup, code: number, status: number): void {

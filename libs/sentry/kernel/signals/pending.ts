@@ -90,6 +90,11 @@ export class PendingSignals {
     return this.queue.includes(info);
   }
 
+  /** At most `count` queued entries from the one at `first` on. */
+  slice(first: number, count: number): SignalInfo[] {
+    return this.queue.slice(first, first + count);
+  }
+
   /** Queued entries, for RLIMIT_SIGPENDING and /proc. */
   get length(): number {
     return this.queue.length;

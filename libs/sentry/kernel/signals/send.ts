@@ -16,6 +16,8 @@ import {
   SYNCHRONOUS_MASK,
 } from '../../abi/signal.js';
 import { POLLIN } from '../../vfs/wait-queue.js';
+import { continueTracee, requestTraceeStop } from '../ptrace/stop.js';
+import { RunState } from '../run-state.js';
 import type { Task } from '../task.js';
 import type { ThreadGroup } from '../thread-group.js';
 import type { SignalInfo } from '../types.js';
@@ -69,7 +71,8 @@ export function killGroup(group: ThreadGroup, status: number): void {
     group.exitCode = status;
   }
   for (const task of group.tasks) {
-    if (task.killed) continue;
+    // Again for one that PTRACE_EVENT_EXIT holds.
+    if (task.killed && task.runState !== RunState.Traced) continue;
     task.killed = true;
     task.kick();
   }
@@ -78,15 +81,17 @@ export function killGroup(group: ThreadGroup, status: number): void {
 /** What a stop or continue signal does at the moment it is sent, handled or not (POSIX; Linux's prepare_signal). */
 function prepare(group: ThreadGroup, signal: number): void {
   if (signal === SIGCONT) {
+    const wasStopped = group.state === 'stopped';
+    const isStopped = group.stopSignal !== 0;
+    group.stopSignal = 0;
     group.sharedPending.flush(STOP_MASK, 0);
     for (const task of group.tasks) {
       task.pending.flush(STOP_MASK, 0);
       task.stopRequested = false;
-      task.resumeFromStop();
+      if (task.tracing === null) task.resumeFromStop();
+      else continueTracee(task, task.tracing);
     }
-    if (group.stopSignal !== 0) {
-      const wasStopped = group.state === 'stopped';
-      group.stopSignal = 0;
+    if (isStopped) {
       group.stopUnreported = false;
       if (wasStopped) {
         group.state = 'running';
@@ -104,10 +109,12 @@ function send(group: ThreadGroup, target: Task | null, info: SignalInfo, forced:
   const signal = info.signal;
   if (group.state === 'zombie' || group.state === 'dead' || group.exiting) return 0;
   const actions = group.handlers.actions;
-  if (group.unkillable && !forced && actions[signal].handler === SIG_DFL) return 0;
-  prepare(group, signal);
   const judge = target ?? group.leader;
-  if (!isBlocked(judge, signal) && isIgnored(group, signal)) return 0;
+  // A tracer may want to know of any signal but the one that cannot be reported.
+  const traced = judge.tracing !== null && signal !== SIGKILL;
+  if (group.unkillable && !forced && !traced && actions[signal].handler === SIG_DFL) return 0;
+  prepare(group, signal);
+  if (!traced && !isBlocked(judge, signal) && isIgnored(group, signal)) return 0;
   const pending = target ? target.pending : group.sharedPending;
   if (signal >= SIGRTMIN && pending.length >= group.rlimits[RLIMIT_SIGPENDING].soft) {
     // Only sigqueue(3) can tell its caller; the others at least make the signal pending.
@@ -137,7 +144,9 @@ function complete(group: ThreadGroup, target: Task | null, signal: number): void
   }
   if (!chosen) return;
   // A deadly signal without a core ends all threads at once, so that none makes another step.
-  if (signal === SIGKILL || (isFatal(group, signal) && !isCore(signal))) killGroup(group, signal);
+  const judge = target ?? group.leader;
+  if (signal === SIGKILL || (judge.tracing === null && isFatal(group, signal) && !isCore(signal)))
+    killGroup(group, signal);
   else chosen.kick();
 }
 
@@ -169,7 +178,8 @@ export function forceSignal(task: Task, info: SignalInfo): void {
     if (signal <= 32) task.signalMask[0] &= ~(1 << (signal - 1));
     else task.signalMask[1] &= ~(1 << (signal - 33));
   }
-  if (handlers.actions[signal].handler === SIG_DFL) task.group.unkillable = false;
+  // Debugging must not leave init killable.
+  if (handlers.actions[signal].handler === SIG_DFL && task.tracing === null) task.group.unkillable = false;
   send(task.group, task, info, true);
 }
 
@@ -183,8 +193,10 @@ export function forceSegv(task: Task, signal: number): void {
 export function requestStop(group: ThreadGroup, signal: number): void {
   if (group.stopSignal === 0) group.stopSignal = signal;
   for (const task of group.tasks) {
-    if (task.stopRequested) continue;
-    task.stopRequested = true;
-    task.kick();
+    if (task.tracing !== null) requestTraceeStop(task, task.tracing);
+    else if (!task.stopRequested) {
+      task.stopRequested = true;
+      task.kick();
+    }
   }
 }

@@ -131,15 +131,12 @@ int systrap_bind(int context, int space) {
   return initial_xsave(context);
 }
 
-/* Only what a system call may change: then a patched site returns by itself. */
+/* Only what a system call may change: then a patched site returns by itself. A debugger may change more, flags for one. */
 static int same_but_result(const struct user_regs_struct *regs, struct user_regs_struct *taken) {
   taken->rax = regs->rax;
   taken->orig_rax = regs->orig_rax;
   taken->fs_base = regs->fs_base;
   taken->gs_base = regs->gs_base;
-  taken->rcx = regs->rcx;
-  taken->r11 = regs->r11;
-  taken->eflags = regs->eflags;
   return memcmp(regs, taken, sizeof *regs) == 0;
 }
 

@@ -3,7 +3,8 @@ import { CAP_SYS_NICE } from '../../abi/capability.js';
 import { E2BIG, EFAULT, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.js';
 import * as POLICY from '../../abi/mempolicy.js';
 import { mayInspect } from '../../kernel/access.js';
-import { RunState, type Task } from '../../kernel/task.js';
+import { RunState } from '../../kernel/run-state.js';
+import type { Task } from '../../kernel/task.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 import { PAGE_SIZE } from '../../platform/platform.js';
 

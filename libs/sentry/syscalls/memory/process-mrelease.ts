@@ -1,6 +1,7 @@
 import { EBADF, EINVAL, ESRCH } from '../../abi/errno.js';
 import { PidFile } from '../../fs/anon/pidfd.js';
-import { RunState, type Task } from '../../kernel/task.js';
+import { RunState } from '../../kernel/run-state.js';
+import type { Task } from '../../kernel/task.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
 import type { SyscallArguments } from '../../kernel/types.js';
 

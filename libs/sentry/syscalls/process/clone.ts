@@ -14,12 +14,15 @@ import {
   CSIGNAL,
 } from '../../abi/clone.js';
 import { E2BIG, EFAULT, EINTR, EINVAL, EPERM } from '../../abi/errno.js';
+import { PTRACE_EVENT_VFORK_DONE } from '../../abi/ptrace.js';
 import { RLIMIT_NOFILE } from '../../abi/resource.js';
 import { SIGCHLD, SIGRTMAX } from '../../abi/signal.js';
 import { PidFile } from '../../fs/anon/pidfd.js';
 import { type CloneRequest, clone as cloneTask } from '../../kernel/clone.js';
+import { birthEvent } from '../../kernel/ptrace/birth.js';
+import { stopForEvent } from '../../kernel/ptrace/stop.js';
 import type { Task } from '../../kernel/task.js';
-import type { SyscallArguments } from '../../kernel/types.js';
+import { BLOCKED, type SyscallArguments } from '../../kernel/types.js';
 import { POLLIN, WaitQueue } from '../../vfs/wait-queue.js';
 
 /** Filled by each call; clone copies what it keeps. */
@@ -34,10 +37,13 @@ const request: CloneRequest = {
   exitQueue: null,
 };
 
-/** What a vfork parent waits for. */
-interface VforkWait {
+/** What a parent has still to do once it has a child: tell its tracer, wait until the child has left its memory. */
+interface Birth {
   readonly child: Task;
   readonly tid: number;
+  readonly vfork: boolean;
+  /** PTRACE_EVENT_* to stop with; 0 once that is done. */
+  event: number;
 }
 
 function fill(flags: number, exitSignal: number): CloneRequest {
@@ -75,34 +81,44 @@ function run(task: Task, pidfdAddress: number): number {
 
 function started(task: Task, child: Task | number): number {
   if (typeof child === 'number') return child;
-  if (child.vforkQueue === null) return child.tid;
-  task.setState({ child, tid: child.tid } satisfies VforkWait);
-  return awaitVfork(task);
+  const event = birthEvent(task, request);
+  const vfork = child.vforkQueue !== null;
+  if (!vfork && event === 0) return child.tid;
+  task.setState({ child, tid: child.tid, vfork, event } satisfies Birth);
+  return finishBirth(task);
 }
 
-function awaitVfork(task: Task): number {
-  const { child, tid } = task.state as VforkWait;
-  if (child.vforkQueue === null) return tid;
-  task.waitOn(child.vforkQueue, POLLIN);
-  return task.parkKillable(Number.POSITIVE_INFINITY, -EINTR);
+function finishBirth(task: Task): number {
+  const birth = task.state as Birth;
+  const { event, tid } = birth;
+  birth.event = 0;
+  if (event !== 0 && stopForEvent(task, event, tid)) return BLOCKED;
+  if (!birth.vfork) return tid;
+  if (birth.child.vforkQueue !== null) {
+    task.waitOn(birth.child.vforkQueue, POLLIN);
+    return task.parkKillable(Number.POSITIVE_INFINITY, -EINTR);
+  }
+  task.setState({ ...birth, vfork: false });
+  return stopForEvent(task, PTRACE_EVENT_VFORK_DONE, tid) ? BLOCKED : tid;
 }
 
 /** fork implements Linux syscall fork(2). */
 export function fork(task: Task): number {
+  if (task.state !== null) return finishBirth(task);
   fill(0, SIGCHLD);
   return run(task, 0);
 }
 
 /** vfork implements Linux syscall vfork(2): the parent waits until the child has left its memory. */
 export function vfork(task: Task): number {
-  if (task.state !== null) return awaitVfork(task);
+  if (task.state !== null) return finishBirth(task);
   fill(CLONE_VM | CLONE_VFORK, SIGCHLD);
   return run(task, 0);
 }
 
 /** clone implements Linux syscall clone(2): flags, stack, parent_tid, child_tid, tls. */
 export function clone(task: Task, args: SyscallArguments): number {
-  if (task.state !== null) return awaitVfork(task);
+  if (task.state !== null) return finishBirth(task);
   const all = args[0] | 0;
   fill(all & ~CSIGNAL, all & CSIGNAL);
   request.stack = args[1];
@@ -116,7 +132,7 @@ export function clone(task: Task, args: SyscallArguments): number {
 
 /** clone3 implements Linux syscall clone3(2). */
 export function clone3(task: Task, args: SyscallArguments): number {
-  if (task.state !== null) return awaitVfork(task);
+  if (task.state !== null) return finishBirth(task);
   const size = args[1];
   if (size < CLONE_ARGS_SIZE_VER0) return -EINVAL;
   if (size > 4096) return -E2BIG;

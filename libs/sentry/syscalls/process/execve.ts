@@ -37,6 +37,11 @@ function sharesFs(task: Task): boolean {
   return task.fs.references > own;
 }
 
+/** Its tracer would come by the rights of the new program (Linux's ptracer_capable). */
+function isTracedUnprivileged(task: Task): boolean {
+  return task.tracing !== null && !task.tracing.privileged;
+}
+
 function run(
   task: Task,
   start: Path | null,
@@ -64,7 +69,7 @@ function run(
     argv,
     envp,
     rlimits: task.group.rlimits,
-    sharesFs: sharesFs(task),
+    unsafe: sharesFs(task) || isTracedUnprivileged(task),
   });
 }
 

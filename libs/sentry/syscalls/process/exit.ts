@@ -1,11 +1,11 @@
 import { killGroup } from '../../kernel/signals/send.js';
 import type { Task } from '../../kernel/task.js';
-import { exitTask } from '../../kernel/task-exit.js';
+import { leave } from '../../kernel/task-exit.js';
 import { NO_RETURN, type SyscallArguments } from '../../kernel/types.js';
 
 /** exit implements Linux syscall exit(2): the calling thread only. */
 export function exit(task: Task, args: SyscallArguments): number {
-  exitTask(task, (args[0] & 0xff) << 8);
+  leave(task, (args[0] & 0xff) << 8);
   return NO_RETURN;
 }
 
@@ -13,6 +13,6 @@ export function exit(task: Task, args: SyscallArguments): number {
 export function exitGroup(task: Task, args: SyscallArguments): number {
   const { group } = task;
   killGroup(group, (args[0] & 0xff) << 8);
-  exitTask(task, group.exitCode);
+  leave(task, group.exitCode);
   return NO_RETURN;
 }

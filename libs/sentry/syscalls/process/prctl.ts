@@ -170,7 +170,7 @@ const OPTIONS: Readonly<Record<number, Option>> = {
   [PR.PR_GET_THP_DISABLE]: (_task, args) => (restIsZero(args, 1) ? 0 : -EINVAL),
   [PR.PR_CAP_AMBIENT]: ambient,
   [PR.PR_SET_SYSCALL_USER_DISPATCH]: setUserDispatch,
-  // Yama: there is no ptrace here that it could restrict.
+  // Yama: its scope is 0 (kernel.yama.ptrace_scope), where this has no effect.
   [PR.PR_SET_PTRACER]: () => 0,
 };
 

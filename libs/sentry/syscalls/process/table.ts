@@ -15,6 +15,7 @@ import { personality, unshare } from './namespaces.js';
 import { pidfdGetfd, pidfdOpen, pidfdSendSignal } from './pidfd.js';
 import { prctl } from './prctl.js';
 import { getpriority, ioprioGet, ioprioSet, setpriority } from './priority.js';
+import { ptrace } from './ptrace.js';
 import { getrlimit, prlimit64, setrlimit } from './rlimit.js';
 import { getrusage, times } from './rusage.js';
 import { seccomp } from './seccomp.js';
@@ -152,6 +153,11 @@ export const processRows: readonly SyscallRow[] = [
     own(keyctl),
     'no keys made on request, no persistent key rings, no cryptography: EPERM, EOPNOTSUPP',
   ),
-  refused('ptrace', 'request:int pid:pid address:address data:address', EPERM, 'no debugging inside the sandbox'),
+  partial(
+    'ptrace',
+    'request:ptrace-request pid:pid address:address data:address',
+    own(ptrace),
+    'no hardware breakpoints (debug registers take 0, else EIO); SINGLEBLOCK, requests of 32-bit programs and for rseq EIO; SECCOMP_GET_FILTER EACCES, for root EINVAL; 32-bit entries (int 0x80) do not stop',
+  ),
   refused('rseq', 'rseq:address len:size flags:hex sig:hex', ENOSYS, 'glibc does without'),
 ];

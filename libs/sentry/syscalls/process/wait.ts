@@ -19,7 +19,8 @@ import {
 import { PidFile } from '../../fs/anon/pidfd.js';
 import type { Task } from '../../kernel/task.js';
 import { BLOCKED, type SyscallArguments } from '../../kernel/types.js';
-import { waitForChild, waitResult } from '../../kernel/wait.js';
+import { waitForChild } from '../../kernel/wait.js';
+import { waitResult } from '../../kernel/wait-result.js';
 import { writeUsage } from './rusage.js';
 
 const INT_MIN = -0x80000000;

@@ -15,6 +15,8 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   '/usr/bin/g++': 'g++',
   '/usr/bin/clang': 'clang',
   '/usr/bin/make': 'make',
+  '/usr/bin/strace': 'strace',
+  '/usr/bin/gdb': 'gdb',
   '/usr/bin/ld.gold': 'binutils',
   '/usr/bin/git': 'git',
   '/usr/bin/sqlite3': 'sqlite3',

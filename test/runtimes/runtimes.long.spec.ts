@@ -57,6 +57,7 @@ describe('JVM', () => {
 });
 
 describe('compilers and native languages', () => {
+  script('debuggers.sh', ['/usr/bin/gcc', '/usr/bin/strace', '/usr/bin/gdb']);
   script('compilers.sh', ['/usr/bin/gcc', '/usr/bin/g++', '/usr/bin/make', '/usr/bin/ld.gold']);
   script('go.sh', ['/usr/bin/go']);
   script('rust.sh', ['/usr/bin/rustc']);

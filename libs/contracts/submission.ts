@@ -48,7 +48,7 @@ export class CheckerDto {
   @ApiProperty({
     enum: CHECKERS,
     description:
-      'tokens: words, whatever is between them; exact: every byte; lines: white space at line ends does not count; float: tokens, numbers within a tolerance; unordered-lines: the same lines in any order; custom: a program of yours, called as testlib’s are (input, output and answer file; exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the checker; what it prints is the message)',
+      'tokens: words, whatever is between them; exact: every byte; lines: white space at line ends does not count; float: tokens, numbers within a tolerance; unordered-lines: the same lines in any order; custom: a program of yours, called as testlib’s are (input, output and answer file; exit status 0 accepted, 1 wrong, 2 presentation, else a failure of the checker; what it prints is the message). It may use what limits are by default, or the submission’s where they are higher',
   })
   @IsIn(CHECKERS)
   kind!: CheckerKind;

@@ -110,6 +110,13 @@ sys.exit(0 if ok else 1)`;
     expect((await run('pass')).verdict).toBe('PE');
     expect(await run('print("fail")')).toMatchObject({ verdict: 'IE', state: 'error' });
   });
+
+  it('have limits of their own: those of a submission can be too low for them', async () => {
+    const source = 'import sys; bytearray(b"x") * (64 << 20); sys.exit(open("output.txt").read() != "1\\n")';
+    const checker = { kind: 'custom', runtime: 'python', source };
+    const limits = { memoryBytes: 16 << 20, processes: 1, fileBytes: 1 };
+    expect(await python('print(1)', { tests: [{}], checker, limits })).toMatchObject({ verdict: 'AC' });
+  });
 });
 
 describe('a submission as a record', () => {

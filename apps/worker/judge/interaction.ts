@@ -1,7 +1,7 @@
 import type { ExecutionLimits, TestResultDto } from '@cordon/contracts';
 import type { EndReport, IdleReport, RunHandle } from '@cordon/pool';
 import { messageOf, type Outcome, verdictOf } from './outcome.js';
-import { type Program, type Runner, workFile } from './runner.js';
+import { judgeLimits, type Program, type Runner, workFile } from './runner.js';
 import type { Test } from './test-source.js';
 
 /** So long may both programs wait for input, and take next to no processor time, before that is called a deadlock. */
@@ -64,7 +64,7 @@ class Interaction {
         args: ['input.txt', 'output.txt', 'answer.txt'],
         files: [workFile('input.txt', test.input), workFile('answer.txt', test.expected)],
         limits: {
-          ...limits,
+          ...judgeLimits(limits),
           wallTimeMs: limits.wallTimeMs + INTERACTOR_MORE_MS,
           cpuTimeMs: limits.wallTimeMs + INTERACTOR_MORE_MS,
           outputBytes: INTERACTOR_OUTPUT,

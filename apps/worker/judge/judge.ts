@@ -13,12 +13,12 @@ import type { ImageSpec, SandboxPool } from '@cordon/pool';
 import { TestDataGone, type TestReader } from '@cordon/queue';
 import type { Cores } from '../cores.js';
 import { filesOf } from '../run-spec.js';
-import { compare } from './checkers.js';
+import { compareBytes } from './checkers.js';
 import type { Artifact } from './compile-cache.js';
 import type { Compiler } from './compiler.js';
 import { interact } from './interaction.js';
 import { messageOf, type Outcome, score, skipped, toResult, verdictOf } from './outcome.js';
-import { type Program, Runner, workFile } from './runner.js';
+import { judgeLimits, type Program, Runner, workFile } from './runner.js';
 import { type Test, type TestSource, testsOf } from './test-source.js';
 
 /** Of what a compiler of the problem's own programs says. */
@@ -210,7 +210,7 @@ export class Judging {
     if (checker) return { ...(await this.check(checker, test, output)), report };
     const { kind, absolute, relative } = how;
     if (kind === 'custom') throw new Error('a custom checker was not compiled');
-    const found = compare({ kind, absolute, relative }, test.expected.toString('utf8'), output.toString('utf8'));
+    const found = compareBytes({ kind, absolute, relative }, test.expected, output);
     return { ...found, message: null, report };
   }
 
@@ -226,7 +226,7 @@ export class Judging {
       workFile('answer.txt', test.expected),
     ];
     const args = ['input.txt', 'output.txt', 'answer.txt'];
-    const limits = { ...this.job.limits, outputBytes: CHECKER_OUTPUT };
+    const limits = { ...judgeLimits(this.job.limits), outputBytes: CHECKER_OUTPUT };
     const { report, output: said, errors } = await this.runner.run({ program, args, files, limits }, Buffer.alloc(0));
     const message = messageOf(errors.length > 0 ? errors : said);
     const byStatus: readonly Verdict[] = ['AC', 'WA', 'PE'];

@@ -5,6 +5,8 @@ import {
   type ExecutionJob,
   type ExecutionLimits,
   FIXED_LIMITS,
+  LIMITS,
+  type LimitName,
   WORK_DIRECTORY,
 } from '@cordon/contracts';
 import type { DiscoveredRuntime } from '@cordon/images';
@@ -47,6 +49,15 @@ export const workFile = (name: string, content: Buffer): Artifact => ({
   mode: 0o644,
   content,
 });
+
+/**
+ * What a program of the problem's own may use: the default, or what the submission may where that is more. Whoever submits chooses limits,
+ * and low ones must not stop the judge.
+ */
+export function judgeLimits(limits: ExecutionLimits): ExecutionLimits {
+  const most = (name: LimitName): [LimitName, number] => [name, Math.max(limits[name], LIMITS[name].default)];
+  return Object.fromEntries((Object.keys(LIMITS) as LimitName[]).map(most)) as ExecutionLimits;
+}
 
 /** Runs the programs that judging needs, each in a sandbox of its own, and ends them all when it is over. */
 export class Runner {

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import type { IncomingMessage } from 'node:http';
 import { REQUEST_LIMITS } from '@cordon/contracts';
 import { type DynamicModule, Module, UnsupportedMediaTypeException } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -12,8 +13,9 @@ import { E2bController } from './compat/e2b/e2b.controller.js';
 import { E2bFilter } from './compat/e2b/e2b.filter.js';
 import { E2bService } from './compat/e2b/e2b.service.js';
 import { CodeInterpreter } from './compat/e2b/interpreter.js';
-import { authenticateJudge0, isJudge0 } from './compat/judge0/judge0.auth.js';
+import { authenticateJudge0, isJudge0, withoutSlash } from './compat/judge0/judge0.auth.js';
 import { Judge0Controller } from './compat/judge0/judge0.controller.js';
+import { Judge0Filter } from './compat/judge0/judge0.filter.js';
 import { Judge0Service } from './compat/judge0/judge0.service.js';
 import { OpenSandboxDataPlane } from './compat/opensandbox/data-plane.js';
 import { authenticateOpenSandbox, isOpenSandbox } from './compat/opensandbox/opensandbox.auth.js';
@@ -23,6 +25,7 @@ import { OpenSandboxService } from './compat/opensandbox/opensandbox.service.js'
 import { serveConnect } from './compat/piston/connect.js';
 import { authenticatePiston, isPiston, withoutKey } from './compat/piston/piston.auth.js';
 import { PistonController } from './compat/piston/piston.controller.js';
+import { PistonFilter } from './compat/piston/piston.filter.js';
 import { ContextsController } from './contexts/contexts.controller.js';
 import { ContextsService } from './contexts/contexts.service.js';
 import { serveAttach } from './executions/attach.js';
@@ -107,7 +110,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
-    rewriteUrl: withoutKey,
+    rewriteUrl: (request: IncomingMessage) => withoutSlash(withoutKey(request)),
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();
@@ -165,6 +168,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     new ProblemFilter(log, [
       [isE2b, new E2bFilter()],
       [isOpenSandbox, new OpenSandboxFilter()],
+      [isJudge0, new Judge0Filter()],
+      [isPiston, new PistonFilter()],
     ]),
   );
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });

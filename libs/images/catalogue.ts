@@ -333,7 +333,7 @@ export const RUNTIMES: readonly Runtime[] = [
     versionArguments: DASHED,
     versionPattern: NUMBERS,
     compile: ['javac', '-d', '.', 'Main.java'],
-    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-cp', '.', 'Main'],
+    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-XX:MaxRAMPercentage=75', '-cp', '.', 'Main'],
     packages: ['default-jdk-headless'],
   },
   {
@@ -347,7 +347,7 @@ export const RUNTIMES: readonly Runtime[] = [
     versionArguments: ['--show', '--showformat', '${Version}', 'kotlin'],
     versionPattern: NUMBERS,
     compile: ['kotlinc', 'main.kt', '-include-runtime', '-d', 'main.jar'],
-    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-jar', 'main.jar'],
+    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-XX:MaxRAMPercentage=75', '-jar', 'main.jar'],
     packages: ['kotlin'],
   },
   {

@@ -47,6 +47,38 @@ describe('Judge0: a submission', () => {
     expect(body.memory).toBeGreaterThan(1000);
   });
 
+  it('takes and gives bytes that are no text, in base64', async () => {
+    const bytes = Buffer.from([0xff, 0, 0xfe, 0xa0]);
+    const body = {
+      source_code: b64('import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())'),
+      stdin: bytes.toString('base64'),
+    };
+    const ask = (expected: Buffer, query = '&base64_encoded=true&fields=stdin,stdout,expected_output,status') =>
+      judged({ language_id: PYTHON, ...body, expected_output: expected.toString('base64') }, query);
+    const right = await ask(bytes);
+    const { stdin, stdout, expected_output } = right as Record<string, string>;
+    expect([stdin, stdout, expected_output].map((text) => Buffer.from(text, 'base64'))).toEqual([bytes, bytes, bytes]);
+    expect(right.status).toMatchObject({ id: 3 });
+    // As text, both would be the same signs for what is none.
+    expect((await ask(Buffer.from([0xfe, 0, 0xff, 0xa0]))).status).toMatchObject({ id: 4 });
+    const { token } = await ask(bytes, '&base64_encoded=true&fields=token');
+    expect((await get(`/submissions/${token}?fields=stdin`)).status).toBe(400);
+  });
+
+  it('has no files where their archive is empty', async () => {
+    expect(await python('print(1)', { additional_files: '' })).toMatchObject({ stdout: '1\n' });
+  });
+
+  it('refuses in Judge0’s shape what never reaches it', async () => {
+    const broken = await post('/submissions', '{broken');
+    expect([broken.status, Object.keys(broken.body)]).toEqual([400, ['error']]);
+    const form = await post('/submissions', '').set('content-type', 'application/x-www-form-urlencoded').send('a=b');
+    expect([form.status, Object.keys(form.body)]).toEqual([415, ['error']]);
+    const nowhere = await get('/nowhere');
+    expect([nowhere.status, Object.keys(nowhere.body)]).toEqual([404, ['error']]);
+    expect((await get('/')).status).toBe(200);
+  });
+
   it('asked for later: in the queue, then done; all fields', async () => {
     const created = await post('/submissions', {
       language_id: String(PYTHON),

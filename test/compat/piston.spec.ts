@@ -124,6 +124,14 @@ describe('Piston: POST /execute', () => {
   it('has its own shape for errors of the service, too', async () => {
     const none = await server().post('/api/v2/execute').send({});
     expect([none.status, none.body]).toEqual([401, { message: 'send "Authorization: <key>"' }]);
+    const broken = await server()
+      .post('/api/v2/execute')
+      .set('authorization', KEY)
+      .set('content-type', 'application/json')
+      .send('{broken');
+    expect([broken.status, Object.keys(broken.body)]).toEqual([400, ['message']]);
+    const nowhere = await server().get('/api/v2/nowhere').set('authorization', KEY);
+    expect([nowhere.status, nowhere.body]).toEqual([404, { message: 'Not Found' }]);
     for (const method of ['post', 'delete'] as const) {
       const packages = await server()[method]('/api/v2/packages').set('authorization', KEY).send({ language: 'x' });
       expect([packages.status, Object.keys(packages.body)]).toEqual([403, ['message']]);

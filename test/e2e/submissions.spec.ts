@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { SubmissionDto } from '@cordon/contracts';
 import { describe, expect, it } from 'vitest';
 import { OTHER_KEY, useDeployment } from './harness.js';
@@ -67,6 +68,25 @@ describe('verdicts', () => {
     const tests = [{ expected: '1' }, { expected: '2' }, { expected: '1' }];
     expect(verdicts(await python('print(1)', { tests }))).toEqual(['AC', 'WA', 'AC']);
     expect(verdicts(await python('print(1)', { tests, stopAtFirstFailure: true }))).toEqual(['AC', 'WA', 'SK']);
+  });
+
+  it.runIf(existsSync('/usr/bin/javac'))('lets a program for the JVM have most of its memory limit', async () => {
+    const source = `public class Main {
+      public static void main(String[] words) {
+        byte[][] all = new byte[150][];
+        for (int i = 0; i < all.length; i++) all[i] = new byte[1 << 20];
+        System.out.println(all.length);
+      }
+    }`;
+    const limits = { memoryBytes: 256 << 20 };
+    const body = {
+      runtime: 'java',
+      source,
+      tests: [{ expected: '150' }],
+      limits,
+      compileLimits: { wallTimeMs: 60_000 },
+    };
+    expect((await judge(body)).tests[0]).toMatchObject({ verdict: 'AC' });
   });
 
   it('scores groups as a whole', async () => {

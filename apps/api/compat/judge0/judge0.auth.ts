@@ -10,6 +10,11 @@ export function isJudge0(url: string): boolean {
   return url === ROOT || url.startsWith(`${ROOT}/`) || url.startsWith(`${ROOT}?`);
 }
 
+/** Judge0 takes its paths with a slash at the end, too: so does whoever puts "/" behind the server's URL. */
+export function withoutSlash(url: string): string {
+  return isJudge0(url) ? url.replace(/^([^?]*[^/?])\/(?=\?|$)/, '$1') : url;
+}
+
 const first = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' ? value : Array.isArray(value) ? first(value[0]) : null;
 

@@ -2,7 +2,7 @@ import { type ExecutionJob, LIMITS, REQUEST_LIMITS, WORK_DIRECTORY } from '@cord
 import { limitsOf, pathFault } from '../../executions/validate.js';
 import { ProblemException } from '../../http/problem.js';
 import { unpackFiles } from './additional-files.js';
-import { decode } from './base64.js';
+import { bytesOf, type Content, contentOf, decode } from './base64.js';
 import { type Language, MULTI_FILE } from './languages.js';
 import { FLAGS, type Flag, JUDGE0_CONFIG, NUMBER_RULES, type NumberField, OPTIONS_MOST } from './limits.js';
 
@@ -19,8 +19,8 @@ export type Judge0Fields = Readonly<Record<NumberField, number>> &
     readonly language_id: number;
     readonly language: string;
     readonly source_code: string | null;
-    readonly stdin: string | null;
-    readonly expected_output: string | null;
+    readonly stdin: Content | null;
+    readonly expected_output: Content | null;
     readonly compiler_options: string | null;
     readonly command_line_arguments: string | null;
     readonly callback_url: string | null;
@@ -46,13 +46,19 @@ class Errors {
 const present = (value: unknown): boolean => value !== undefined && value !== null && value !== '';
 
 function textOf(body: Record<string, unknown>, field: string, encoded: boolean, errors: Errors): string | null {
+  const content = contentIn(body, field, encoded, errors);
+  return content === null || typeof content === 'string' ? content : bytesOf(content).toString('utf8');
+}
+
+/** The same where it need not be text. */
+function contentIn(body: Record<string, unknown>, field: string, encoded: boolean, errors: Errors): Content | null {
   const value = body[field];
   if (value === undefined || value === null) return null;
   if (typeof value === 'object') {
     errors.add(field, 'is not a string');
     return null;
   }
-  return encoded ? decode(String(value)).toString('utf8') : String(value);
+  return encoded ? contentOf(decode(String(value))) : String(value);
 }
 
 function numbersOf(body: Record<string, unknown>, errors: Errors): Record<NumberField, number> {
@@ -106,9 +112,9 @@ export function readFields(
   const callback = textOf(body, 'callback_url', false, errors);
   const fault = callback === null || callback === '' ? null : callbackFault(callback);
   if (fault !== null) errors.add('callback_url', fault);
-  const stdin = textOf(body, 'stdin', encoded, errors);
+  const stdin = contentIn(body, 'stdin', encoded, errors);
   if ((source ?? '').length > REQUEST_LIMITS.sourceBytes) errors.add('source_code', 'is too long');
-  if ((stdin ?? '').length > REQUEST_LIMITS.stdinBytes) errors.add('stdin', 'is too long');
+  if (bytesOf(stdin ?? '').length > REQUEST_LIMITS.stdinBytes) errors.add('stdin', 'is too long');
   const fields: Judge0Fields = {
     ...numbersOf(body, errors),
     ...flagsOf(body, errors),
@@ -116,11 +122,11 @@ export function readFields(
     language: language?.name ?? '',
     source_code: source,
     stdin,
-    expected_output: textOf(body, 'expected_output', encoded, errors),
+    expected_output: contentIn(body, 'expected_output', encoded, errors),
     compiler_options: options,
     command_line_arguments: words,
     callback_url: callback === '' ? null : callback,
-    additional_files: files === null ? null : decode(files).toString('base64'),
+    additional_files: !present(files) ? null : decode(files ?? '').toString('base64'),
   };
   if (errors.any) throw new Judge0Invalid(errors.byField);
   return fields;
@@ -164,7 +170,7 @@ export async function jobOf(id: string, fields: Judge0Fields, language: Language
     args: run === null ? args : [],
     // The program is the source, whatever the archive has under its name.
     files: unpacked.filter(({ path }) => path !== language.runtime?.fileName),
-    stdin: Buffer.from(fields.stdin ?? '', 'utf8').toString('base64'),
+    stdin: bytesOf(fields.stdin ?? '').toString('base64'),
     env: {},
     cwd: WORK_DIRECTORY,
     limits: limitsOf({
@@ -181,7 +187,9 @@ export async function jobOf(id: string, fields: Judge0Fields, language: Language
       ...(make === null ? {} : { compileCommand: make }),
       stackKib: fields.stack_limit,
       mergeStderr: fields.redirect_stderr_to_stdout,
-      ...(runs > 1 ? { repeat: { runs, expected } } : {}),
+      ...(runs > 1
+        ? { repeat: { runs, expected: expected === null ? null : bytesOf(expected).toString('utf8') } }
+        : {}),
     },
     auditLevel: 'security',
     network: 'none',

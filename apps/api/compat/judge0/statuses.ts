@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { type ExecutionDto, sameLines } from '@cordon/contracts';
 import type { StagedExecution } from '../piston/response.js';
+import { bytesOf, type Content } from './base64.js';
 
 export const STATUSES = [
   { id: 1, description: 'In Queue' },
@@ -39,7 +40,7 @@ const outcome = (
 ): Outcome => ({ status: status(id), message, exitCode, exitSignal });
 
 /** As Judge0 tells it, in isolate's words. `cpuLimitMs`: without the time that the program had on top before it was ended. */
-export function outcomeOf(execution: StagedExecution, expected: string | null, cpuLimitMs: number): Outcome {
+export function outcomeOf(execution: StagedExecution, expected: Content | null, cpuLimitMs: number): Outcome {
   const { state, exitCode, signal, compilation, usage, detail } = execution;
   switch (state) {
     case 'queued':
@@ -66,10 +67,12 @@ export function outcomeOf(execution: StagedExecution, expected: string | null, c
     return outcome(BY_SIGNAL[signal] ?? 12, `Caught fatal signal ${number}`, null, number);
   }
   if (exitCode !== 0) return outcome(11, `Exited with error code ${exitCode}`, exitCode);
-  const right = expected === null || sameLines(expected, outputText(execution));
+  const right = expected === null || sameOutput(expected, execution);
   return outcome(right ? 3 : 4, null, 0);
 }
 
-export function outputText({ stdout, stdoutEncoding }: ExecutionDto): string {
-  return Buffer.from(stdout, stdoutEncoding).toString('utf8');
+/** Where both are text, as text; else byte by byte. */
+function sameOutput(expected: Content, { stdout, stdoutEncoding }: ExecutionDto): boolean {
+  if (typeof expected === 'string' && stdoutEncoding === 'utf8') return sameLines(expected, stdout);
+  return sameLines(bytesOf(expected).toString('latin1'), Buffer.from(stdout, stdoutEncoding).toString('latin1'));
 }

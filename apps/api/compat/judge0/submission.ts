@@ -1,5 +1,5 @@
 import type { StagedExecution } from '../piston/response.js';
-import { encode } from './base64.js';
+import { bytesOf, type Content, encode } from './base64.js';
 import type { Judge0Fields } from './request.js';
 import { outcomeOf } from './statuses.js';
 
@@ -118,7 +118,7 @@ export function toSubmission(
       if (name === 'additional_files')
         return [name, value === null ? null : encode(Buffer.from(String(value), 'base64'))];
       if (value === null || !TEXTS.has(name)) return [name, value];
-      return [name, text(Buffer.isBuffer(value) ? value : Buffer.from(String(value), 'utf8'), encoded)];
+      return [name, text(Buffer.isBuffer(value) ? value : bytesOf(value as Content), encoded)];
     }),
   );
 }

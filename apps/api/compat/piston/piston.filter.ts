@@ -13,6 +13,6 @@ export class PistonFilter implements ExceptionFilter {
     if (error instanceof ProblemException && error.retryAfter !== undefined) {
       reply.header('retry-after', String(error.retryAfter));
     }
-    reply.status(status).send({ message: detail ?? title });
+    reply.status(status).send({ message: status === 404 ? 'Not Found' : (detail ?? title) });
   }
 }

@@ -50,6 +50,24 @@ function stopPart(name) {
   });
 }
 
+/** Starts Redis and keeps it running: it ends by itself where its disk is full, and what was answered is in its file. */
+async function keepRedis() {
+  redis = await startRedis(join(directory, 'redis'));
+  redis.process.once('exit', (code, signal) => {
+    if (stopping) return;
+    console.error(`cordon: redis-server ended (${signal ?? code}); starting it again ${redis.lastWords()}`);
+    setTimeout(restartRedis, RESTART_DELAY_MS);
+  });
+}
+
+function restartRedis() {
+  if (stopping) return;
+  keepRedis().catch((error) => {
+    console.error(`cordon: ${error.message}`);
+    setTimeout(restartRedis, RESTART_DELAY_MS);
+  });
+}
+
 async function stop(code, reason) {
   if (stopping) return;
   stopping = true;
@@ -65,10 +83,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => v
 if (process.send) process.on('disconnect', () => void stop(1, 'the start script ended'));
 
 try {
-  if (!process.env.REDIS_URL) {
-    redis = await startRedis(join(directory, 'redis'));
-    redis.process.once('exit', (code) => stopping || void stop(1, `redis-server ended (${code})`));
-  }
+  if (!process.env.REDIS_URL) await keepRedis();
   // The console belongs to whoever typed npm start: routine lines only on demand.
   const env = {
     LOG_LEVEL: 'warn',

@@ -8,10 +8,14 @@ const START_TIMEOUT_MS = 20_000;
 const LEAVING_MS = 5_000;
 /** Longest path of a unix socket, without its NUL. */
 const SOCKET_PATH_MAX = 107;
+/** Characters kept of what Redis logs. */
+const WORDS_KEPT = 2000;
 
 export interface EmbeddedRedis {
   readonly url: string;
   readonly process: ChildProcess;
+  /** The end of what it logged. */
+  lastWords(): string;
   /** Ends it after its data is on disk. */
   stop(): Promise<void>;
 }
@@ -41,12 +45,15 @@ export async function startRedis(directory: string): Promise<EmbeddedRedis> {
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   // A session of its own: Ctrl-C reaches the supervisor, which stops Redis last.
   const child = spawn(...endsWithUs('redis-server', args), { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const output: string[] = [];
-  child.stdout.on('data', (chunk: Buffer) => output.push(chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+  let words = '';
+  const hear = (chunk: Buffer): void => {
+    words = (words + chunk.toString()).slice(-WORDS_KEPT);
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', (error) => reject(new Error(`redis-server: ${error.message}`)));
-    child.once('exit', (code) => reject(new Error(`redis-server ended (${code}): ${output.join('').slice(-2000)}`)));
+    child.once('exit', (code) => reject(new Error(`redis-server ended (${code}): ${words}`)));
   });
   failed.catch(() => undefined);
   const url = `unix://${socket}`;
@@ -54,6 +61,7 @@ export async function startRedis(directory: string): Promise<EmbeddedRedis> {
   return {
     url,
     process: child,
+    lastWords: () => words.trim().split('\n').at(-1) ?? '',
     stop: () =>
       new Promise((resolve) => {
         if (child.exitCode !== null || child.signalCode !== null) return resolve();

@@ -196,6 +196,37 @@ describe('a sandbox', () => {
     await until(async () => (await sh(id, 'cat kept; ls -a | grep -c partial')).stdout === 'old0\n');
   });
 
+  it('tells what was wrong with an upload in its middle, not that the client broke it off', async () => {
+    const made = await cordon.postTo('/v1/sandboxes', { limits: { fileBytes: 100_000 } });
+    const { id: small } = made.body as SandboxDto;
+    const answer = await new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+      const client = httpRequest({
+        host: '127.0.0.1',
+        port: cordon.port,
+        path: at(small, '/files?path=big'),
+        method: 'PUT',
+        headers: {
+          authorization: `Bearer ${KEY}`,
+          'content-type': 'application/octet-stream',
+          'content-length': 1_000_000,
+        },
+      });
+      client.on('response', (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode, text }));
+      });
+      client.on('error', reject);
+      client.write(Buffer.alloc(200_000, 'x'));
+    });
+    expect(answer.text).toContain('EFBIG');
+    expect(answer.status).toBe(409);
+    expect((await sh(small, 'ls -A')).stdout).toBe('');
+    await cordon.delete(at(small));
+  });
+
   it('tells its usage', async () => {
     const usage = (await cordon.get(at(id, '/usage'))).body;
     expect(usage.cpuMs).toBeGreaterThan(0);

@@ -46,7 +46,7 @@ export class TestArchive {
         bytes += chunk.length;
         if (bytes > PROBLEM_LIMITS.zipBytes)
           throw new ProblemException('payload-too-large', `an archive holds at most ${PROBLEM_LIMITS.zipBytes} bytes`);
-        for (let at = 0; at < chunk.length; ) at += (await promisify(write)(fd, chunk, at)).bytesWritten;
+        for (let at = 0; at < chunk.length; ) at += await written(fd, chunk, at);
       }
       zip = await opened(fd);
     } catch (error) {
@@ -93,6 +93,15 @@ export class TestArchive {
 
   close(): void {
     this.zip.close();
+  }
+}
+
+/** Throws ProblemException: that our disk is full is no fault of the archive. */
+async function written(fd: number, chunk: Buffer, at: number): Promise<number> {
+  try {
+    return (await promisify(write)(fd, chunk, at)).bytesWritten;
+  } catch (error) {
+    throw new ProblemException('unavailable', `the archive cannot be kept: ${(error as NodeJS.ErrnoException).code}`);
   }
 }
 

@@ -20,7 +20,7 @@ export type ProcessEvent = { readonly id: string } & (
   | { readonly type: 'started'; readonly process: number; readonly pid: number }
   | { readonly type: 'stdout' | 'stderr'; readonly data: string; readonly encoding: 'utf8' | 'base64' }
   /** Events before this one are not kept any more. */
-  | { readonly type: 'gap' }
+  | { readonly type: 'gap'; readonly bytes: number }
   | {
       readonly type: 'exit';
       readonly exitCode: number | null;

@@ -47,8 +47,8 @@ export interface WatchedEvents {
 export type ProcessEvent = { readonly seq: number } & (
   | { readonly type: 'started'; readonly process: number; readonly pid: number }
   | { readonly type: 'stdout' | 'stderr'; readonly data: string; readonly encoding: 'utf8' | 'base64' }
-  /** Events before this one are not kept any more. */
-  | { readonly type: 'gap' }
+  /** Events before this one are not kept any more; `bytes`: how much output was among them. */
+  | { readonly type: 'gap'; readonly bytes: number }
   | {
       readonly type: 'exit';
       readonly exitCode: number | null;

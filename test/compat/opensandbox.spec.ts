@@ -166,7 +166,7 @@ describe('OpenSandbox: execd', () => {
     expect([other.status, other.body.code]).toEqual([401, 'UNAUTHORIZED']);
     expect((await execd('get', '/command/status/cmd-999')).status).toBe(404);
     expect((await execd('get', '/nothing')).body.code).toBe('NOT_FOUND');
-    for (const path of ['/pty', '/pty/some', '/metrics/watch', '/v1/isolated/session'])
+    for (const path of ['/metrics/watch', '/v1/isolated/session'])
       expect((await execd('post', path)).body.code).toBe('NOT_IMPLEMENTED');
     const large = await execd('post', '/command').send({ command: 'x'.repeat(20 << 20) });
     expect(large.status).toBe(413);

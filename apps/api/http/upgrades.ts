@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Problem, Scope } from '@cordon/contracts';
 import type { Principal } from '@cordon/queue';
@@ -88,14 +88,19 @@ export class WebSocketRoutes {
           query: url.searchParams,
           gone: gone.signal,
         });
-        this.sockets.handleUpgrade(request, socket, head, (client) => {
-          client.on('error', () => client.terminate());
-          serve(client).catch(() => client.terminate());
-        });
+        this.serve(request, socket, head, serve);
       };
       return { accept };
     };
     this.routes.push({ match, scopes, keyOf });
+  }
+
+  /** Upgrades, and has `serve` do the rest. */
+  serve(request: IncomingMessage, socket: Duplex, head: Buffer, serve: Serve): void {
+    this.sockets.handleUpgrade(request, socket, head, (client) => {
+      client.on('error', () => client.terminate());
+      serve(client).catch(() => client.terminate());
+    });
   }
 
   /** Upgrades that somebody else answers. `match`: what of the URL is needed, or null. */
@@ -153,16 +158,21 @@ export class WebSocketRoutes {
 
 /** An answer to a request to upgrade that is refused. */
 export function refuseUpgrade(socket: Duplex, problem: Problem): void {
-  const body = JSON.stringify(problem);
+  refuseWith(socket, problem.status, problem, 'application/problem+json');
+}
+
+/** The same in another service's shape. */
+export function refuseWith(socket: Duplex, status: number, answer: object, type = 'application/json'): void {
+  const body = JSON.stringify(answer);
   socket.end(
-    `HTTP/1.1 ${problem.status} ${problem.title}\r\ncontent-type: application/problem+json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: ${type}\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 
 /** Resolves when the client takes more. */
-export async function sendTo(client: WebSocket, message: object, gone: AbortSignal): Promise<void> {
-  const text = JSON.stringify(message);
+export async function sendTo(client: WebSocket, message: object | Buffer, gone: AbortSignal): Promise<void> {
+  const text = Buffer.isBuffer(message) ? message : JSON.stringify(message);
   if (client.bufferedAmount < BUFFERED_MOST) return client.send(text);
   await new Promise<void>((resolve) => {
     const sent = (): void => {

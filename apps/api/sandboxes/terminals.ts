@@ -13,6 +13,7 @@ import {
   sendTo,
   type WebSocketRoutes,
 } from '../http/upgrades.js';
+import { OrderedInput } from './ordered-input.js';
 import { SandboxesService } from './sandboxes.service.js';
 import { absolutePath, terminalEnvironment } from './validate.js';
 import type { WorkerLink } from './worker-link.js';
@@ -20,10 +21,6 @@ import type { WorkerLink } from './worker-link.js';
 const ATTACH = /^\/v1\/sandboxes\/([^/]+)\/processes\/([^/]+)\/attach$/;
 const TERMINAL = /^\/v1\/sandboxes\/([^/]+)\/terminal$/;
 const PING_MS = 15_000;
-/** Input on its way to the process before the client is let wait. */
-const INPUT_MOST = 256 << 10;
-/** What a message takes beside its bytes. */
-const MESSAGE_WEIGHT = 256;
 const SIGNAL_MAX = 64;
 /** What a user of a terminal expects: bash where there is one. */
 const SHELL = ['/bin/sh', '-c', 'if [ -x /bin/bash ]; then exec /bin/bash -il; else exec /bin/sh -il; fi'];
@@ -87,8 +84,7 @@ export function processNumber(text: string): number {
 
 /** One client at one process of a sandbox. */
 class Attached {
-  private input: Promise<void> = Promise.resolve();
-  private waiting = 0;
+  private readonly input: OrderedInput;
 
   constructor(
     private readonly client: WebSocket,
@@ -96,7 +92,9 @@ class Attached {
     private readonly link: WorkerLink,
     private readonly process: number,
     private readonly gone: AbortSignal,
-  ) {}
+  ) {
+    this.input = new OrderedInput(client, (error) => complain(client, error.message));
+  }
 
   async serve(events: AsyncIterable<ProcessEvent>): Promise<void> {
     const { client, gone } = this;
@@ -140,34 +138,19 @@ class Attached {
         const known = typeof signal === 'number' ? signal : constants.signals[signal as keyof typeof constants.signals];
         if (!Number.isInteger(known) || known < 1 || known > SIGNAL_MAX)
           return '"signal" is a name such as SIGINT, or 1 to 64';
-        return this.inOrder(() => this.link.ask(this.id, { op: 'signal', process: this.process, signal: known }));
+        return this.input.add(() => this.link.ask(this.id, { op: 'signal', process: this.process, signal: known }));
       }
       case 'resize':
         if (!isSize(rows) || !isSize(columns))
           return `"rows" and "columns" are ${TERMINAL_SIZE.minimum} to ${TERMINAL_SIZE.maximum}`;
-        return this.inOrder(() => this.link.ask(this.id, { op: 'resize', process: this.process, rows, columns }));
+        return this.input.add(() => this.link.ask(this.id, { op: 'resize', process: this.process, rows, columns }));
       default:
         return '"type" is stdin, eof, signal or resize';
     }
   }
 
   private feed(bytes: Buffer, end: boolean): undefined {
-    return this.inOrder(() => this.link.feed(this.id, this.process, bytes, end), bytes.length);
-  }
-
-  /** One after the other. Nothing waits without bound for a guest that does not read: `bytes` of a message count, and so does the message. */
-  private inOrder(action: () => Promise<unknown>, bytes = 0): undefined {
-    const weight = bytes + MESSAGE_WEIGHT;
-    this.waiting += weight;
-    if (this.waiting > INPUT_MOST) this.client.pause();
-    const done = (): void => {
-      this.waiting -= weight;
-      if (this.client.isPaused && this.waiting <= INPUT_MOST) this.client.resume();
-    };
-    this.input = this.input
-      .then(action)
-      .catch((error: Error) => complain(this.client, error.message))
-      .then(done);
+    return this.input.add(() => this.link.feed(this.id, this.process, bytes, end), bytes.length);
   }
 }
 
@@ -180,7 +163,7 @@ function isSize(value: unknown): value is number {
   );
 }
 
-function toBuffer(data: RawData): Buffer {
+export function toBuffer(data: RawData): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data);
   return Buffer.isBuffer(data) ? data : Buffer.from(data);
 }

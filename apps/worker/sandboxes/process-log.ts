@@ -14,6 +14,8 @@ export class ProcessLog {
   over = false;
   private readonly events: ProcessEvent[] = [];
   private bytes = 0;
+  /** Of output that is not kept any more. */
+  private dropped = 0;
   private next = 0;
   private readonly followers = new Set<Follower>();
   /** The start of a character whose rest has not come, by descriptor. */
@@ -52,7 +54,7 @@ export class ProcessLog {
   /** Events from `from` on: those that are kept, then the others as they come. Returns how to stop. */
   follow(from: number, follower: Follower): () => void {
     const first = this.events[0]?.seq ?? this.next;
-    if (from < first) void follower({ seq: first - 1, type: 'gap' });
+    if (from < first) void follower({ seq: first - 1, type: 'gap', bytes: this.dropped });
     for (const event of this.events) if (event.seq >= from) void follower(event);
     this.followers.add(follower);
     return () => this.followers.delete(follower);
@@ -63,7 +65,9 @@ export class ProcessLog {
     this.events.push(numbered);
     this.bytes += sizeOf(numbered);
     while (this.bytes > PROCESS_LOG_BYTES && this.events.length > 1) {
-      this.bytes -= sizeOf(this.events.shift() as ProcessEvent);
+      const oldest = this.events.shift() as ProcessEvent;
+      this.bytes -= sizeOf(oldest);
+      if ('data' in oldest) this.dropped += Buffer.byteLength(oldest.data, oldest.encoding);
     }
     return Promise.all([...this.followers].map((follower) => follower(numbered)));
   }

@@ -3,11 +3,11 @@ import type { SandboxUsageDto } from '@cordon/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { closedSignal } from '../../http/gone.js';
-import type { WebSocketRoutes } from '../../http/upgrades.js';
+import { refuseWith, type WebSocketRoutes } from '../../http/upgrades.js';
 import { type Forward, forwardRequest, forwardUpgrade } from '../../sandboxes/port-proxy.js';
 import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { ConnectStream, type Message, sendError, sendUnary, streamMessage, unaryMessage } from './connect-protocol.js';
-import { E2bError } from './e2b.errors.js';
+import { E2bError, toE2bError } from './e2b.errors.js';
 import { E2bService } from './e2b.service.js';
 import { type E2bRecord, idOfToken, sameToken, signatureHolds } from './e2b.store.js';
 import { EnvdFiles } from './envd-files.js';
@@ -72,8 +72,13 @@ export class E2bDataPlane {
     routes.addOpen(
       (request) => placeOf(request),
       async (place, request, socket, head) => {
-        const record = await this.permit(place, request);
-        await forwardUpgrade(request, socket, head, this.forward(record.tenant, place));
+        try {
+          const record = await this.permit(place, request);
+          await forwardUpgrade(request, socket, head, this.forward(record.tenant, place));
+        } catch (error) {
+          const { status, message } = toE2bError(error);
+          refuseWith(socket, status, { code: status, message });
+        }
       },
     );
   }

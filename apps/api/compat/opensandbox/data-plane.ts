@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ContextsService } from '../../contexts/contexts.service.js';
-import type { WebSocketRoutes } from '../../http/upgrades.js';
+import { refuseWith, type WebSocketRoutes } from '../../http/upgrades.js';
 import { type Forward, forwardRequest, forwardUpgrade } from '../../sandboxes/port-proxy.js';
 import { egress } from './egress.js';
 import { Execd } from './execd.js';
 import { API_KEY } from './opensandbox.auth.js';
-import { noSandbox, OpenSandboxError } from './opensandbox.errors.js';
+import { noSandbox, OpenSandboxError, toOpenSandboxError } from './opensandbox.errors.js';
 import { OpenSandboxService } from './opensandbox.service.js';
 import { type OpenSandboxRecord, sameToken } from './opensandbox.store.js';
 import { sendError } from './wire.js';
@@ -15,6 +16,7 @@ import { sendError } from './wire.js';
 export const TOKEN_HEADER = 'X-EXECD-ACCESS-TOKEN';
 const TOKEN = TOKEN_HEADER.toLowerCase();
 const PLACE = /^(\/compat\/opensandbox\/sandboxes\/([^/?]+)\/ports\/([1-9]\d{0,4}))(\/[^?]*)?(\?.*)?$/;
+const PTY = /^\/pty\/([^/?]+)\/ws(?:\?|$)/;
 const EXECD_PORT = 44_772;
 const EGRESS_PORT = 18_080;
 /** They are for us, not for servers of the guest. */
@@ -44,15 +46,19 @@ export class OpenSandboxDataPlane {
   private readonly opensandbox: OpenSandboxService;
   private readonly execd: Execd;
 
-  constructor(app: NestFastifyApplication, routes: WebSocketRoutes) {
+  constructor(
+    app: NestFastifyApplication,
+    private readonly routes: WebSocketRoutes,
+  ) {
     this.opensandbox = app.get(OpenSandboxService);
     this.execd = new Execd(this.opensandbox, app.get(ContextsService));
     routes.addOpen(
       (request) => placeOf(request.url ?? '/'),
-      async (place, request, socket, head) => {
-        const { tenant } = await this.permit(place, request);
-        await forwardUpgrade(request, socket, head, this.forward(tenant, place));
-      },
+      (place, request, socket, head) =>
+        this.upgrade(place, request, socket, head).catch((error: unknown) => {
+          const { status, code, message } = toOpenSandboxError(error);
+          refuseWith(socket, status, { code, message });
+        }),
     );
   }
 
@@ -63,6 +69,23 @@ export class OpenSandboxDataPlane {
     reply.hijack();
     this.serve(place, request.raw, reply.raw).catch((error: unknown) => sendError(request.raw, reply.raw, error));
     return true;
+  }
+
+  private async upgrade(place: Place, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { tenant } = await this.permit(place, request);
+    const { id, port, path } = place;
+    const session = PTY.exec(path)?.[1];
+    if (port !== EXECD_PORT) return forwardUpgrade(request, socket, head, this.forward(tenant, place));
+    if (session === undefined) throw new OpenSandboxError(404, 'NOT_FOUND', `${path}: no such place`);
+    const gone = new AbortController();
+    socket.on('close', () => gone.abort());
+    const { searchParams: query } = new URL(path, 'http://sandbox');
+    const { serve, taken } = await this.opensandbox.sandboxes.with(tenant, id, (link) =>
+      this.execd.pty.accept({ link, id, session, query, gone: gone.signal }),
+    );
+    // Another one may have come meanwhile.
+    taken();
+    this.routes.serve(request, socket, head, serve);
   }
 
   private async serve(place: Place, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -5,6 +5,7 @@ import type { WorkerLink } from '../../sandboxes/worker-link.js';
 import { ExecdCode } from './execd-code.js';
 import { ExecdCommands } from './execd-commands.js';
 import { ExecdFiles } from './execd-files.js';
+import { ExecdPty } from './execd-pty.js';
 import { ExecdSessions } from './execd-sessions.js';
 import { download, receive } from './execd-transfer.js';
 import { OpenSandboxError, unavailable } from './opensandbox.errors.js';
@@ -13,7 +14,7 @@ import { jsonBody, sendJson } from './wire.js';
 
 const MIB = 2 ** 20;
 /** Parts of execd that are not there. */
-const ABSENT = /^\/(pty|metrics\/watch|v1\/isolated)(\/|$)/;
+const ABSENT = /^\/(metrics\/watch|v1\/isolated)(\/|$)/;
 
 interface Call {
   readonly link: WorkerLink;
@@ -30,12 +31,15 @@ type Handler = (call: Call) => Promise<unknown>;
 /** OpenSandbox's program inside a sandbox, as its clients see it: commands, files, code. */
 export class Execd {
   private readonly routes: ReadonlyMap<string, Handler>;
+  readonly pty: ExecdPty;
 
   constructor(
     private readonly opensandbox: OpenSandboxService,
     contexts: ContextsService,
   ) {
     const { store } = opensandbox;
+    const pty = new ExecdPty(store);
+    this.pty = pty;
     const commands = ({ link, id }: Call): ExecdCommands => new ExecdCommands(link, id, store);
     const files = ({ link, id }: Call): ExecdFiles => new ExecdFiles(link, id);
     const code = ({ tenant, id }: Call): ExecdCode => new ExecdCode(contexts, store, tenant, id);
@@ -55,6 +59,10 @@ export class Execd {
       'POST /session': async (call) => sessions(call).create(await jsonBody(call.request)),
       'POST /session/*/run': async (call) => sessions(call).run(call.part, await jsonBody(call.request), call.response),
       'DELETE /session/*': (call) => sessions(call).delete(call.part),
+      'POST /pty': async ({ id, request, response }) =>
+        sendJson(response, await pty.create(id, await jsonBody(request)), 201),
+      'GET /pty/*': ({ link, id, part }) => pty.status(link, id, part),
+      'DELETE /pty/*': ({ link, id, part }) => pty.delete(link, id, part),
       'POST /code': async (call) => code(call).run(await jsonBody(call.request), call.response),
       'DELETE /code': (call) => code(call).interrupt(call.query.get('id')),
       'POST /code/context': async (call) => code(call).create(await jsonBody(call.request)),

@@ -19,7 +19,17 @@ export interface CommandRecord {
   readonly startedAt: string;
 }
 
+/** A shell on a terminal (or on pipes), which begins with its first client. */
+export interface PtyRecord {
+  readonly cwd: string;
+  readonly command: string | null;
+  /** The sandbox's number of the shell; null: none was started yet. */
+  readonly process: number | null;
+  readonly pipe: boolean;
+}
+
 const place = (id: string, what: string): string => `${PREFIX}:opensandbox:${id}:${what}`;
+const STARTING_SECONDS = 30;
 /** Longer than any sandbox lives. */
 const KEPT_SECONDS = 3 * 86_400;
 const CONTENT_MOST = 4096;
@@ -89,6 +99,33 @@ export class OpenSandboxStore {
 
   async forgetSession(id: string, session: string): Promise<void> {
     await this.redis.srem(place(id, 'sessions'), session);
+  }
+
+  async savePty(id: string, session: string, record: PtyRecord): Promise<void> {
+    const key = place(id, 'ptys');
+    await this.redis.multi().hset(key, session, JSON.stringify(record)).expire(key, KEPT_SECONDS).exec();
+  }
+
+  async pty(id: string, session: string): Promise<PtyRecord | null> {
+    const text = await this.redis.hget(place(id, 'ptys'), session);
+    return text === null ? null : (JSON.parse(text) as PtyRecord);
+  }
+
+  countPtys(id: string): Promise<number> {
+    return this.redis.hlen(place(id, 'ptys'));
+  }
+
+  async forgetPty(id: string, session: string): Promise<void> {
+    await this.redis.hdel(place(id, 'ptys'), session);
+  }
+
+  /** Whether its shell is ours to start. */
+  async claimPty(id: string, session: string): Promise<boolean> {
+    return (await this.redis.set(place(id, `pty:${session}`), '1', 'EX', STARTING_SECONDS, 'NX')) === 'OK';
+  }
+
+  async releasePty(id: string, session: string): Promise<void> {
+    await this.redis.del(place(id, `pty:${session}`));
   }
 
   /** `context` is not there any more. */

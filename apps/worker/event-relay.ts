@@ -10,6 +10,8 @@ export interface RelayedEvent {
 
 /** How long the first news waits for more. */
 const GATHER_MS = 2;
+/** Changes from one output stream to the other that are told as they were; after so many, writes are gathered by stream. */
+const TURNS_MOST = 2_000;
 /** System calls that may wait; over it the guest does. */
 const AUDIT_MOST = 5_000;
 
@@ -20,9 +22,9 @@ export class EventRelay {
   auditRecords = 0;
   /** This attempt is not the current one any more: nothing it says counts. */
   superseded = false;
-  private readonly order: ('stdout' | 'stderr')[] = [];
-  private stdoutTaken = 0;
-  private stderrTaken = 0;
+  /** What is to be told next: of which stream, up to which of its chunks. */
+  private readonly pieces: { readonly stream: 'stdout' | 'stderr'; upTo: number }[] = [];
+  private turns = 0;
   private audit: AuditEntry[] = [];
   private auditText: string[] = [];
   private chain = '';
@@ -38,8 +40,17 @@ export class EventRelay {
 
   /** Resolves when there is room for more: backpressure reaches the guest. */
   output(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> | undefined {
-    this[stream].push(bytes);
-    if (this.order.at(-1) !== stream) this.order.push(stream);
+    const upTo = this[stream].push(bytes);
+    const last = this.pieces.at(-1);
+    // A program that goes to and fro without end must not make an event of every byte.
+    const known =
+      last?.stream === stream || this.turns < TURNS_MOST ? last : this.pieces.find((one) => one.stream === stream);
+    if (known?.stream === stream) {
+      known.upTo = upTo;
+    } else {
+      this.turns++;
+      this.pieces.push({ stream, upTo });
+    }
     return this.kick();
   }
 
@@ -64,7 +75,7 @@ export class EventRelay {
     this.stopTimer();
     this.writing = this.write().finally(() => {
       this.writing = null;
-      if (this.order.length > 0 || this.audit.length > 0) this.kick();
+      if (this.pieces.length > 0 || this.audit.length > 0) this.kick();
     });
   }
 
@@ -74,18 +85,16 @@ export class EventRelay {
   }
 
   private async write(): Promise<void> {
-    const events = this.gather(new Set(this.order.splice(0)), false);
+    const events = this.gather();
     if (events.length === 0 || this.superseded) return;
     this.superseded = !(await this.store.append(this.id, this.attempt, events));
   }
 
-  private gather(streams: Iterable<'stdout' | 'stderr'>, final: boolean): RelayedEvent[] {
+  private gather(): RelayedEvent[] {
     const events: RelayedEvent[] = [];
-    for (const stream of streams) {
-      const taken = this[stream].take(stream === 'stdout' ? this.stdoutTaken : this.stderrTaken, final);
-      if (stream === 'stdout') this.stdoutTaken = taken.next;
-      else this.stderrTaken = taken.next;
-      if (taken.event) events.push({ type: stream, data: taken.event });
+    for (const { stream, upTo } of this.pieces.splice(0)) {
+      const data = this[stream].take(upTo, false);
+      if (data) events.push({ type: stream, data });
     }
     while (this.audit.length > 0) {
       const records = this.audit.splice(0, 500);
@@ -103,6 +112,13 @@ export class EventRelay {
       await this.writing;
       this.stopTimer();
     }
-    return this.superseded ? [] : this.gather(['stdout', 'stderr'], true);
+    if (this.superseded) return [];
+    const events = this.gather();
+    for (const stream of ['stdout', 'stderr'] as const) {
+      // The start of a character that never ended.
+      const rest = this[stream].take(0, true);
+      if (rest) events.push({ type: stream, data: rest });
+    }
+    return events;
   }
 }

@@ -24,19 +24,21 @@ export function encode(bytes: Uint8Array): OutputEvent {
 /** One output stream of a run: kept whole for the result, handed on in pieces for the stream. */
 export class OutputCollector {
   private readonly chunks: Uint8Array[] = [];
+  private taken = 0;
   private held: Uint8Array = new Uint8Array(0);
 
-  push(bytes: Uint8Array): void {
-    this.chunks.push(Uint8Array.from(bytes));
+  /** -> how many chunks there are now. */
+  push(bytes: Uint8Array): number {
+    return this.chunks.push(Uint8Array.from(bytes));
   }
 
-  /** What came since the last call, as an event; a character cut in two waits for its rest unless `final`. */
-  take(from: number, final: boolean): { event: OutputEvent | null; next: number } {
-    const fresh = Buffer.concat([this.held, ...this.chunks.slice(from)]);
+  /** What came since the last call, up to so many chunks, as an event; a character cut in two waits for its rest unless `final`. */
+  take(upTo: number, final: boolean): OutputEvent | null {
+    const fresh = Buffer.concat([this.held, ...this.chunks.slice(this.taken, upTo)]);
     const length = final ? fresh.length : wholeLength(fresh);
     this.held = fresh.subarray(length);
-    const next = this.chunks.length;
-    return { event: length === 0 ? null : encode(fresh.subarray(0, length)), next };
+    this.taken = Math.max(this.taken, upTo);
+    return length === 0 ? null : encode(fresh.subarray(0, length));
   }
 
   /** All of it. */

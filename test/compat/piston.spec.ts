@@ -121,6 +121,13 @@ describe('Piston: POST /execute', () => {
     expect(await execute(body, 400)).toEqual({ message });
   });
 
+  it('has both streams in the order in which they were written, and whole numbers', async () => {
+    const source = 'import os\nfor i in range(9): os.write(1 + i % 2, b"%d" % i)';
+    const { run } = await execute({ language: 'python', version: '*', files: [{ content: source }] });
+    expect(run).toMatchObject({ stdout: '02468', stderr: '1357', output: '012345678' });
+    for (const name of ['cpu_time', 'wall_time', 'memory']) expect(Number.isInteger(run[name]), name).toBe(true);
+  });
+
   it('has its own shape for errors of the service, too', async () => {
     const none = await server().post('/api/v2/execute').send({});
     expect([none.status, none.body]).toEqual([401, { message: 'send "Authorization: <key>"' }]);

@@ -77,8 +77,8 @@ function compileStage(compilation: CompilationDto): PistonStage {
     stderr: output,
     output,
     ...compilerVerdict(compilation),
-    cpu_time: cpuMs,
-    wall_time: wallMs,
+    cpu_time: Math.round(cpuMs),
+    wall_time: Math.round(wallMs),
     memory: null,
   };
 }
@@ -90,8 +90,9 @@ export function answerOf(runtime: RuntimeDto, execution: StagedExecution, writte
   const run: PistonStage = {
     ...written,
     ...verdictOf(execution),
-    cpu_time: usage?.cpuMs ?? null,
-    wall_time: usage?.wallMs ?? null,
+    // Whole numbers: clients in languages with types take nothing else.
+    cpu_time: usage ? Math.round(usage.cpuMs) : null,
+    wall_time: usage ? Math.round(usage.wallMs) : null,
     memory: usage?.memoryPeakBytes ?? null,
   };
   return {

@@ -197,3 +197,37 @@ describe('who asks, and for what', () => {
     expect(response.body).toMatchObject({ status: 404 });
   });
 });
+
+describe('what is told of a wrong field', () => {
+  it.each([
+    ['/v1/executions', { command: 'ls' }, '/command', 'command must be an array'],
+    ['/v1/executions', { ...TRUE, labels: 5 }, '/labels', 'labels must be an object'],
+    [
+      '/v1/executions',
+      { ...TRUE, limits: { wallTimeMs: 'x' } },
+      '/limits/wallTimeMs',
+      'wallTimeMs must be an integer number',
+    ],
+    [
+      '/v1/executions',
+      { ...TRUE, limits: { wallTimeMs: 0 } },
+      '/limits/wallTimeMs',
+      'wallTimeMs must not be less than 1',
+    ],
+    ['/v1/executions', { ...TRUE, nothing: 1 }, '/nothing', 'no such field'],
+    ['/v1/submissions', { runtime: 5, source: '', tests: [{ expected: '' }] }, '/runtime', 'runtime must be a string'],
+    ['/v1/submissions', { source: '', tests: [{ expected: '' }] }, '/runtime', 'is missing'],
+    ['/v1/submissions', { runtime: 'c', source: '', tests: 'x' }, '/tests', 'tests must be an array'],
+    [
+      '/v1/submissions',
+      { runtime: 'c', source: '', tests: [{ expected: 5 }] },
+      '/tests/0/expected',
+      'expected must be a string',
+    ],
+    ['/v1/problems', {}, '/title', 'is missing'],
+  ])('%s %j: its type before anything else', async (path, body, pointer, detail) => {
+    const response = await cordon.postTo(path, body);
+    expect(response.status).toBe(422);
+    expect(response.body.errors).toEqual([{ pointer, detail }]);
+  });
+});

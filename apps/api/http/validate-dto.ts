@@ -6,15 +6,24 @@ import { ProblemException } from './problem.js';
 /** A name as a step of a JSON pointer (RFC 6901). */
 export const escapePointer = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
 
+/** Of what type something is: to be told before how long or how large it may be. */
+const TYPE_RULES = ['whitelistValidation', 'isString', 'isArray', 'isObject', 'isBoolean', 'isInt', 'isNumber', 'isIn'];
+
+/** One thing that is wrong with a field: the one that whoever wrote it has to know first. */
+function faultOf({ value, constraints }: ValidationError): string | null {
+  const broken = constraints ?? {};
+  const rule = TYPE_RULES.find((name) => name in broken) ?? Object.keys(broken)[0];
+  if (rule === undefined) return null;
+  if (rule === 'whitelistValidation') return 'no such field';
+  return value === undefined ? 'is missing' : broken[rule];
+}
+
 /** class-validator's tree as a flat list with JSON pointers. */
 function flatten(errors: readonly ValidationError[], prefix: string): ProblemError[] {
-  return errors.flatMap(({ property, constraints, children }) => {
-    const pointer = `${prefix}/${escapePointer(property)}`;
-    const own = Object.entries(constraints ?? {}).map(([rule, text]) => ({
-      pointer,
-      detail: rule === 'whitelistValidation' ? 'no such field' : text,
-    }));
-    return [...own, ...flatten(children ?? [], pointer)];
+  return errors.flatMap((error) => {
+    const pointer = `${prefix}/${escapePointer(error.property)}`;
+    const detail = faultOf(error);
+    return [...(detail === null ? [] : [{ pointer, detail }]), ...flatten(error.children ?? [], pointer)];
   });
 }
 
@@ -33,7 +42,7 @@ export function validateDto<T extends object>(type: ClassConstructor<T>, body: u
   const absent = nulls(body, '');
   if (absent.length > 0) throw new ProblemException('invalid-request', undefined, absent.slice(0, 100));
   const dto = plainToInstance(type, body);
-  const rules = { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true, stopAtFirstError: true };
+  const rules = { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true };
   const errors = flatten(validateSync(dto, rules), '');
   if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors.slice(0, 100));
   return dto;

@@ -23,7 +23,8 @@ function flatten(errors: readonly ValidationError[], prefix: string): ProblemErr
   return errors.flatMap((error) => {
     const pointer = `${prefix}/${escapePointer(error.property)}`;
     const detail = faultOf(error);
-    return [...(detail === null ? [] : [{ pointer, detail }]), ...flatten(error.children ?? [], pointer)];
+    // What is in a thing that is none, or is too long, is of no interest.
+    return detail === null ? flatten(error.children ?? [], pointer) : [{ pointer, detail }];
   });
 }
 

@@ -277,6 +277,20 @@ describe('Judge0: batches, lists, deletion', () => {
     expect((await get('/submissions/batch')).status).toBe(400);
   });
 
+  it('leaves nothing of one that was not accepted', async () => {
+    const made = await request(deployment.app.getHttpServer())
+      .post('/v1/keys')
+      .set('authorization', `Bearer ${KEY}`)
+      .send({ name: 'one a day', scopes: ['run', 'judge'], limits: { executionsPerDay: 1 } });
+    const { key } = made.body as { key: string };
+    const body = { language_id: PYTHON, source_code: 'print(1)' };
+    expect((await post('/submissions?wait=true', body, key)).status).toBe(201);
+    expect((await post('/submissions?wait=true', body, key)).status).toBe(429);
+    const list = (await get('/submissions', key).set('X-Auth-User', key)).body;
+    expect(list.submissions.length).toBe(1);
+    expect(list.meta.total_count).toBe(1);
+  });
+
   it('lists and deletes for who is authorised', async () => {
     const { token } = await python('print("to go")');
     expect((await get('/submissions')).status).toBe(403);

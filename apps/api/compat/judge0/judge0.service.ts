@@ -44,15 +44,17 @@ export class Judge0Service {
     const token = newId('exe');
     const language = languages.find(({ id }) => id === fields.language_id) as Language;
     const job = await jobOf(token, fields, language);
-    await this.store.save(token, principal.tenant, fields);
     const webhook = fields.callback_url === null ? null : `${SHAPE}+${new URL(fields.callback_url).href}`;
-    await this.executions.create(principal, null, undefined, token, () => ({
-      job,
-      labels: {},
-      priority: 'interactive',
-      webhook,
-    }));
+    // Before it is accepted: what was accepted is in the list, whatever dies on the way.
+    await this.store.save(token, principal.tenant, fields);
     await this.store.list(token, principal.tenant, new Date());
+    try {
+      const made = { job, labels: {}, priority: 'interactive', webhook } as const;
+      await this.executions.create(principal, null, undefined, token, () => made);
+    } catch (error) {
+      await this.store.forget(token, principal.tenant);
+      throw error;
+    }
     return token;
   }
 

@@ -24,7 +24,7 @@ export class Judge0Store {
     await this.redis.set(place(token), JSON.stringify({ tenant, fields } satisfies Kept), 'EX', seconds);
   }
 
-  /** It was accepted. */
+  /** Puts it into its tenant's list, which leaves out what is not there (yet). */
   async list(token: string, tenant: string, at: Date): Promise<void> {
     const key = ofTenant(tenant);
     await this.redis

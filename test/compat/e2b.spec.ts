@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import request from 'supertest';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { KEY, OTHER_KEY, useDeployment } from '../e2e/harness.js';
 
 // The npm clients speak in `npm run compat`; here is what they never send, and the wire itself.
@@ -383,5 +384,34 @@ describe('E2B: code interpreter', () => {
       expect((await ask('post', '/execute').send(body)).status).toBe(400);
     expect((await ask('post', '/execute').send({ code: 'x', context_id: 'ctx_none' })).status).toBe(404);
     expect((await ask('get', '/nothing')).headers['content-type']).toMatch('text/plain');
+  });
+});
+
+describe('E2B: WebSockets to servers inside', () => {
+  const refused = (headers: Record<string, string>): Promise<[number | undefined, unknown]> =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${deployment.port}/compat/e2b/sandbox/`, {
+        headers: { 'E2b-Sandbox-Id': made.sandboxID, 'E2b-Sandbox-Port': '8000', ...headers },
+      });
+      socket.on('error', () => undefined);
+      socket.once('open', () => reject(new Error('it was let in')));
+      socket.once('unexpected-response', (_request, response) => {
+        let text = '';
+        response.on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve([response.statusCode, JSON.parse(text)]));
+      });
+    });
+
+  it('are refused with a status that says why', async () => {
+    expect(await refused({})).toEqual([401, { code: 401, message: expect.stringContaining('X-Access-Token') }]);
+    expect(await refused({ 'E2b-Sandbox-Id': 'sbx_000000000000000000000000', 'X-Access-Token': 'x' })).toEqual([
+      502,
+      { code: 502, message: 'the sandbox was not found' },
+    ]);
+    const token = { 'X-Access-Token': made.envdAccessToken };
+    const [status] = await refused(token);
+    expect(status).toBe(502);
   });
 });

@@ -72,6 +72,8 @@ export function toE2bError(error: unknown): E2bError {
   const errno = type.endsWith(':sandbox-refused') ? (detail ?? '') : null;
   if (errno !== null) return ofErrno(errno);
   if (status === 410) return gone();
+  // Nobody listens on a port.
+  if (status === GONE) return new E2bError('unavailable', detail ?? title, GONE);
   const code = BY_STATUS[status] ?? 'internal';
   return new E2bError(code, error instanceof ProblemException ? (detail ?? title) : title);
 }

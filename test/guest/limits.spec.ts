@@ -110,6 +110,15 @@ describe('limits end a run from outside the guest', () => {
     await expectWhole();
   });
 
+  it('so does a call that is to fill more memory than there may be', async () => {
+    const guest = await runGuest({
+      argv: ['/bin/dd', 'if=/dev/zero', 'of=/dev/null', 'bs=200M', 'count=1'],
+      limits: { memoryBytes: 64 * 1024 ** 2 },
+    });
+    expect(guest.report.reason).toBe('memory_exceeded');
+    await expectWhole();
+  });
+
   it('a file bomb gets ENOSPC and the run goes on', async () => {
     const guest = await runGuest({
       argv: ['/bin/sh', '-c', 'head -c 200M /dev/zero > big; echo status $?; rm big; echo small > ok && cat ok'],

@@ -156,6 +156,10 @@ export class Kernel implements KernelView {
   attach(host: KernelHost): void {
     this.platform = host.platform;
     this.frames = host.frames;
+    host.frames.onStarved = (memory) => {
+      const { current } = this;
+      if (current !== null && current.memory === memory && !current.killed) this.killStarved(current);
+    };
     this.observer = host.observer;
     this.clock = new KernelClock(host.platform, host.hostClock);
     this.fillRandom = host.random;
@@ -522,15 +526,20 @@ export class Kernel implements KernelView {
     this.returnToGuest(task);
   }
 
+  /** The memory limit is reached: as under a memory cgroup, in its fault or in a call that was to fill its memory. */
+  private killStarved(task: Task): void {
+    killGroup(task.group, SIGKILL);
+    this.outOfMemoryKills++;
+    // A sandbox that lives on loses the process only.
+    if (!this.init.isKernels) this.end('memory_exceeded');
+  }
+
   private fault(task: Task): void {
     const { context, memory } = task;
     const signal = memory.fault(context.faultAddress, context.faultAccess, context.signalCode, task.tid);
     if (signal === 0) return;
     if (signal === SIGKILL) {
-      killGroup(task.group, SIGKILL);
-      this.outOfMemoryKills++;
-      // A sandbox that lives on loses the process only, as under a memory cgroup.
-      if (!this.init.isKernels) this.end('memory_exceeded');
+      this.killStarved(task);
       return;
     }
     const info = signalInfo(signal, memory.faultCode);

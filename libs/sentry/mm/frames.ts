@@ -18,6 +18,7 @@ export class Frames implements FrameAllocator {
   limit: Bytes = Number.POSITIVE_INFINITY;
   limitHit = false;
   limitHits = 0;
+  onStarved: FrameAllocator['onStarved'] = null;
   sharedFrames = 0;
   /** Whether all frames of the last allocation had host memory behind them already: mapping them with populate pays. */
   recycled = false;

@@ -1,4 +1,4 @@
-import { EFAULT, ENAMETOOLONG } from '../abi/errno.js';
+import { EFAULT, ENAMETOOLONG, ENOMEM } from '../abi/errno.js';
 import {
   type Bytes,
   type GuestAddress,
@@ -61,7 +61,9 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       // Memory nobody has touched reads as zeros: frame 0.
       if (vma.object === null) return 0;
     }
-    return this.frameFor(vma, page, write);
+    const frame = this.frameFor(vma, page, write);
+    if (frame === -ENOMEM) this.frames.onStarved?.(this);
+    return frame;
   }
 
   run(address: GuestAddress, length: Bytes, write: boolean): Bytes {

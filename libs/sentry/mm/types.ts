@@ -44,6 +44,8 @@ export interface FrameAllocator {
   limitHits: number;
   /** Set once an allocation failed on the limit; the Sentry ends the run as memory_exceeded if the guest dies of it. */
   limitHit: boolean;
+  /** Told when the limit left a page of guest memory, which the Sentry was to read or write, without a frame. */
+  onStarved: ((memory: GuestMemory) => void) | null;
 }
 
 /** Something that can back a mapping: a tmpfs file, an image file, a device, a shared anonymous object. */

@@ -154,6 +154,8 @@ export class Session {
         this.reply(id, { processes: this.list() });
         break;
       case 'usage':
+        // What connections and watches have to say goes first: who asks may take it that he has heard of all there was.
+        this.move();
         this.reply(id, { usage: this.usage() });
         break;
       case 'flush':

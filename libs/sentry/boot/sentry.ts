@@ -6,6 +6,7 @@ import type { KnownNames } from '../fs/overlay/image-directory.js';
 import { closeImageFiles } from '../fs/overlay/image-file.js';
 import { inputFile, outputFile, StdioSource } from '../fs/stdio/stdio.js';
 import { newCredentials } from '../kernel/credentials.js';
+import { createInit } from '../kernel/first-process.js';
 import { Kernel } from '../kernel/kernel.js';
 import { createProgramLoader, parseHostAuxv } from '../kernel/loader/load-program.js';
 import { initialRlimits } from '../kernel/rlimits.js';
@@ -239,7 +240,7 @@ export class Sentry {
       if (message.stdin === 'empty') this.stdin.end();
     }
     const rlimits = initialRlimits(message.limits);
-    const task = kernel.createInit({ fileName, argv, envp, fs, files, credentials, rlimits });
+    const task = createInit(kernel, { fileName, argv, envp, fs, files, credentials, rlimits });
     if (typeof task !== 'number') {
       if (message.terminal) this.terminal.control(task.group);
       return null;

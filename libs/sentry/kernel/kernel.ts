@@ -1,14 +1,13 @@
-import { EAGAIN, ENOSYS } from '../abi/errno.js';
-import { SEGV_ACCERR, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
+import { ENOSYS } from '../abi/errno.js';
+import { SEGV_ACCERR, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } from '../abi/signal.js';
 import { SYSCALL_NAMES } from '../abi/syscall-numbers.js';
 import { CLOCK_THREAD_CPUTIME_ID } from '../abi/time.js';
-import type { FrameAllocator, GuestMemory, MemoryManager } from '../mm/types.js';
+import type { FrameAllocator } from '../mm/types.js';
 import { Access, type Context, type Nanoseconds, type Platform, Reg, Trap } from '../platform/platform.js';
-import type { Credentials, FdTable, FsContext, Mount } from '../vfs/types.js';
+import type { Mount } from '../vfs/types.js';
 import { type HostClock, KernelClock } from './clock.js';
 import { CpuAccounting } from './cpu-accounting.js';
 import { CpuSupervisor } from './cpu-supervisor.js';
-import { resetRegisters } from './exec.js';
 import { FutexTable } from './futex.js';
 import { IpcNamespace } from './ipc/namespace.js';
 import { KeyStore } from './keys/key-store.js';
@@ -18,8 +17,7 @@ import type { ProgramLoader } from './program.js';
 import { beforeCall, goOn, Next, type NextKind } from './ptrace/calls.js';
 import { RunState } from './run-state.js';
 import { enforceSeccomp } from './seccomp/enforce.js';
-import { ProcessGroup, Session } from './session.js';
-import { SignalHandlers } from './signals/action.js';
+import { ProcessGroup } from './session.js';
 import { prepareReturn } from './signals/delivery.js';
 import { signalInfo } from './signals/pending.js';
 import { forceSignal, killGroup } from './signals/send.js';
@@ -31,7 +29,6 @@ import {
   type Clock,
   type Kernel as KernelView,
   NO_RETURN,
-  type RLimit,
   type SyscallHandler,
   type SyscallObserver,
   type Timer,
@@ -79,20 +76,6 @@ export interface KernelHost {
   readonly cpuTime: Nanoseconds;
   /** Most tasks alive at once. */
   readonly tasks: number;
-}
-
-/** The first process. */
-export interface InitOptions {
-  readonly fileName: string;
-  readonly argv: readonly string[];
-  readonly envp: readonly string[];
-  readonly fs: FsContext;
-  readonly files: FdTable;
-  readonly credentials: Credentials;
-  /** RLIMIT_* by number (rlimits.ts makes the defaults). */
-  readonly rlimits: RLimit[];
-  /** Signals it has no handler for do not reach it, as for pid 1 of a pid namespace; else it is an ordinary process. */
-  readonly protected?: boolean;
 }
 
 /**
@@ -190,88 +173,6 @@ export class Kernel implements KernelView {
     this.cpuSupervisor = new CpuSupervisor(this);
     this.cpuSupervisor.setLimit(host.cpuTime);
     this.timers.create(() => this.end('timed_out'), true).set(this.bootTime + host.wallTime);
-  }
-
-  /** Loads the first program and makes its process: the task, or -errno of the load (-ENOENT, -EACCES, -ENOEXEC …). */
-  createInit(options: InitOptions): Task | number {
-    const task = this.createProcess(options, null);
-    if (typeof task === 'number') return task;
-    task.group.unkillable = options.protected ?? false;
-    this.init = task.group;
-    return task;
-  }
-
-  /**
-   * Makes process 1 the kernel's own, for sandboxes that live on when a program ends: it runs no guest code, no signal
-   * reaches it, and what it adopts is reaped as with SIGCHLD ignored (wait(2)). `memory`: an empty address space for it.
-   */
-  createIdleInit(options: Omit<InitOptions, 'fileName' | 'argv' | 'envp'>, memory: MemoryManager): void {
-    const { credentials, fs, files, rlimits } = options;
-    const pid = this.pids.allocate();
-    const now = this.clock.monotonic();
-    const processGroup = new ProcessGroup(pid, new Session(pid));
-    const group = new ThreadGroup(pid, null, processGroup, rlimits, new SignalHandlers(), now, 0);
-    const task = new Task(this, pid, group, this.platform.createContext(), memory, files, fs, credentials, 'init', now);
-    task.runState = RunState.Blocked;
-    group.leader = task;
-    group.tasks.add(task);
-    group.unkillable = true;
-    group.isKernels = true;
-    group.handlers.ignore(SIGCHLD);
-    this.init = group;
-    this.addTask(task);
-    this.groups.set(pid, group);
-  }
-
-  /** A program as a child of the idle init, leader of a session of its own. -errno as `createInit`, -EAGAIN at the limit of tasks. */
-  spawn(options: InitOptions): Task | number {
-    if (this.liveTasks < this.taskLimit) return this.createProcess(options, this.init);
-    this.refusedTasks++;
-    return -EAGAIN;
-  }
-
-  private createProcess(options: InitOptions, parent: ThreadGroup | null): Task | number {
-    const { credentials, fs, files, rlimits } = options;
-    const program = this.loadProgram({
-      kernel: this,
-      // There is no guest memory yet that a loader could look at.
-      caller: {
-        credentials,
-        memory: null as unknown as GuestMemory,
-        umask: fs.umask,
-        fileSizeLimit: Number.POSITIVE_INFINITY,
-      },
-      fs,
-      start: null,
-      fileName: options.fileName,
-      displayName: options.fileName,
-      followLink: true,
-      argv: options.argv,
-      envp: options.envp,
-      rlimits,
-      unsafe: false,
-    });
-    if (typeof program === 'number') return program;
-    const pid = this.pids.allocate();
-    if (pid === 0) {
-      program.memory.release();
-      return -EAGAIN;
-    }
-    const now = this.clock.monotonic();
-    const processGroup = new ProcessGroup(pid, new Session(pid));
-    const group = new ThreadGroup(pid, parent, processGroup, rlimits, new SignalHandlers(), now, parent ? SIGCHLD : 0);
-    const context = this.platform.createContext();
-    const { memory, comm } = program;
-    const task = new Task(this, pid, group, context, memory, files, fs, program.credentials, comm, now);
-    group.leader = task;
-    group.tasks.add(task);
-    group.executable = program.executable;
-    resetRegisters(task, program);
-    this.addTask(task);
-    this.groups.set(pid, group);
-    this.liveTasks++;
-    this.enqueue(task);
-    return task;
   }
 
   /** A task exists from now on. */

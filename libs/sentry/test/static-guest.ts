@@ -8,6 +8,7 @@ import { O_RDWR } from '../abi/fcntl.js';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE } from '../abi/mman.js';
 import { MemoryFileSystem } from '../fs/tmpfs/memory-file-system.js';
 import { newCredentials } from '../kernel/credentials.js';
+import { createInit } from '../kernel/first-process.js';
 import { Kernel } from '../kernel/kernel.js';
 import type { LoadedProgram, LoadRequest } from '../kernel/program.js';
 import { initialRlimits } from '../kernel/rlimits.js';
@@ -111,7 +112,7 @@ export function runStatic(run: StaticRun): StaticOutcome {
   }
   const fileName = Object.keys(run.programs)[0];
   const uid = run.uid ?? 0;
-  const init = kernel.createInit({
+  const init = createInit(kernel, {
     fileName,
     argv: run.argv ?? [fileName],
     envp: [],

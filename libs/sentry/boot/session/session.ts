@@ -2,6 +2,7 @@ import { EAGAIN, EBADMSG, EINVAL, EMFILE, ERRNO_NAMES, ESRCH } from '../../abi/e
 import { inotifyInstances, MAX_INSTANCES } from '../../fs/anon/inotify.js';
 import { inputFile, outputFile } from '../../fs/stdio/stdio.js';
 import { newCredentials } from '../../kernel/credentials.js';
+import { createIdleInit, spawn } from '../../kernel/first-process.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { initialRlimits } from '../../kernel/rlimits.js';
 import type { ThreadGroup } from '../../kernel/thread-group.js';
@@ -84,7 +85,8 @@ export class Session {
     const environment = memoryEnvironment(kernel.platform, frames, (bytes) => kernel.random(bytes));
     const memory = new MemoryManager(environment, undefined, undefined, new NoSpace());
     const { fs, credentials } = this.walker(0, 0);
-    kernel.createIdleInit(
+    createIdleInit(
+      kernel,
       { fs, files: new DescriptorTable(), credentials, rlimits: initialRlimits(message.limits) },
       memory,
     );
@@ -188,7 +190,7 @@ export class Session {
     );
     const process = new SessionProcess(id, request.argv, output, kernel.clock.monotonic());
     const files = this.descriptors(process, request);
-    const task = kernel.spawn({
+    const task = spawn(kernel, {
       fileName: findProgram(walker, argv[0], envp),
       argv,
       envp,

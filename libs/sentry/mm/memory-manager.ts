@@ -40,8 +40,9 @@ import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from '
 import { fork } from './fork.js';
 import { GuestAccess, PROT_READABLE } from './guest-access.js';
 import { AddressLayout, emptyLayout, randomOffset } from './layout.js';
+import { lock, lockAll } from './locking.js';
 import { mremap } from './mremap.js';
-import { BLOCK_SIZE, PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE } from './page-table.js';
+import { BLOCK_SIZE, PageTable, PTE_MAPPED, PTE_PRESENT, PTE_WRITABLE, pageUp } from './page-table.js';
 import { SharedAnonymous } from './shared-anonymous.js';
 import type {
   FutexKey,
@@ -60,12 +61,6 @@ const POPULATE_LIMIT: Bytes = 64 << 20;
 const SMALL_AREA: Bytes = 256 << 10;
 /** Random distance between the program's end and its break. */
 const BRK_RANDOM: Bytes = 32 << 20;
-
-/** Rounds up to a page; wild lengths stay wild. */
-export function pageUp(length: Bytes): Bytes {
-  const over = length % PAGE_SIZE;
-  return over === 0 ? length : length - over + PAGE_SIZE;
-}
 
 /** An address space: VMAs and what mmap(2) and its relatives do with them. Pages are the business of Pager. */
 export class MemoryManager extends GuestAccess implements MemoryManagerContract {
@@ -581,35 +576,12 @@ export class MemoryManager extends GuestAccess implements MemoryManagerContract 
     return this.residentIn(0, this.space.maxAddress);
   }
 
-  /**
-   * mlock(2), munlock(2): memory is never paged out here, so only the accounting is real. `limit`: RLIMIT_MEMLOCK in bytes.
-   * -ENOMEM over the limit or for a range with holes, -EPERM with a limit of 0.
-   */
   lock(address: GuestAddress, length: Bytes, locked: boolean, limit: Bytes): number {
-    if (length < 0 || address < 0 || address + length > this.space.maxAddress) return length < 0 ? -EINVAL : -ENOMEM;
-    const start = address - (address % PAGE_SIZE);
-    const end = pageUp(address + length);
-    if (start === end) return 0;
-    if (locked && limit === 0) return -EPERM;
-    if (locked && this.lockedSize + (end - start) > limit) return -ENOMEM;
-    if (!this.vmas.isCovered(start, end)) return -ENOMEM;
-    this.setLocked(start, end, locked);
-    return 0;
+    return lock(this, address, length, locked, limit);
   }
 
-  /** mlockall(2), munlockall(2). */
   lockAll(current: boolean, future: boolean, limit: Bytes): number {
-    if ((current || future) && limit === 0) return -EPERM;
-    if (current && this.virtualSize > limit) return -ENOMEM;
-    this.lockFuture = future;
-    if (current || !future) this.setLocked(0, this.space.maxAddress, current);
-    return 0;
-  }
-
-  private setLocked(start: GuestAddress, end: GuestAddress, locked: boolean): void {
-    this.changeFlags(start, end, locked ? VM_LOCKED : 0, locked ? 0 : VM_LOCKED);
-    this.lockedSize = 0;
-    for (const vma of this.vmas.items) if ((vma.flags & VM_LOCKED) !== 0) this.lockedSize += vma.length;
+    return lockAll(this, current, future, limit);
   }
 
   /** Sets and clears VM_* flags of all VMAs in the range; holes are skipped. */

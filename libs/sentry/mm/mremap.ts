@@ -2,11 +2,8 @@ import { EFAULT, EINVAL, ENOMEM, EPERM } from '../abi/errno.js';
 import { MAX_MAP_COUNT, MMAP_MIN_ADDR, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.js';
 import { type Bytes, type GuestAddress, PAGE_SIZE } from '../platform/platform.js';
 import type { MemoryManager } from './memory-manager.js';
+import { pageUp } from './page-table.js';
 import { VM_GROWSDOWN, VM_LOCKED, type Vma } from './vma.js';
-
-function pageUp(length: Bytes): Bytes {
-  return Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
-}
 
 /**
  * mremap(2): the new address, or -EINVAL (arguments, overlap), -EFAULT (the old range is not one mapping),

@@ -1,4 +1,4 @@
-import { type GuestAddress, PAGE_SIZE } from '../platform/platform.js';
+import { type Bytes, type GuestAddress, PAGE_SIZE } from '../platform/platform.js';
 
 /** An entry: frame number in the low bits, and what the host has mapped at the page now. 0: nothing known of the page. */
 export const PTE_FRAME = 0x00ffffff;
@@ -14,6 +14,12 @@ export const PTE_FILE = 1 << 27;
 /** Pages and bytes of one block: what a page directory entry of the processor covers. */
 export const BLOCK_PAGES = 512;
 export const BLOCK_SIZE = BLOCK_PAGES * PAGE_SIZE;
+
+/** Rounds up to a page; wild lengths stay wild. */
+export function pageUp(length: Bytes): Bytes {
+  const over = length % PAGE_SIZE;
+  return over === 0 ? length : length - over + PAGE_SIZE;
+}
 
 /** Index of the block an address is in. */
 export function blockOf(address: GuestAddress): number {

@@ -1,6 +1,7 @@
 import { ENOMEM } from '../../abi/errno.js';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE } from '../../abi/mman.js';
-import { type MemoryManager, pageUp } from '../../mm/memory-manager.js';
+import type { MemoryManager } from '../../mm/memory-manager.js';
+import { pageUp } from '../../mm/page-table.js';
 import type { Mappable } from '../../mm/types.js';
 import { type GuestAddress, PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../../platform/platform.js';
 import type { ElfImage, Segment } from './elf.js';

@@ -185,6 +185,16 @@ describe('tests as an archive', () => {
     expect(elsewhere.status).toBe(415);
   });
 
+  it('refuses a file that was damaged on its way', async () => {
+    const { id } = await make();
+    const archive = zip([ok, { ...answer, content: 'whole', stored: true }]);
+    archive.write('WHOLE', archive.indexOf('whole'));
+    const response = await upload(id, archive);
+    expect(response.body).toMatchObject({ status: 422, errors: [{ pointer: '/1.out' }] });
+    expect(response.body.detail).toMatch(/checksum/);
+    expect(await staged()).toEqual([]);
+  });
+
   it('an upload that breaks off leaves nothing', async () => {
     const { id } = await make();
     await new Promise<void>((resolve) => {

@@ -13,17 +13,22 @@ export interface TestPair {
 
 type Side = 'input' | 'expected';
 
-const BY_ENDING: Readonly<Record<string, Side>> = { in: 'input', out: 'expected', ans: 'expected', a: 'expected' };
-const BY_FOLDER: Readonly<Record<string, Side>> = {
-  in: 'input',
-  input: 'input',
-  inputs: 'input',
-  out: 'expected',
-  output: 'expected',
-  outputs: 'expected',
-  answer: 'expected',
-  answers: 'expected',
-};
+// Maps: a folder may be called `constructor`.
+const BY_ENDING = new Map<string, Side>(
+  Object.entries({ in: 'input', out: 'expected', ans: 'expected', a: 'expected' }),
+);
+const BY_FOLDER = new Map<string, Side>(
+  Object.entries({
+    in: 'input',
+    input: 'input',
+    inputs: 'input',
+    out: 'expected',
+    output: 'expected',
+    outputs: 'expected',
+    answer: 'expected',
+    answers: 'expected',
+  }),
+);
 /** What archivers of desktops put in. */
 const LITTER = /(^|\/)(__MACOSX\/|\.DS_Store$|Thumbs\.db$|desktop\.ini$)/;
 
@@ -37,14 +42,14 @@ interface Place {
 function placeOf(path: string): Place {
   const folders = path.split('/');
   const file = folders.pop() ?? '';
-  const at = folders.findLastIndex((folder) => folder.toLowerCase() in BY_FOLDER);
+  const at = folders.findLastIndex((folder) => BY_FOLDER.has(folder.toLowerCase()));
   if (at >= 0) {
-    const side = BY_FOLDER[folders[at].toLowerCase()];
+    const side = BY_FOLDER.get(folders[at].toLowerCase()) ?? null;
     folders.splice(at, 1);
     return { side, folder: folders.join('/'), name: file.replace(/\.[^.]*$/, '') };
   }
   const dot = file.lastIndexOf('.');
-  const side = dot > 0 ? (BY_ENDING[file.slice(dot + 1).toLowerCase()] ?? null) : null;
+  const side = dot > 0 ? (BY_ENDING.get(file.slice(dot + 1).toLowerCase()) ?? null) : null;
   return { side, folder: folders.join('/'), name: side === null ? file : file.slice(0, dot) };
 }
 

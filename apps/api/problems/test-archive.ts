@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
 import { PROBLEM_LIMITS, type ProblemError } from '@cordon/contracts';
 import { type Entry, fromFd, type ZipFile } from 'yauzl';
 import { ProblemException } from '../http/problem.js';
@@ -84,7 +85,13 @@ export class TestArchive {
       const stream = await new Promise<Readable>((resolve, reject) => {
         this.zip.openReadStream(entry, (error, found) => (error ? reject(error) : resolve(found)));
       });
-      for await (const chunk of stream) yield chunk as Buffer;
+      let sum = 0;
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        sum = crc32(chunk, sum);
+        yield chunk;
+      }
+      // The library looks at sizes only.
+      if (sum !== entry.crc32 >>> 0) throw new Error('its checksum is another one');
     } catch (error) {
       const { detail, pointer } = ofEntry(path, `cannot be unpacked: ${(error as Error).message}`);
       throw refused(detail, [{ pointer, detail }]);

@@ -1,4 +1,4 @@
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { ExecResultDto, SandboxDto, SandboxUsageDto } from '@cordon/contracts';
 import { connect, WorkerRegistry } from '@cordon/queue';
 import request from 'supertest';
@@ -225,6 +225,26 @@ describe('a sandbox', () => {
     expect(answer.status).toBe(409);
     expect((await sh(small, 'ls -A')).stdout).toBe('');
     await cordon.delete(at(small));
+  });
+
+  it('breaks a download off that its end cuts: half a file must not look like a whole one', async () => {
+    const short = await create();
+    // More than all buffers on the way take.
+    await sh(short, 'head -c 200000000 /dev/zero > zeroes');
+    const options = {
+      host: '127.0.0.1',
+      port: cordon.port,
+      path: at(short, '/files?path=zeroes'),
+      headers: { authorization: `Bearer ${KEY}` },
+    };
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      httpRequest(options, resolve).on('error', reject).end();
+    });
+    await cordon.delete(at(short));
+    const read = async (): Promise<void> => {
+      for await (const _ of response);
+    };
+    await expect(read()).rejects.toThrow(/aborted/);
   });
 
   it('tells its usage', async () => {

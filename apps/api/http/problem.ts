@@ -70,7 +70,11 @@ export class ProblemFilter implements ExceptionFilter {
     rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
     if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
       this.log.error({ err: error, url: request.url }, 'request failed');
-    if (reply.raw.headersSent) return void reply.raw.end();
+    if (reply.raw.headersSent) {
+      // Half an answer must not look like a whole one.
+      if (!reply.raw.writableEnded) reply.raw.destroy();
+      return;
+    }
     const peer = this.peers.find(([is]) => is(request.url));
     if (peer) return void peer[1].catch(error, host);
     const retryAfter = error instanceof ProblemException ? error.retryAfter : undefined;

@@ -92,6 +92,12 @@ const REFUSALS: readonly Refusal[] = [
   { name: 'environment value that is a number', body: { ...TRUE, env: { A: 1 } }, pointer: '/env/A' },
   { name: 'environment name with "="', body: { ...TRUE, env: { 'A=B': '' } }, pointer: '/env/A=B' },
   { name: 'working directory with ".."', body: { ...TRUE, cwd: '../..' }, pointer: '/cwd' },
+  { name: 'a name that every object has', body: { ...TRUE, toString: 1 }, pointer: '/toString' },
+  { name: 'the same in a field', body: { ...TRUE, limits: { hasOwnProperty: 1 } }, pointer: '/limits/hasOwnProperty' },
+  { name: 'the same with an object', body: { ...TRUE, constructor: { a: 1 } }, pointer: '/constructor' },
+  { name: 'the same in a list', body: { ...TRUE, files: [{ valueOf: 1 }] }, pointer: '/files/0/valueOf' },
+  { name: 'an environment that is text', body: { ...TRUE, env: 'A=B' }, pointer: '/env' },
+  { name: 'an environment that is a list', body: { ...TRUE, env: ['A=B'] }, pointer: '/env' },
   { name: 'label with a bad name', body: { ...TRUE, labels: { '': 'x' } }, pointer: '/labels/' },
   ...Object.entries(LIMITS).flatMap(([name, { maximum }]): Refusal[] => [
     {
@@ -116,6 +122,19 @@ describe('refused with the field named', () => {
     expect(response.body).toMatchObject({ status: 422, type: `urn:cordon:problem:${type ?? 'invalid-request'}` });
     expect(response.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
     expect(response.status).toBe(422);
+  });
+});
+
+describe('what is told of a field', () => {
+  it.each([
+    [{ command: 'ls' }, '/command', /must be an array/],
+    [{ ...TRUE, stdin: 5 }, '/stdin', /must be a string/],
+    [{ ...TRUE, limits: { wallTimeMs: 'x' } }, '/limits/wallTimeMs', /must be an integer/],
+    [{ ...TRUE, limits: { wallTimeMs: 0 } }, '/limits/wallTimeMs', /must not be less than/],
+    [{ ...TRUE, files: [{ content: 'x' }] }, '/files/0/path', /is missing/],
+  ] as const)('%j', async (body, pointer, detail) => {
+    const { errors } = (await cordon.post(body)).body as { errors: { pointer: string; detail: string }[] };
+    expect(errors).toMatchObject([{ pointer, detail: expect.stringMatching(detail) }]);
   });
 });
 

@@ -408,3 +408,15 @@ describe('around', () => {
     });
   });
 });
+
+it('takes any name for a variable and a label, those that every object has, too', async () => {
+  const names = { toString: 'a', constructor: 'b', valueOf: 'c' };
+  const { stdout, labels } = await cordon.run({ command: ['/usr/bin/env'], env: names, labels: names });
+  expect(
+    stdout
+      .split('\n')
+      .filter((line) => /^(toString|constructor|valueOf)=/.test(line))
+      .sort(),
+  ).toEqual(['constructor=b', 'toString=a', 'valueOf=c']);
+  expect(labels).toEqual(names);
+});

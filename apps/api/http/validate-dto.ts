@@ -1,6 +1,6 @@
 import type { ProblemError } from '@cordon/contracts';
 import { type ClassConstructor, plainToInstance } from 'class-transformer';
-import { type ValidationError, validateSync } from 'class-validator';
+import { getMetadataStorage, type ValidationError, ValidationTypes, validateSync } from 'class-validator';
 import { ProblemException } from './problem.js';
 
 /** A name as a step of a JSON pointer (RFC 6901). */
@@ -28,6 +28,24 @@ function flatten(errors: readonly ValidationError[], prefix: string): ProblemErr
   });
 }
 
+/** Names that every object has: class-validator takes them for known fields, class-transformer leaves them out. */
+function inherited(value: unknown, prefix: string): ProblemError[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const pointer = `${prefix}/${escapePointer(name)}`;
+    return name in Object.prototype ? [{ pointer, detail: 'no such field' }] : inherited(inner, pointer);
+  });
+}
+
+/** The objects in a body whose names are the client's (`env`, `labels`); all others are DTOs in it. Here any name is right. */
+function recordsOf(type: ClassConstructor<object>, body: object): [string, unknown][] {
+  const nested = getMetadataStorage()
+    .getTargetValidationMetadatas(type, '', false, false)
+    .flatMap((rule) => (rule.type === ValidationTypes.NESTED_VALIDATION ? [rule.propertyName] : []));
+  const isRecord = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+  return Object.entries(body).filter(([name, value]) => isRecord(value) && !nested.includes(name));
+}
+
 /** class-validator's IsOptional lets null pass; nothing in our bodies may be null. */
 function nulls(value: unknown, prefix: string): ProblemError[] {
   if (value === null) return [{ pointer: prefix, detail: 'must not be null' }];
@@ -42,7 +60,13 @@ export function validateDto<T extends object>(type: ClassConstructor<T>, body: u
   }
   const absent = nulls(body, '');
   if (absent.length > 0) throw new ProblemException('invalid-request', undefined, absent.slice(0, 100));
-  const dto = plainToInstance(type, body);
+  const records = recordsOf(type, body);
+  const others = Object.fromEntries(
+    Object.entries(body).filter(([name]) => !records.some(([taken]) => taken === name)),
+  );
+  const strange = [...inherited(others, ''), ...inherited(Object.fromEntries(records.map(([name]) => [name, 0])), '')];
+  if (strange.length > 0) throw new ProblemException('invalid-request', undefined, strange.slice(0, 100));
+  const dto = Object.assign(plainToInstance(type, others), Object.fromEntries(records));
   const rules = { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true };
   const errors = flatten(validateSync(dto, rules), '');
   if (errors.length > 0) throw new ProblemException('invalid-request', undefined, errors.slice(0, 100));

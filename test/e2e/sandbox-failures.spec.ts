@@ -55,6 +55,17 @@ async function events(id: string, process: number): Promise<AsyncIterable<string
   return response.body?.pipeThrough(new TextDecoderStream()) as AsyncIterable<string> | undefined;
 }
 
+/** The events of a command as they come. */
+async function streamOf(id: string, command: string[]): Promise<AsyncIterator<string>> {
+  const response = await fetch(`http://127.0.0.1:${cordon.port}${at(id, '/exec')}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', accept: 'text/event-stream' },
+    body: JSON.stringify({ command }),
+  });
+  if (!response.body) throw new Error(`no body: ${response.status}`);
+  return response.body.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]() as AsyncIterator<string>;
+}
+
 class Client {
   readonly messages: string[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -105,12 +116,16 @@ describe('a worker that is killed', () => {
     await expect
       .poll(async () => (await cordon.get(at(id, '/processes'))).body.items.map(({ name }: { name: string }) => name))
       .toContain('sleep');
+    const streamed = streamOf(id, ['sleep', '1000']);
     const processes = below(worker());
     expect(processes.length).toBeGreaterThan(3);
+    expect(await (await streamed).next()).toMatchObject({ value: expect.stringContaining('started') });
     await cordon.stopWorker(worker(), 'SIGKILL');
     expect(await terminal.closed).toEqual({ code: 1011, reason: 'the connection to its worker broke' });
     expect(await server.closed).toEqual({ code: 1014, reason: 'the server in the sandbox is gone' });
     expect(await running).toMatch(/sandbox-ended|unavailable/);
+    // An end without the process's own must not look like one.
+    await expect((await streamed).next()).rejects.toThrow();
     await expect.poll(() => processes.filter((pid) => existsSync(`/proc/${pid}`)), { timeout: 10_000 }).toEqual([]);
     const lost = { status: 410, detail: 'the worker that kept it was lost, and what was in it' };
     expect((await cordon.postTo(at(id, '/exec'), { command: ['true'] })).body).toMatchObject(lost);

@@ -164,8 +164,8 @@ async function stream(reply: FastifyReply, events: AsyncIterable<ContextEvent>, 
   try {
     for await (const { type, ...data } of events)
       await writeTo(reply, `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`, gone);
+    reply.raw.end();
   } finally {
     clearInterval(heartbeat);
-    reply.raw.end();
   }
 }

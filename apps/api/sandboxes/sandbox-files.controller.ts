@@ -279,9 +279,9 @@ async function streamWatch(reply: FastifyReply, lines: AsyncIterable<string>, go
       const { type, path } = JSON.parse(line) as WatchLine;
       await writeTo(reply, `event: ${type}\ndata: ${JSON.stringify({ path })}\n\n`, gone);
     }
+    reply.raw.end();
   } finally {
     clearInterval(heartbeat);
-    reply.raw.end();
   }
 }
 

@@ -322,8 +322,9 @@ async function streamEvents(
   try {
     for await (const { seq, type, ...data } of events)
       await writeTo(reply, `id: ${seq}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`, gone);
-  } finally {
-    clearInterval(heartbeat);
     reply.raw.end();
+  } finally {
+    // Where this failed, the connection is broken off: the client sees that more was to come, and may come back.
+    clearInterval(heartbeat);
   }
 }

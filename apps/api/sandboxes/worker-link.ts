@@ -67,8 +67,10 @@ export class WorkerLink {
   private async *linesOf(response: IncomingMessage, gone: AbortSignal): AsyncGenerator<string> {
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+      // An input that breaks off is an end to readline.
+      if (!response.complete && !gone.aborted) throw new LinkBroken('the connection broke');
     } catch (error) {
-      if (!gone.aborted) throw new LinkBroken((error as Error).message);
+      if (!gone.aborted) throw error instanceof LinkBroken ? error : new LinkBroken((error as Error).message);
     } finally {
       response.destroy();
     }

@@ -191,7 +191,8 @@ export class Executor {
       const [, next] = await Promise.all([finished, this.takeFor(leave)]);
       return next;
     } finally {
-      this.running.delete(id);
+      // Taken for lost, it may have come back meanwhile, and run again here.
+      if (this.running.get(id) === run) this.running.delete(id);
     }
   }
 

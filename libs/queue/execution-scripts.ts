@@ -225,13 +225,23 @@ end
 return strays`;
 
 /**
- * Executions of workers that said nothing for too long wait again, or are named when that was their last attempt.
- * ARGV: silence (ms), most attempts, at (ISO). -> { waiting that can run, tickets, { lost ids } }
+ * Executions of workers that said nothing for too long wait again, or are named when that was their last attempt. Where nobody swept for
+ * a while, Redis itself was away, and so no worker could say anything: all of them have that time again.
+ * ARGV: silence (ms), most attempts, at (ISO), pause between sweeps that is no pause of Redis (ms).
+ * -> { waiting that can run, tickets, { lost ids } }
  */
 export const SWEEP = `${COMMON}
 local now = milliseconds()
+local silence = tonumber(ARGV[1])
+local swept = tonumber(redis.call('GET', P .. 'swept') or 0)
+redis.call('SET', P .. 'swept', now)
+if now - swept > tonumber(ARGV[4]) then redis.call('SET', P .. 'resumed', now) end
+local silent = {}
+if now - tonumber(redis.call('GET', P .. 'resumed') or 0) >= silence then
+  silent = redis.call('ZRANGEBYSCORE', P .. 'alive', '-inf', now - silence)
+end
 local lost = {}
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. 'alive', '-inf', now - tonumber(ARGV[1]))) do
+for _, worker in ipairs(silent) do
   redis.call('SREM', P .. 'idle', worker)
   local running = P .. 'worker:' .. worker .. ':running'
   for _, id in ipairs(redis.call('SMEMBERS', running)) do

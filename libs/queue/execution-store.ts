@@ -77,6 +77,8 @@ export interface FinishOptions {
 
 /** Lost workers after which an execution is given up. */
 export const MAX_LOSSES = 2;
+/** Sweeps of any process that are further apart were not missed: Redis was away, or stood still. */
+const SWEEP_PAUSE_MS = 3_000;
 
 /** The UTC day that quotas count in. */
 export const dayOf = (date: Date): string => date.toISOString().slice(0, 10);
@@ -259,7 +261,8 @@ export class ExecutionStore {
   /** Finds what lost workers left: see Dispatcher. */
   async sweep(silenceMs: number): Promise<{ ready: number; tickets: number; lost: string[] }> {
     const at = new Date().toISOString();
-    const [ready, tickets, lost] = (await this.scripts.sweep(silenceMs, MAX_LOSSES, at)) as [number, number, string[]];
+    const answer = await this.scripts.sweep(silenceMs, MAX_LOSSES, at, SWEEP_PAUSE_MS);
+    const [ready, tickets, lost] = answer as [number, number, string[]];
     return { ready, tickets, lost };
   }
 

@@ -61,6 +61,12 @@ export class WorkerRegistry {
     return live;
   }
 
+  /** Whether one that is not here is gone: a Redis that was away itself has forgotten all, and they will say again that they are there. */
+  async settled(): Promise<boolean> {
+    const [, seconds] = /^uptime_in_seconds:(\d+)/m.exec(await this.redis.info('server')) ?? [];
+    return seconds === undefined || Number(seconds) > WORKER_TTL_SECONDS;
+  }
+
   /** One worker; null when it is gone. */
   async worker(id: string): Promise<WorkerInfo | null> {
     const text = await this.redis.get(keys.worker(id));

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { ExecutionDto } from '@cordon/contracts';
-import { startRedis } from '@cordon/queue';
+import { connect, ExecutionStore, keys, SandboxStore, startRedis } from '@cordon/queue';
 import { describe, expect, it } from 'vitest';
 import { Deployment, type SseEvent, useDeployment } from './harness.js';
 
@@ -23,6 +23,16 @@ function descendants(pid: number): number[] {
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
   );
   return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+async function sandboxOf(deployment: Deployment): Promise<{ id: string; worker: string }> {
+  const { id } = (await deployment.postTo('/v1/sandboxes', {})).body as { id: string };
+  const redis = connect(deployment.redis.url);
+  try {
+    return { id, worker: (await new SandboxStore(redis).get(id))?.worker ?? '' };
+  } finally {
+    redis.disconnect();
+  }
 }
 
 const results = (events: readonly SseEvent[]): readonly SseEvent[] => events.filter(({ type }) => type === 'result');
@@ -85,7 +95,57 @@ describe('whatever dies, an accepted execution has one result', () => {
   );
 });
 
+describe('a worker that is taken for lost while it works', () => {
+  it(
+    'has its submission judged once more: canceled by nobody',
+    async () => {
+      const tests = Array.from({ length: 8 }, (_, index) => ({ input: `${index}`, expected: `${index}` }));
+      const body = { runtime: 'bash', source: 'sleep 0.3; read -r a; echo "$a"', tests };
+      const { id } = (await cordon.postTo('/v1/submissions', body)).body as { id: string };
+      await cordon.events(id, undefined, ({ type }) => type === 'test', 'submissions');
+      const redis = connect(cordon.redis.url);
+      try {
+        await redis.set('cordon:resumed', 0);
+        await new ExecutionStore(redis).sweep(0);
+      } finally {
+        redis.disconnect();
+      }
+      const events = await cordon.events(id, undefined, undefined, 'submissions');
+      expect(events.some(({ data }) => data.restarted === true)).toBe(true);
+      expect(results(events)).toHaveLength(1);
+      expect(results(events)[0].data).toMatchObject({ state: 'succeeded', verdict: 'AC', score: 8 });
+    },
+    STALLED_MS,
+  );
+});
+
 describe('Redis', () => {
+  it(
+    'away so long that it forgot the workers: their sandboxes live on',
+    async () => {
+      const other = new Deployment();
+      await other.start(1);
+      try {
+        const { id, worker } = await sandboxOf(other);
+        const dead = new Promise((resolve) => other.redis.process.once('exit', resolve));
+        other.redis.process.kill('SIGKILL');
+        await dead;
+        other.redis = await startRedis(other.directory);
+        const redis = connect(other.redis.url);
+        await redis.del(keys.worker(worker));
+        redis.disconnect();
+        expect((await other.get(`/v1/sandboxes/${id}`)).body).toMatchObject({ state: 'running' });
+        const ran = async (): Promise<number> =>
+          (await other.postTo(`/v1/sandboxes/${id}/exec`, { command: ['/bin/true'] })).status;
+        expect([200, 503]).toContain(await ran());
+        await expect.poll(ran, { timeout: 20_000 }).toBe(200);
+      } finally {
+        await other.stop();
+      }
+    },
+    STALLED_MS,
+  );
+
   it('is not started twice on one data directory', async () => {
     await expect(startRedis(cordon.directory)).rejects.toThrow(/is Cordon running there already/);
     expect((await cordon.get('/readyz')).body.redis).toBe(true);

@@ -118,7 +118,7 @@ export class SandboxesService {
 
   private async link({ worker }: SandboxRecord): Promise<WorkerLink> {
     const info = await this.worker(worker);
-    if (info === null) throw new LinkBroken('not in the registry', true);
+    if (info === null) throw new LinkBroken('not in the registry', await this.executions.registry.settled());
     return new WorkerLink(info.link);
   }
 
@@ -134,6 +134,7 @@ export class SandboxesService {
   /** A record that says `running` of a worker that is gone is out of date. */
   private async current(record: SandboxRecord): Promise<SandboxRecord> {
     if (record.sandbox.state === 'ended' || (await this.worker(record.worker)) !== null) return record;
+    if (!(await this.executions.registry.settled())) return record;
     return this.finish(record, 'worker_lost');
   }
 

@@ -25,10 +25,13 @@ export async function judgeJob(
   { pool, image, compiler, runtimes, reader, cores, renderAudit, store, log }: ExecutorOptions,
   control: JudgeControl,
 ): Promise<End | null> {
+  let lost = false;
   const tell = async (type: 'test' | 'audit', data: unknown): Promise<void> => {
     const ours = await store.append(job.id, attempt, [{ type, data }]);
-    // Another worker has it by now: what we find interests nobody.
-    if (!ours) judging.cancel();
+    if (ours) return;
+    // We were taken for lost: it waits again, or another worker has it by now. What we find interests nobody.
+    lost = true;
+    judging.cancel();
   };
   const judging = new Judging(job, judge, {
     pool,
@@ -45,7 +48,7 @@ export async function judgeJob(
   const startedAt = performance.now();
   try {
     const judged = await judging.run(runtime);
-    if (judging.canceled && control.handedBack()) return null;
+    if (lost || (judging.canceled && control.handedBack())) return null;
     const memoryPeakBytes = judged.tests.reduce((most, test) => Math.max(most, test.memoryPeakBytes), 0);
     const usage = { wallMs: performance.now() - startedAt, cpuMs: judging.cpuMs, memoryPeakBytes, syscalls: 0 };
     const state = judging.canceled ? 'canceled' : judged.verdict === 'IE' ? 'error' : 'succeeded';

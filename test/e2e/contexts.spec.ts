@@ -287,7 +287,7 @@ describe('a context whose interpreter ends', () => {
     await cordon.postTo(at(`/${ctx}/interrupt`), {});
     expect((await held).outcome).toBe('interrupted');
     const [ended, queued] = await Promise.all([ending, behind]);
-    expect(ended).toMatchObject({ outcome: 'died', error: { name: 'ContextDied' } });
+    expect(ended).toMatchObject({ outcome: 'died', error: { name: 'ContextDied' }, stderr: '' });
     expect(ended.error?.value).toContain(how);
     expect(queued.outcome).toBe('died');
     expect(await state(ctx)).toBe('dead');

@@ -353,8 +353,12 @@ function readRequests() {
   const { shared } = workerData;
   /** Code that awaits something takes an interrupt by itself within this time. */
   const TAKE_MS = 200;
-  const session = new Session();
-  session.connectToMainThread();
+  /** Only for as long as it is needed: Node says on stderr that it waits for one that is connected when it exits. */
+  const terminate = () => {
+    const session = new Session();
+    session.connectToMainThread();
+    session.post('Runtime.terminateExecution', () => session.disconnect());
+  };
   let rest = '';
   const socket = new Socket({ fd: 3, readable: true, writable: false });
   socket.setEncoding('utf8');
@@ -371,7 +375,7 @@ function readRequests() {
       const before = Atomics.load(shared, 1);
       parentPort.postMessage({ op: 'interrupt', run });
       Atomics.wait(shared, 1, before, TAKE_MS);
-      if (Atomics.load(shared, 1) === before) session.post('Runtime.terminateExecution', () => {});
+      if (Atomics.load(shared, 1) === before) terminate();
     }
   });
   socket.on('close', () => parentPort.postMessage({ op: 'end' }));

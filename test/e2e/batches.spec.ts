@@ -73,6 +73,13 @@ describe('batches', () => {
     },
   );
 
+  it('keep what came with them when they are sent again in part', async () => {
+    const { id, items } = await batch([ONE, { ...ONE, source: 'print(2)' }], 'in part');
+    const ids = items.flatMap(({ submission }) => (submission ? [submission.id] : []));
+    expect((await batch([ONE], 'in part')).id).toBe(id);
+    expect(idsOf(await list(`batch=${id}`))).toEqual(ids);
+  });
+
   it('hold at most 100', async () => {
     const response = await cordon.postTo('/v1/submissions/batch', { submissions: Array(101).fill({}) });
     expect(response.body.errors[0].pointer).toBe('/submissions');

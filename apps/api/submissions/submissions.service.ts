@@ -85,7 +85,9 @@ export class SubmissionsService {
       items.push(await attempt(() => this.create(principal, item, key, id)));
     }
     const made = items.flatMap(({ submission }) => (submission ? [submission.id] : []));
-    await this.batches.save(id, tenant, made);
+    // Sent again, and not all of it: what came with it before stays.
+    const before = idempotencyKey === undefined ? null : await this.batches.get(id, tenant);
+    await this.batches.save(id, tenant, [...new Set([...made, ...(before ?? [])])]);
     return { id, items };
   }
 

@@ -5,7 +5,7 @@ import { type DynamicModule, Module, UnsupportedMediaTypeException } from '@nest
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
-import type { FastifyBodyParser } from 'fastify';
+import type { FastifyBodyParser, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { pino } from 'pino';
 import { E2bDataPlane } from './compat/e2b/data-plane.js';
 import { authenticateE2b, isE2b } from './compat/e2b/e2b.auth.js';
@@ -34,7 +34,7 @@ import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
 import { parseBody } from './http/json-body.js';
-import { ProblemFilter } from './http/problem.js';
+import { ProblemFilter, toProblem } from './http/problem.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
@@ -111,6 +111,11 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     requestTimeout: 60_000,
     forceCloseConnections: true,
     rewriteUrl: (request: IncomingMessage) => withoutSlash(withoutKey(request)),
+    // What reaches no route, such as %ZZ in a path.
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
+      const body = toProblem(error);
+      reply.status(body.status).type('application/problem+json').send(body);
+    },
   });
   const fastify = adapter.getInstance();
   fastify.removeAllContentTypeParsers();

@@ -202,14 +202,17 @@ describe('who asks, and for what', () => {
     expect(response.headers['www-authenticate']).toBe('Bearer');
   });
 
-  it.each(['/v1/executions/exe_000000000000000000000000', '/v1/executions/x', '/v1/executions/..%2f..', '/v1/nothing'])(
-    'unknown: %s',
-    async (path) => {
-      const response = await cordon.get(path);
-      expect(response.headers['content-type']).toMatch('application/problem+json');
-      expect(response.body).toMatchObject({ status: 404, type: 'urn:cordon:problem:not-found' });
-    },
-  );
+  it.each([
+    '/v1/executions/exe_000000000000000000000000',
+    '/v1/executions/x',
+    '/v1/executions/..%2f..',
+    '/v1/executions/%ZZ',
+    '/v1/nothing',
+  ])('unknown: %s', async (path) => {
+    const response = await cordon.get(path);
+    expect(response.headers['content-type']).toMatch('application/problem+json');
+    expect(response.body).toMatchObject({ status: 404, type: 'urn:cordon:problem:not-found' });
+  });
 
   it.each(['events', 'audit'])('unknown execution’s %s', async (part) => {
     const response = await cordon.get(`/v1/executions/exe_000000000000000000000000/${part}`, OTHER_KEY);

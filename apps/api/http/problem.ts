@@ -28,6 +28,7 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'malformed-json',
   FST_ERR_CTP_INVALID_JSON_BODY: 'malformed-json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed-json',
+  FST_ERR_BAD_URL: 'not-found',
 };
 
 const PROBLEM_PREFIX = 'urn:cordon:problem:';

@@ -106,11 +106,13 @@ const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 /** The whole HTTP application, not yet listening. */
 export async function createApp(settings: ApiSettings): Promise<NestFastifyApplication> {
   const log = pino({ name: 'api', level: process.env.LOG_LEVEL ?? 'info' });
+  let sockets: WebSocketRoutes;
   const adapter = new FastifyAdapter({
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
     rewriteUrl: (request: IncomingMessage) => withoutSlash(withoutKey(request)),
+    http: { shouldUpgradeCallback: (request) => sockets.takes(request) },
     // What reaches no route, such as %ZZ in a path.
     frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
       const body = toProblem(error);
@@ -178,7 +180,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     ]),
   );
   SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
-  const sockets = new WebSocketRoutes(app);
+  sockets = new WebSocketRoutes(app);
   serveAttach(app, sockets);
   serveConnect(app, sockets);
   serveTerminals(app, sockets);

@@ -75,10 +75,11 @@ export class WebSocketRoutes {
     permit: (request: UpgradeRequest) => Promise<Serve>,
     keyOf: KeyOf = bearerOf,
   ): void {
-    const match = ({ url: address }: IncomingMessage): { accept: Accept } | null => {
-      const url = new URL(address ?? '/', 'http://api');
-      const groups = pattern.exec(url.pathname)?.slice(1);
-      if (!groups) return null;
+    const match = ({ url: address = '/' }: IncomingMessage): { accept: Accept } | null => {
+      // A request may name what is no URL, such as `//`; nobody would catch what is thrown here.
+      const url = URL.parse(address, 'http://api');
+      const groups = url && pattern.exec(url.pathname)?.slice(1);
+      if (!url || !groups) return null;
       const accept: Accept = async (principal, request, socket, head) => {
         const gone = new AbortController();
         socket.on('close', () => gone.abort());
@@ -130,6 +131,14 @@ export class WebSocketRoutes {
       return place && { accept: (_principal, ...rest) => accept(place, ...rest) };
     };
     this.routes.push({ match: matched, scopes: null, keyOf: bearerOf });
+  }
+
+  /**
+   * Whether a request to upgrade is one for us. All others are requests as any other (RFC 9110, 7.8): some clients offer HTTP/2 with each,
+   * and nobody would ever answer or close what is upgraded for no one.
+   */
+  takes(request: IncomingMessage): boolean {
+    return !/\bh2c\b/i.test(request.headers.upgrade ?? '') && this.routes.some(({ match }) => match(request) !== null);
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

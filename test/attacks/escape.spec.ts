@@ -74,7 +74,6 @@ describe('no call reaches the host', () => {
     ['io_uring_setup', 425, 'ENOSYS'],
     ['userfaultfd', 323, 'ENOSYS'],
     ['bpf', 321, 'EPERM'],
-    ['ptrace', 101, 'EPERM'],
     ['init_module', 175, 'EPERM'],
     ['kexec_load', 246, 'EPERM'],
     ['reboot', 169, 'EPERM'],

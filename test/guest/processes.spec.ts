@@ -11,7 +11,8 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['system calls that the program itself takes over', 'user-dispatch.c'],
   ['seccomp: programs, verdicts, inheritance, threads', 'seccomp.c'],
   ['ptrace: stops, attaching, group-stops, tracers that end', 'ptrace-stops.c'],
-  ['ptrace: memory, registers, breakpoints, steps', 'ptrace-state.c'],
+  ['ptrace: memory, registers, system calls', 'ptrace-state.c'],
+  ['ptrace: breakpoints and steps in code that calls the kernel often, beside running threads', 'ptrace-sites.c'],
   ['ptrace: events, threads, exec, signal queues', 'ptrace-events.c'],
   ['executable mappings after many system calls', 'executable-mappings.c'],
   ['exceptions of the processor', 'exceptions.c'],
@@ -33,6 +34,15 @@ describe('processes, signals, threads and timers', () => {
     });
     expect(native.exitCode).toBe(0);
     expect(visible(guest)).toEqual(visible(native));
+  });
+
+  it('processes that trace each other end with the sandbox; one whose first process is stopped ends by its time', async () => {
+    const files = { program: compile('ptrace-cycles.c') };
+    const each = await runGuest({ argv: ['./program', 'each other'], files });
+    expect(each.stdout).toBe('the child traces its parent y\nthe parent its child 0\nand itself -1\n');
+    expect(each.report).toMatchObject({ reason: 'exited', exitCode: 7 });
+    const stopped = await runGuest({ argv: ['./program', 'first'], files, limits: { wallTimeMs: 500 } });
+    expect(stopped.report.reason).toBe('timed_out');
   });
 
   it('seccomp filters see the 32-bit entry as another architecture', async () => {

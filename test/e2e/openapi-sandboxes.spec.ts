@@ -19,7 +19,7 @@ const TOKENS = new Map([
 const SERVER =
   'mkdir -p dir && echo kept > dir/file && : > removed && : > moved && exec python3 -m http.server 8000 --bind 127.0.0.1';
 /** Whoever made them, all may change them. */
-const FILES = 'mkdir -p /work/dir && echo kept > /work/dir/file && chmod -R a+rwX /work';
+const FILES = 'mkdir -p work/dir && echo kept > work/dir/file && chmod -R a+rwX work';
 
 async function made(path: string, body: object): Promise<Record<string, unknown>> {
   const response = await cordon.postTo(path, body);

@@ -127,7 +127,7 @@ export const processRows: readonly SyscallRow[] = [
     'seccomp',
     'operation:seccomp-op flags:hex args:address',
     own(seccomp),
-    'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); TRACE has no tracer: ENOSYS; LOG is told by the audit log alone',
+    'no listener (SECCOMP_FILTER_FLAG_NEW_LISTENER: EINVAL); LOG is told by the audit log alone',
     SECURITY,
   ),
   partial('landlock_create_ruleset', 'attr:address size:size flags:hex', own(landlockCreateRuleset), 'ABI 1', {

@@ -54,13 +54,18 @@ export function trialChild(
   start: Pick<ChildStart, 'nullFd' | 'stale' | 'keep' | 'channel' | 'errors'>,
   most: number,
 ): never {
-  check(native.childStart(start.nullFd, start.stale, start.keep, start.channel, start.errors), 'childStart');
-  sentry.prepare(CHANNEL_FD, native.currentCpu());
-  const code = sentry.run();
-  const words = new BigUint64Array(1 + 2 * most);
-  words[0] = BigInt(Math.max(0, native.privatePages(words.subarray(1))));
-  native.writeAll(STANDARD_ERROR, new Uint8Array(words.buffer));
-  return native.exitGroup(code);
+  try {
+    check(native.childStart(start.nullFd, start.stale, start.keep, start.channel, start.errors), 'childStart');
+    sentry.prepare(CHANNEL_FD, native.currentCpu());
+    const code = sentry.run();
+    const words = new BigUint64Array(1 + 2 * most);
+    words[0] = BigInt(check(native.privatePages(words.subarray(1)), 'pagemap'));
+    native.writeAll(STANDARD_ERROR, new Uint8Array(words.buffer));
+    return native.exitGroup(code);
+  } catch {
+    // Nothing is learned, which costs a little time. It must not go on as another zygote.
+    return native.exitGroup(EXIT_UNCAUGHT);
+  }
 }
 
 /** A child that only closes itself in; its exit code is what failed. */

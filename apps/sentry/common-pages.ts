@@ -31,10 +31,11 @@ export function learnCommonPages(sentry: SentryLike, { control, childEvents, ...
   const event = new Int32Array(8);
   const pid = check(native.forkChild(-1), 'fork');
   if (pid === 0) trialChild(sentry, { ...place, channel, errors: result }, PAIRS_MOST);
-  do {
+  for (;;) {
     const kind = native.zygoteWait(control, childEvents, event);
-    if (kind === ZygoteEvent.HangUp) native.exitGroup(0);
-  } while (event[0] !== pid);
+    if (kind === ZygoteEvent.ChildEnded && event[0] === pid) break;
+    if (kind !== ZygoteEvent.ChildEnded) native.exitGroup(0);
+  }
   const pairs = event[1] === 0 ? readPairs(result) : NONE;
   for (const fd of [supervisor, channel, result]) native.closeDescriptor(fd);
   return pairs;

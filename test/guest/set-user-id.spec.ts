@@ -49,6 +49,26 @@ describe('set-user-ID programs', () => {
     expect(guest.stdout).toBe('filtered root 0, neither 0, rounds 60\n');
   });
 
+  it('are not run for a tracer without rights; nobody looks into who has a capability more: as natively', async () => {
+    const files = { program: compile('tracer-rights.c', ['-O1', '-static', '-w']) };
+    const guest = await runGuest({ argv: ['./program'], files, uid: 0 });
+    expect(guest.stdout).toBe(
+      [
+        'untraced: uid 1234 0 0',
+        'traced by one without rights: uid 1234 1234 1234',
+        'traced by root: uid 1234 0 0',
+        'has a capability more: link EACCES, file EACCES',
+        'ptrace(PTRACE_SEIZE, target, 0, 0) = -1 EPERM',
+        'has none: link read, file read',
+        'is not dumpable: link EACCES, file EACCES',
+        'ptrace(PTRACE_SEIZE, target, 0, 0) = -1 EPERM\n',
+      ].join('\n'),
+    );
+    if (process.getuid?.() !== 0) return;
+    const native = await runNative({ argv: ['./program'], files });
+    expect(visible(native).stdout).toBe(guest.stdout);
+  });
+
   const memory = () => ({
     argv: ['./program'],
     files: { program: compile('exec-memory.c', ['-O1', '-static', '-no-pie', '-w']) },

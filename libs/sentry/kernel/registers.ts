@@ -1,8 +1,11 @@
-import type { Context } from '../platform/platform.js';
+import { type Context, Reg } from '../platform/platform.js';
 
 /** Segment selectors of 64-bit user code and data on Linux. */
 export const USER_CS = 0x33;
 export const USER_SS = 0x2b;
+
+/** Where the arguments of a system call are. */
+export const ARGUMENT_REGISTERS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 
 const TWO_32 = 0x1_0000_0000;
 

@@ -13,7 +13,7 @@ import {
   SyntheticInode,
 } from '../synthetic/file-system.js';
 import { Subject } from './subject.js';
-import { INSPECTED, mayInspect, shownPath, TASK_FILES, type TaskFile } from './task-files.js';
+import { INSPECTED, mayLookInto, shownPath, TASK_FILES, type TaskFile } from './task-files.js';
 
 const DIRECTORY = S_IFDIR >> 12;
 const LINK = S_IFLNK >> 12;
@@ -42,7 +42,7 @@ class TaskFileInode extends SyntheticFile {
     super(
       fileSystem,
       (caller) => {
-        const allowed = inspected ? mayInspect(subject, caller) : 0;
+        const allowed = inspected ? mayLookInto(subject, caller) : 0;
         return allowed < 0 ? allowed : file.generate(subject, caller);
       },
       file.permissions,
@@ -98,7 +98,7 @@ class MagicLink extends SyntheticInode {
     return ownerOf(this.subject, 'egid');
   }
   override readlink(caller: Caller): string | number {
-    const allowed = mayInspect(this.subject, caller);
+    const allowed = mayLookInto(this.subject, caller);
     if (allowed < 0) return allowed;
     const text = this.text(this.subject);
     if (text !== null) return text;
@@ -106,7 +106,7 @@ class MagicLink extends SyntheticInode {
     return place ? shownPath(place, this.subject, caller) : -ENOENT;
   }
   followTo(caller: Caller): Path | number {
-    const allowed = mayInspect(this.subject, caller);
+    const allowed = mayLookInto(this.subject, caller);
     return allowed < 0 ? allowed : (this.place(this.subject) ?? -ENOENT);
   }
 }
@@ -336,7 +336,7 @@ class MemoryInode extends SyntheticInode {
     return ownerOf(this.subject, 'egid');
   }
   override open(path: Path, flags: number, caller: Caller): FileDescription | number {
-    const allowed = mayInspect(this.subject, caller);
+    const allowed = mayLookInto(this.subject, caller);
     if (allowed < 0) return allowed === -ESRCH ? -ESRCH : -EACCES;
     const { memory } = this.subject;
     return memory ? new MemoryDescription(path, this, memory, flags) : -ESRCH;

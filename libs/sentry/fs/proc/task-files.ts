@@ -1,6 +1,7 @@
 import { EACCES, EINVAL, ESRCH } from '../../abi/errno.js';
 import { SIG_DFL, SIG_IGN } from '../../abi/signal.js';
 import { major, minor } from '../../abi/stat.js';
+import { mayInspect } from '../../kernel/access.js';
 import { seccompMode } from '../../kernel/seccomp/enforce.js';
 import { SeccompFilter } from '../../kernel/seccomp/filter.js';
 import type { Task } from '../../kernel/task.js';
@@ -539,22 +540,10 @@ export const TASK_FILES: readonly TaskFile[] = [
   },
 ];
 
-/** May the caller look into another process's memory, files and environment (ptrace_may_access)? 0 or -EACCES. */
-export function mayInspect(subject: Subject, caller: Caller): number {
-  const task = subject.task;
+/** May the caller look into another process's memory, files and environment? 0, -EACCES, or -ESRCH where it is gone. */
+export function mayLookInto({ task }: Subject, caller: Caller): number {
   if (!task) return -ESRCH;
-  if ((caller as Partial<Task>).group === task.group) return 0;
-  const { credentials } = task;
-  const { fsuid, fsgid } = caller.credentials;
-  const same =
-    [credentials.uid, credentials.euid, credentials.suid].every((uid) => uid === fsuid) &&
-    [credentials.gid, credentials.egid, credentials.sgid].every((gid) => gid === fsgid);
-  const CAP_SYS_PTRACE = 19;
-  // Nobody looks out of what he has restricted himself to (landlock(7), "Ptrace restrictions").
-  const { landlock } = caller.credentials;
-  if (landlock !== null && !landlock.contains(credentials.landlock)) return -EACCES;
-  if (hasCapability(caller.credentials, CAP_SYS_PTRACE)) return 0;
-  return same && task.group.dumpable !== 0 ? 0 : -EACCES;
+  return mayInspect(caller as Caller & Partial<Task>, task, 'file') ? 0 : -EACCES;
 }
 
 /** Files that show what is inside the process: only to those who may inspect it. */

@@ -2,7 +2,7 @@ import { ENOSYS } from '../../abi/errno.js';
 import { PTRACE_EVENT_SECCOMP, PTRACE_EVENTMSG_SYSCALL_ENTRY } from '../../abi/ptrace.js';
 import { SI_KERNEL, SIGTRAP } from '../../abi/signal.js';
 import { Reg } from '../../platform/platform.js';
-import { getRegister, setRegister } from '../registers.js';
+import { ARGUMENT_REGISTERS, getRegister, setRegister } from '../registers.js';
 import { tracedVerdict } from '../seccomp/enforce.js';
 import { CALL_MARK, deliverAfterStop } from '../signals/delivery.js';
 import { signalInfo } from '../signals/pending.js';
@@ -23,8 +23,6 @@ export const Next = {
   Nothing: 2,
 } as const;
 export type NextKind = (typeof Next)[keyof typeof Next];
-
-const ARGUMENTS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 
 /**
  * Before a system call of a task with `callWork` (Linux's syscall_trace_enter): it may be the program's own to handle, and a tracer may stop
@@ -47,7 +45,8 @@ export function beforeCall(task: Task, number: number): NextKind {
 /** Reads the call again that a tracer may have changed. False when there is none: its result is in RAX. */
 function readCall(task: Task): boolean {
   const { context, args } = task;
-  for (let index = 0; index < ARGUMENTS.length; index++) args[index] = getRegister(context, ARGUMENTS[index]);
+  for (let index = 0; index < ARGUMENT_REGISTERS.length; index++)
+    args[index] = getRegister(context, ARGUMENT_REGISTERS[index]);
   return (context.registersLow[2 * Reg.ORIG_RAX] | 0) !== -1;
 }
 

@@ -8,11 +8,11 @@ import {
 } from '../../abi/ptrace.js';
 import { AUDIT_ARCH_X86_64, SIGTRAP } from '../../abi/signal.js';
 import { Reg } from '../../platform/platform.js';
+import { ARGUMENT_REGISTERS } from '../registers.js';
 import { CALL_MARK } from '../signals/delivery.js';
 import type { Task } from '../task.js';
 import { Stop, type TraceStop } from './tracing.js';
 
-const ARGUMENTS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 const MAX_ERRNO = 4095n;
 
 /** Only stops that are marked as those of calls are told apart. */
@@ -38,7 +38,7 @@ export function syscallInfo(task: Task, stop: TraceStop): Uint8Array {
     bytes[32] = result < 0n && result >= -MAX_ERRNO ? 1 : 0;
   } else if (op !== PTRACE_SYSCALL_INFO_NONE) {
     view.setBigUint64(24, registers[Reg.ORIG_RAX], true);
-    ARGUMENTS.forEach((register, index) => {
+    ARGUMENT_REGISTERS.forEach((register, index) => {
       view.setBigUint64(32 + 8 * index, registers[register], true);
     });
     if (op === PTRACE_SYSCALL_INFO_SECCOMP) view.setUint32(80, stop.message, true);

@@ -4,7 +4,7 @@ import * as S from '../../abi/seccomp.js';
 import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SIGKILL, SIGSYS, SYS_SECCOMP } from '../../abi/signal.js';
 import { SYS } from '../../abi/syscall-numbers.js';
 import { Reg } from '../../platform/platform.js';
-import { getRegister, setRegister } from '../registers.js';
+import { ARGUMENT_REGISTERS, getRegister, setRegister } from '../registers.js';
 import { signalInfo } from '../signals/pending.js';
 import { forceSignal, killGroup } from '../signals/send.js';
 import type { Task } from '../task.js';
@@ -17,7 +17,6 @@ export type Seccomp = 'strict' | SeccompFilter;
 
 const MAX_ERRNO = 4095;
 const STRICT_CALLS: readonly number[] = [SYS.read, SYS.write, SYS.exit, SYS.rt_sigreturn];
-const ARGUMENTS = [Reg.RDI, Reg.RSI, Reg.RDX, Reg.R10, Reg.R8, Reg.R9] as const;
 const LEGACY_ARGUMENTS = [Reg.RBX, Reg.RCX, Reg.RDX, Reg.RSI, Reg.RDI, Reg.RBP] as const;
 
 // struct seccomp_data in words; one thread is the whole kernel.
@@ -84,7 +83,7 @@ function describe(task: Task, number: number, legacy: boolean): void {
   data[1] = legacy ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
   data[2] = registersLow[2 * Reg.RIP];
   data[3] = registersHigh[2 * Reg.RIP + 1];
-  const registers = legacy ? LEGACY_ARGUMENTS : ARGUMENTS;
+  const registers = legacy ? LEGACY_ARGUMENTS : ARGUMENT_REGISTERS;
   for (let index = 0; index < registers.length; index++) {
     data[4 + 2 * index] = registersLow[2 * registers[index]];
     data[5 + 2 * index] = legacy ? 0 : registersHigh[2 * registers[index] + 1];

@@ -15,6 +15,7 @@ const PROGRAMS: readonly (readonly [subject: string, source: string])[] = [
   ['ptrace: breakpoints and steps in code that calls the kernel often, beside running threads', 'ptrace-sites.c'],
   ['ptrace: events, threads, exec, signal queues', 'ptrace-events.c'],
   ['executable mappings after many system calls', 'executable-mappings.c'],
+  ['processes and threads that wake each other without a pause', 'hand-over.c'],
   ['exceptions of the processor', 'exceptions.c'],
   ['signal frames, alternate stacks, masks, restarts, vector registers', 'signal-frames.c'],
   ['threads, futexes, robust and PI mutexes, exit and exec from threads', 'threads.c'],

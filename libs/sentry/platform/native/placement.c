@@ -12,7 +12,7 @@
 #define LAST_PAUSE 1e9
 
 static cpu_set_t allowed, own, other;
-static int remembered, possible, spinning;
+static int remembered, cores, spinning; /* cores: other ones */
 static int traps, misses;
 static double window_start, last_trap, longest, same_core_time, next_try, pause_length;
 
@@ -24,12 +24,12 @@ void cordon_placement_start(void) {
   spinning = traps = misses = 0;
   window_start = last_trap = longest = same_core_time = next_try = 0;
   pause_length = FIRST_PAUSE;
-  possible = 0;
+  cores = 0;
   if (!remembered || sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) != 1) return;
   CPU_ZERO(&other);
   CPU_XOR(&other, &allowed, &own);
   CPU_AND(&other, &other, &allowed);
-  possible = CPU_COUNT(&other) > 0;
+  cores = CPU_COUNT(&other);
 }
 
 static void leave(double now) {
@@ -45,7 +45,7 @@ static void begin_window(double now) {
 }
 
 void cordon_placement_trap(double now) {
-  if (!possible) return;
+  if (cores == 0) return;
   double since = now - last_trap;
   last_trap = now;
   if (since > longest) longest = since;
@@ -69,6 +69,8 @@ void cordon_placement_missed(double now) {
 }
 
 int cordon_placement_spins(void) { return spinning; }
+
+int cordon_placement_cores(void) { return cores; }
 
 int cordon_placement_move(pid_t tid, int away) {
   return sched_setaffinity(tid, sizeof own, away ? &other : &own) == 0 ? away : !away;

@@ -19,5 +19,7 @@ void cordon_placement_trap(double now);
 void cordon_placement_missed(double now);
 /* Whether both sides should spin, on two cores. */
 int cordon_placement_spins(void);
+/* How many other cores there are. */
+int cordon_placement_cores(void);
 /* Moves a thread to where it should be (away: the other core); returns where it is. */
 int cordon_placement_move(pid_t tid, int away);

@@ -1,6 +1,7 @@
 /*
  * What the parts of the systrap platform's native half share: systrap.c (what JavaScript calls), systrap-orders.c (to the mapping thread),
- * systrap-traps.c (what guest threads report, and waiting for it), systrap-threads.c (guest threads, and how they go on).
+ * systrap-traps.c (what guest threads report, and waiting for it), systrap-threads.c (guest threads, and how they go on), systrap-turns.c
+ * (whose turn it is on the other core).
  */
 #pragma once
 #include <signal.h>
@@ -31,6 +32,7 @@ struct thread {
   uint8_t fast;     /* stopped at a patched call site, not in a signal handler */
   uint8_t saved;    /* fast: its xsave state is in the frame made by the Sentry */
   uint8_t away;     /* on another core than the Sentry */
+  uint8_t parked;   /* told to sleep until its turn */
   uint8_t wanted;   /* the kernel asked to be told of an interrupt */
   int kicks;        /* sent since and not answered */
   uint64_t fs_base; /* as the processor has it */
@@ -81,11 +83,15 @@ static inline long futex(uint32_t *word, int operation, uint32_t value, const st
   return syscall(SYS_futex, word, operation, value, limit, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
+void systrap_wake_by_word(int index);
+
 /* The thread's turn. */
 static inline void hand_back(int index) {
   struct slot *slot = slot_of(index);
-  __atomic_exchange_n(&slot->state, 0, __ATOMIC_SEQ_CST);
-  if (load32(&slot->sleeping)) futex(&slot->state, FUTEX_WAKE, 1, NULL);
+  __atomic_exchange_n(&slot->state, TURN_GUEST, __ATOMIC_SEQ_CST);
+  uint32_t sleeps = load32(&slot->sleeping);
+  if (sleeps == SLEEPS_ON_STATE) futex(&slot->state, FUTEX_WAKE, 1, NULL);
+  else if (sleeps) systrap_wake_by_word(index);
 }
 
 /* What a frame and the registers as ptrace has them both hold, but for segments. */
@@ -136,6 +142,19 @@ void systrap_stop_thread(int index);
 void systrap_prepare_waiting(void);
 /* As it was before. */
 void systrap_end_waiting(void);
+
+/* ---- systrap-turns.c ---- */
+
+void systrap_start_turns(void);
+/* The thread has trapped and waits for its answer. */
+void systrap_asks(int index);
+/* The turn of a thread that is among the running ones: at once, or when the one before it parks. */
+void systrap_give_turn(int index);
+/* The Sentry has done with the last trap. */
+void systrap_end_of_answer(void);
+/* Wakes those that nobody has woken, all, or if they wait for long. calling: other threads still trap. */
+void systrap_wake_waiting(void);
+void systrap_wake_late(double now, int calling);
 
 /* ---- systrap-threads.c ---- */
 

@@ -27,24 +27,64 @@
 #define S_SLEEPING 4
 #define S_KIND 8
 #define S_COMMAND 12
-#define S_SPIN 16
-#define S_FS 24
-#define S_SELF 32
-#define S_CONTEXT 40
-#define S_FPSTATE 48
-#define S_ALTSTACK 56
-#define S_R15 80
-#define S_RIP 200
-#define S_FAST_ENTRY 216
+#define S_RAX 16
+#define S_RDI 24
+#define S_RSI 32
+#define S_RDX 40
+#define S_R10 48
+#define S_R8 56
+#define S_FS 64
+#define S_RIP 72
+#define S_RSP 80
+#define S_R9 88
+#define S_RBX 96
+#define S_RBP 104
+#define S_R12 112
+#define S_R13 120
+#define S_R14 128
+#define S_R15 136
+#define S_SPIN 144
+#define S_SELF 152
+#define S_FAST_ENTRY 160
+#define S_WORD 168
+#define S_WAKE 176
+#define S_CONTEXT 184
+#define S_FPSTATE 192
+#define S_ALTSTACK 200
 #define S_GS 224
 #define S_LEAVE 232
-_Static_assert(offsetof(struct slot, sleeping) == S_SLEEPING && offsetof(struct slot, kind) == S_KIND, "");
-_Static_assert(offsetof(struct slot, command) == S_COMMAND && offsetof(struct slot, spin) == S_SPIN, "");
-_Static_assert(offsetof(struct slot, fs_base) == S_FS && offsetof(struct slot, self) == S_SELF, "");
-_Static_assert(offsetof(struct slot, context) == S_CONTEXT && offsetof(struct slot, fpstate) == S_FPSTATE, "");
-_Static_assert(offsetof(struct slot, altstack) == S_ALTSTACK && offsetof(struct slot, r15) == S_R15, "");
-_Static_assert(offsetof(struct slot, rip) == S_RIP && offsetof(struct slot, fast_entry) == S_FAST_ENTRY, "");
-_Static_assert(offsetof(struct slot, leave) == S_LEAVE && offsetof(struct slot, gs_base) == S_GS, "");
+#define CHECK(field, offset) _Static_assert(offsetof(struct slot, field) == offset, "")
+CHECK(state, S_STATE);
+CHECK(sleeping, S_SLEEPING);
+CHECK(kind, S_KIND);
+CHECK(command, S_COMMAND);
+CHECK(fs_base, S_FS);
+CHECK(rax, S_RAX);
+CHECK(rdi, S_RDI);
+CHECK(rsi, S_RSI);
+CHECK(rdx, S_RDX);
+CHECK(r10, S_R10);
+CHECK(r8, S_R8);
+CHECK(r9, S_R9);
+CHECK(rip, S_RIP);
+CHECK(rsp, S_RSP);
+CHECK(rbx, S_RBX);
+CHECK(rbp, S_RBP);
+CHECK(r12, S_R12);
+CHECK(r13, S_R13);
+CHECK(r14, S_R14);
+CHECK(r15, S_R15);
+CHECK(spin, S_SPIN);
+CHECK(self, S_SELF);
+CHECK(fast_entry, S_FAST_ENTRY);
+CHECK(word, S_WORD);
+CHECK(wake, S_WAKE);
+CHECK(context, S_CONTEXT);
+CHECK(fpstate, S_FPSTATE);
+CHECK(altstack, S_ALTSTACK);
+CHECK(gs_base, S_GS);
+CHECK(leave, S_LEAVE);
+_Static_assert(TURN_GUEST == 0 && TURN_SENTRY == 1 && TURN_PARKED == 2 && SLEEPS_ON_STATE == 1 && SLEEPS_ON_WORD == 2, "");
 _Static_assert(SLOT_SIZE == 0x8000 && DOORBELL == 0x7ffff0000000ul, "written into the assembly");
 
 #define AT(name) NUMBER(name) "(%rbx)"
@@ -130,27 +170,34 @@ __asm__(
     "cordon_systrap_report:\n"
     "  rdfsbase %rax\n"
     "  mov %rax, " AT(S_FS) "\n"
-    "  mov $1, %eax\n"
-    "  xchg %eax, " AT(S_STATE) "\n"
+    "  movl $1, " AT(S_STATE) "\n"
+    "cordon_systrap_reported:\n"
+    "  mfence\n" /* before the look at whether the Sentry sleeps */
     "  movabs $0x7ffff0000000, %rdi\n"
     "  cmpl $0, 4(%rdi)\n"
     "  je 2f\n"
     "  lock incl (%rdi)\n"
-    "  mov $1, %esi\n" /* FUTEX_WAKE */
-    "  mov $1, %edx\n"
+    "  mov $1, %esi\n" /* FUTEX_WAKE: all, a guest may be waiting there too */
+    "  mov $0x7fffffff, %edx\n"
     "  mov $202, %eax\n"
     "  syscall\n"
     "2: mov " AT(S_SPIN) ", %ecx\n"
-    "3: cmpl $0, " AT(S_STATE) "\n"
-    "  je 6f\n"
+    "3: mov " AT(S_STATE) ", %eax\n"
+    "  test %eax, %eax\n"
+    "  jz 6f\n"
+    "  dec %eax\n"
+    "  jnz 10f\n"
     "  dec %ecx\n"
     "  js 4f\n"
     "  pause\n"
     "  jmp 3b\n"
-    "4: mov $1, %eax\n"
+    "4: mov $1, %eax\n" /* SLEEPS_ON_STATE */
     "  xchg %eax, " AT(S_SLEEPING) "\n"
-    "5: cmpl $0, " AT(S_STATE) "\n"
-    "  je 7f\n"
+    "5: mov " AT(S_STATE) ", %eax\n"
+    "  test %eax, %eax\n"
+    "  jz 7f\n"
+    "  dec %eax\n"
+    "  jnz 10f\n"
     "  lea " NUMBER(S_STATE) "(%rbx), %rdi\n"
     "  xor %esi, %esi\n" /* FUTEX_WAIT */
     "  mov $1, %edx\n"
@@ -158,6 +205,25 @@ __asm__(
     "  mov $202, %eax\n"
     "  syscall\n"
     "  jmp 5b\n"
+    /* TURN_PARKED */
+    "10: mov " AT(S_WAKE) ", %rdi\n"
+    "  test %rdi, %rdi\n"
+    "  jz 11f\n"
+    "  mov $1, %esi\n" /* FUTEX_WAKE */
+    "  mov $0x7fffffff, %edx\n"
+    "  mov $202, %eax\n"
+    "  syscall\n"
+    "11: mov $2, %eax\n" /* SLEEPS_ON_WORD */
+    "  xchg %eax, " AT(S_SLEEPING) "\n"
+    "12: mov " AT(S_WORD) ", %rdi\n"
+    "  mov (%rdi), %edx\n"
+    "  cmpl $0, " AT(S_STATE) "\n"
+    "  je 7f\n"
+    "  xor %esi, %esi\n" /* FUTEX_WAIT */
+    "  xor %r10d, %r10d\n"
+    "  mov $202, %eax\n"
+    "  syscall\n"
+    "  jmp 12b\n"
     "7: movl $0, " AT(S_SLEEPING) "\n"
     "6: mov " AT(S_COMMAND) ", %eax\n"
     "  test $1, %eax\n" /* COMMAND_FS */
@@ -183,35 +249,38 @@ __asm__(
     ".globl cordon_systrap_fast\n.hidden cordon_systrap_fast\n"
     "cordon_systrap_fast:\n"
     "  mov %gs:" NUMBER(S_SELF) ", %r11\n"
-    "  mov %r15, 80(%r11)\n"
-    "  mov %r14, 88(%r11)\n"
-    "  mov %r13, 96(%r11)\n"
-    "  mov %r12, 104(%r11)\n"
-    "  mov %rbp, 112(%r11)\n"
-    "  mov %rbx, 120(%r11)\n"
-    "  mov %r10, 136(%r11)\n"
-    "  mov %r9, 144(%r11)\n"
-    "  mov %r8, 152(%r11)\n"
-    "  mov %rax, 160(%r11)\n"
-    "  mov %rdx, 176(%r11)\n"
-    "  mov %rsi, 184(%r11)\n"
-    "  mov %rdi, 192(%r11)\n"
-    "  mov %rcx, 200(%r11)\n"
-    "  mov %rsp, 208(%r11)\n"
+    "  mov %rcx, " NUMBER(S_RIP) "(%r11)\n"
+    "  mov %rsp, " NUMBER(S_RSP) "(%r11)\n"
+    "  mov %r9, " NUMBER(S_R9) "(%r11)\n"
+    "  mov %rbx, " NUMBER(S_RBX) "(%r11)\n"
+    "  mov %rbp, " NUMBER(S_RBP) "(%r11)\n"
+    "  mov %r12, " NUMBER(S_R12) "(%r11)\n"
+    "  mov %r13, " NUMBER(S_R13) "(%r11)\n"
+    "  mov %r14, " NUMBER(S_R14) "(%r11)\n"
+    "  mov %r15, " NUMBER(S_R15) "(%r11)\n"
     "  mov %r11, %rbx\n"
-    "  movl $0, " AT(S_KIND) "\n"
     "  lea 1f(%rip), %r13\n"
-    "  jmp cordon_systrap_report\n"
+    "  rdfsbase %rcx\n"
+    "  mov %rcx, " AT(S_FS) "\n"
+    "  movl $0, " AT(S_KIND) "\n"
+    "  mov %rax, " AT(S_RAX) "\n"
+    "  mov %rdi, " AT(S_RDI) "\n"
+    "  mov %rsi, " AT(S_RSI) "\n"
+    "  mov %rdx, " AT(S_RDX) "\n"
+    "  mov %r10, " AT(S_R10) "\n"
+    "  mov %r8, " AT(S_R8) "\n"
+    "  movl $1, " AT(S_STATE) "\n"
+    "  jmp cordon_systrap_reported\n"
     "1: test $6, %eax\n"
     "  jnz 2f\n"
-    "  mov " NUMBER(S_RIP) "(%rbx), %rcx\n"
-    "  mov 160(%rbx), %rax\n"
-    "  mov 192(%rbx), %rdi\n"
-    "  mov 184(%rbx), %rsi\n"
-    "  mov 176(%rbx), %rdx\n"
-    "  mov 136(%rbx), %r10\n"
-    "  mov 96(%rbx), %r13\n"
-    "  mov 120(%rbx), %rbx\n"
+    "  mov " AT(S_RIP) ", %rcx\n"
+    "  mov " AT(S_RAX) ", %rax\n"
+    "  mov " AT(S_RDI) ", %rdi\n"
+    "  mov " AT(S_RSI) ", %rsi\n"
+    "  mov " AT(S_RDX) ", %rdx\n"
+    "  mov " AT(S_R10) ", %r10\n"
+    "  mov " AT(S_R13) ", %r13\n"
+    "  mov " AT(S_RBX) ", %rbx\n"
     "  jmp *%rcx\n"
     "2: test $4, %eax\n" /* COMMAND_SIGRETURN */
     "  jnz 3f\n"

@@ -23,25 +23,34 @@
 #define ALTSTACK_OFFSET 0x4000ul
 #define ALTSTACK_SIZE (SLOT_SIZE - ALTSTACK_OFFSET)
 struct slot {
-  uint32_t state;    /* 0: the thread's turn; 1: the Sentry's. A futex. */
-  uint32_t sleeping; /* the thread waits in the host for state to change */
+  /*
+   * The first cache line has all that most calls are about, so that it alone travels; it is filled in right before state, since the
+   * other side, who waits, looks at it all the time and would take it away in between.
+   */
+  uint32_t state;    /* whose turn it is, TURN_*. A futex. */
+  uint32_t sleeping; /* the thread waits in the host, and on what: SLEEPS_* */
   uint32_t kind;     /* signal that ended the run; 0: a patched call site */
   uint32_t command;  /* what to do on resuming, COMMAND_* */
+  /* Of a patched call site. */
+  uint64_t rax, rdi, rsi, rdx, r10, r8;
+  uint64_t fs_base;  /* of the guest: told at each trap, loaded by COMMAND_FS */
+  uint64_t rip, rsp, r9, rbx, rbp, r12, r13, r14, r15;
   uint32_t spin;     /* rounds to look at state before sleeping */
-  uint32_t unused; /* keeps what follows aligned */
-  uint64_t fs_base; /* of the guest: told at each trap, loaded by COMMAND_FS */
-  uint64_t self;    /* address of this slot in the guest */
-  uint64_t context; /* address of the ucontext of the last signal */
-  uint64_t fpstate; /* where COMMAND_SAVE writes: xsave area of the frame made by the Sentry */
+  uint32_t unused;   /* keeps what follows aligned */
+  uint64_t self;     /* address of this slot in the guest */
+  uint64_t fast_entry; /* where call sites jump */
+  uint64_t word;     /* address of the thread's wake word */
+  uint64_t wake;     /* of TURN_PARKED: address of the wake word of the thread to wake, or 0 */
+  uint64_t context;  /* address of the ucontext of the last signal */
+  uint64_t fpstate;  /* where COMMAND_SAVE writes: xsave area of the frame made by the Sentry */
   struct {
     uint64_t stack, flags, size;
   } altstack;
-  /* Of a patched call site, in the order of struct user_regs_struct. */
-  uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, rsp;
-  uint64_t fast_entry; /* where call sites jump */
-  uint64_t gs_base;    /* for COMMAND_GS */
-  uint64_t leave;      /* ucontext of the frame made by the Sentry, for COMMAND_SIGRETURN */
+  uint64_t gs_base;  /* for COMMAND_GS */
+  uint64_t leave;    /* ucontext of the frame made by the Sentry, for COMMAND_SIGRETURN */
 };
+enum { TURN_GUEST, TURN_SENTRY, TURN_PARKED /* the Sentry's for long: wake the other thread, sleep */ };
+enum { SLEEPS_NOT, SLEEPS_ON_STATE, SLEEPS_ON_WORD };
 _Static_assert(sizeof(struct slot) <= 4096, "a slot's head is one page");
 
 enum {
@@ -76,6 +85,16 @@ _Static_assert(sizeof(struct order) == 64, "the assembly steps through them");
 #define ORDERS (DOORBELL + 0x1000ul)
 #define ORDERS_OFFSET 0x1000ul
 #define ORDERS_MAX 64
+
+/*
+ * Wake words: futexes that change when a thread gets its turn. Every stub can read those of all, so that a thread can wake another in
+ * passing, and write none, so that none can keep another asleep. Whoever wakes wakes all: a guest may be waiting there too. Threads
+ * may share one.
+ */
+#define WORDS (DOORBELL + 0x2000ul)
+#define WORDS_OFFSET 0x2000ul
+#define WORD_COUNT ((SLOT_SIZE - WORDS_OFFSET) / sizeof(uint32_t))
+#define WORD_ADDRESS(index) (WORDS + (uint64_t)(index) % WORD_COUNT * sizeof(uint32_t))
 
 /* Addresses in the stub's page. */
 uint64_t cordon_systrap_orders_entry(void);

@@ -52,6 +52,7 @@ static int spawn_thread(int space) {
   struct slot *slot = slot_of(index);
   memset(slot, 0, sizeof *slot);
   slot->self = SLOT_ADDRESS(index);
+  slot->word = WORD_ADDRESS(index);
   slot->fast_entry = cordon_systrap_fast_entry();
   slot->altstack.stack = SLOT_ADDRESS(index) + ALTSTACK_OFFSET;
   slot->altstack.flags = 1u << 31; /* SS_AUTODISARM: the frame's place does not depend on the guest's stack pointer */
@@ -168,15 +169,14 @@ static int prepare_return(int context, int index) {
     frame->mask = 0;
     if (thread->fast) command |= COMMAND_SIGRETURN;
   }
-  slot->fs_base = regs->fs_base;
-  slot->gs_base = regs->gs_base;
+  if (command & COMMAND_FS) slot->fs_base = regs->fs_base;
+  if (command & COMMAND_GS) slot->gs_base = regs->gs_base;
   return command;
 }
 
-/* Where the thread runs from now on. waited: ns since its trap. */
-static void place(int index, double waited) {
+/* Where the thread runs from now on. */
+static void place(int index) {
   struct thread *thread = &threads[index];
-  if (thread->away) spaces[thread->space].spun += waited < SPIN_TIME ? waited : SPIN_TIME;
   int spins = cordon_placement_spins();
   if (thread->away == spins) return;
   thread->away = (uint8_t)cordon_placement_move(thread->tid, spins);
@@ -199,11 +199,15 @@ int systrap_resume(int context, int space) {
   int command = prepare_return(context, index);
   if (command < 0) return command;
   slot_of(index)->command = (uint32_t)command;
-  struct binding *binding = &bindings[context];
-  double now = cordon_now();
-  binding->started = contexts[context].resumed = now;
-  place(index, now - contexts[context].trapped);
+  struct thread *thread = &threads[index];
+  int spun = thread->away && !thread->parked;
+  thread->parked = 0;
+  place(index);
   systrap_set_running(index);
-  hand_back(index);
+  systrap_give_turn(index);
+  /* Last: the guest runs already. */
+  double now = cordon_now(), waited = now - contexts[context].trapped;
+  bindings[context].started = contexts[context].resumed = now;
+  if (spun) spaces[space].spun += waited < SPIN_TIME ? waited : SPIN_TIME;
   return 0;
 }

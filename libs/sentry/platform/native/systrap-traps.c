@@ -163,6 +163,8 @@ static int take(int index) {
   binding->spent += now - binding->started;
   cordon_placement_trap(now);
   systrap_set_stopped(index);
+  systrap_asks(index);
+  systrap_wake_late(now, 1);
   return thread->context;
 }
 
@@ -198,13 +200,15 @@ void systrap_kick(int index) {
 
 /* Looks for a while without sleeping. True if there is news. */
 static int spin_for_news(void) {
-  double limit = cordon_now() + SPIN_TIME;
+  double now = cordon_now(), limit = now + SPIN_TIME;
   do {
     for (int round = 0; round < 32; round++) {
       if (reported() || woken || child_news) return 1;
       __builtin_ia32_pause();
     }
-  } while (cordon_now() < limit);
+    now = cordon_now();
+    systrap_wake_late(now, 0);
+  } while (now < limit);
   cordon_placement_missed(limit);
   return 0;
 }
@@ -223,6 +227,7 @@ static void kick_again(void) {
 }
 
 int systrap_next_event(double deadline) {
+  systrap_end_of_answer();
   for (;;) {
     if (any_ready()) return pop_ready();
     for (int count = active_count; count > 0; count--) {
@@ -244,6 +249,7 @@ int systrap_next_event(double deadline) {
     if (active_count == 0) return cordon_poll_watches(deadline) ? NEXT_WATCH : NEXT_NOTHING;
     if (deadline <= 0) return NEXT_NOTHING;
     if (cordon_placement_spins() && spin_for_news()) continue;
+    systrap_wake_waiting();
     double again = kicked ? cordon_now() + KICK_AGAIN : 1e300;
     if (systrap_sleep_until(again < deadline ? again : deadline, reported)) continue;
     if (again < deadline) kick_again();

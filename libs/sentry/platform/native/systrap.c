@@ -85,7 +85,7 @@ static int start_platform(void) {
   if (xsave_size > ALTSTACK_OFFSET - FRAME_OFFSET - 512 - 64) return -E2BIG;
   if (ptrace(PTRACE_GETREGS, pid, 0, &stub_regs) < 0) return -errno;
   const uint64_t bell[6] = {DOORBELL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, 0};
-  const uint64_t list[6] = {ORDERS, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, ORDERS_OFFSET};
+  const uint64_t list[6] = {ORDERS, SLOT_SIZE - ORDERS_OFFSET, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)slots_fd, ORDERS_OFFSET};
   int64_t result = cordon_inject(pid, NR_MMAP, bell, NULL);
   if (result >= 0) result = cordon_inject(pid, NR_MMAP, list, NULL);
   if (result != (int64_t)ORDERS) return result < 0 ? (int)result : -EFAULT;
@@ -96,6 +96,7 @@ static int start_platform(void) {
   memset(slots + ORDERS_OFFSET, 0, written);
   if (result < 0) return (int)result;
   systrap_prepare_waiting();
+  systrap_start_turns();
   cordon_placement_start();
   return 0;
 }

@@ -15,13 +15,22 @@ static int waiting[MAX_SLOTS]; /* a ring: they have their turn and sleep, nobody
 static int first, count;
 static double since; /* the oldest waits */
 static int asking;   /* of the trap that is being answered, or -1: its thread looks at its slot */
+/*
+ * One that another, who parked, was told to wake, or -1; and who, and when. Until it is seen awake that is not sure: the other may have
+ * got its own turn before it saw that it was to park, or be a guest that has tampered with its stub.
+ */
+static int entrusted, trustee;
+static double entrusted_since;
 
 void systrap_start_turns(void) {
   first = count = 0;
-  asking = -1;
+  asking = entrusted = trustee = -1;
 }
 
-void systrap_asks(int index) { asking = threads[index].away ? index : -1; }
+void systrap_asks(int index) {
+  asking = threads[index].away ? index : -1;
+  if (index == entrusted) entrusted = -1;
+}
 
 static uint32_t *word_of(int index) {
   return (uint32_t *)(slots + WORDS_OFFSET) + (unsigned)index % WORD_COUNT;
@@ -32,9 +41,24 @@ void systrap_wake_by_word(int index) {
   futex(word_of(index), FUTEX_WAKE, INT32_MAX, NULL);
 }
 
+/* Not by whom it was entrusted to, if it still sleeps. */
+static void wake_entrusted(void) {
+  int index = entrusted;
+  entrusted = -1;
+  if (index >= 0 && threads[index].running && load32(&slot_of(index)->sleeping)) futex(word_of(index), FUTEX_WAKE, INT32_MAX, NULL);
+}
+
+static void entrust(int index, int to) {
+  wake_entrusted();
+  entrusted = index;
+  trustee = to;
+  entrusted_since = cordon_now();
+}
+
 void systrap_give_turn(int index) {
   int asked = index == asking;
   if (asked) asking = -1;
+  if (entrusted >= 0 && trustee == index) wake_entrusted();
   int occupied = active_count - 1 + (asking >= 0);
   if (asked || !threads[index].away || occupied < cordon_placement_cores()) {
     hand_back(index);
@@ -63,6 +87,7 @@ static int pop_waiting(void) {
 }
 
 void systrap_wake_waiting(void) {
+  wake_entrusted();
   for (int index; (index = pop_waiting()) >= 0;) futex(word_of(index), FUTEX_WAKE, INT32_MAX, NULL);
 }
 
@@ -72,11 +97,12 @@ static void park(int index) {
   if (thread->running || !thread->away || active_count < cordon_placement_cores()) return;
   struct slot *slot = slot_of(index);
   int next = pop_waiting();
+  if (next >= 0) entrust(next, index);
   slot->wake = next >= 0 ? WORD_ADDRESS(next) : 0;
   thread->parked = 1;
   __atomic_exchange_n(&slot->state, TURN_PARKED, __ATOMIC_SEQ_CST);
   /* Asleep already, or about to be, it may not have seen it. */
-  if (next >= 0 && load32(&slot->sleeping)) futex(word_of(next), FUTEX_WAKE, INT32_MAX, NULL);
+  if (next >= 0 && load32(&slot->sleeping)) wake_entrusted();
 }
 
 void systrap_end_of_answer(void) {
@@ -88,4 +114,5 @@ void systrap_end_of_answer(void) {
 
 void systrap_wake_late(double now, int calling) {
   if (count > 0 && now - since > (calling ? AT_LAST : SOON)) systrap_wake_waiting();
+  if (entrusted >= 0 && now - entrusted_since > AT_LAST) wake_entrusted();
 }

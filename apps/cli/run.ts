@@ -29,6 +29,7 @@ export async function runProgram(options: RunOptions, extras: RunExtras): Promis
     spares: 0,
     renewAfter: Number.POSITIVE_INFINITY,
     rehearsals: 0,
+    kvmExitless: process.env.CORDON_KVM_EXITLESS === '1',
   });
   try {
     const { report, marks } = await runInPool(pool, toSpec(options, extras), extras);

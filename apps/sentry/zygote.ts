@@ -115,7 +115,7 @@ export async function runZygote(load: (module: string) => SentryClass | Promise<
   const nullFd = openSync('/dev/null', 'r+');
   const inherited = openDescriptors();
   const sentry = new Sentry();
-  sentry.warm(config.image, config.platform, known);
+  sentry.warm(config.image, config.platform, known, config.kvmExitless);
   native.becomeSubreaper();
   mark('image opened');
 
@@ -143,6 +143,7 @@ export async function runZygote(load: (module: string) => SentryClass | Promise<
     uidRange: config.uidRange,
     without: config.without,
     platform: config.platform,
+    kvmExitless: config.kvmExitless,
     nullDescriptors: [...stale, nullFd].sort((one, other) => one - other),
   });
   mark('closing in');

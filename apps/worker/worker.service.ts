@@ -64,8 +64,8 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
 
   async onApplicationBootstrap(): Promise<void> {
     const image = hostImage();
-    const { platform, spares, platformsAllowed } = this.settings;
-    const poolOptions = { image, spares, renewAfter: 1000, log: (line: string) => this.log.info(line) };
+    const { platform, spares, platformsAllowed, kvmExitless } = this.settings;
+    const poolOptions = { image, spares, renewAfter: 1000, kvmExitless, log: (line: string) => this.log.info(line) };
     // Some compilers take a second to say their version.
     const [pool, runtimes] = await Promise.all([createPool({ ...poolOptions, platform }), discoverRuntimes(image)]);
     this.pool = pool;

@@ -8,6 +8,12 @@ function count(text: string | undefined, fallback: number, name: string): number
   return Number(text);
 }
 
+/** 1 or 0; unset is 0. */
+function switchOf(text: string | undefined, name: string): boolean {
+  if (text !== undefined && !['', '0', '1'].includes(text)) throw new Error(`${name}: "${text}" is neither 0 nor 1`);
+  return text === '1';
+}
+
 function platformOf(text = 'auto'): PlatformChoice {
   const choices: readonly PlatformChoice[] = ['auto', ...PLATFORM_NAMES];
   const choice = choices.find((name) => name === text);
@@ -52,6 +58,8 @@ export class WorkerSettings {
     readonly cacheDirectory: string | null = null,
     /** Platforms that a request may name beside the worker's own. */
     readonly platformsAllowed: readonly PlatformName[] = [],
+    /** The exit-less mode of KVM. */
+    readonly kvmExitless = false,
   ) {}
 
   static fromEnvironment(env: NodeJS.ProcessEnv): WorkerSettings {
@@ -68,6 +76,7 @@ export class WorkerSettings {
       linkOf(env),
       env.CORDON_CACHE_DIR || null,
       platformsOf(env.CORDON_PLATFORMS_ALLOWED),
+      switchOf(env.CORDON_KVM_EXITLESS, 'CORDON_KVM_EXITLESS'),
     );
   }
 }

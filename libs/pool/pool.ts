@@ -212,6 +212,7 @@ export class Pool implements SandboxPool {
       uidBase: UID_BASE,
       uidRange: UID_RANGE,
       rehearsals: this.rehearsals.next(Date.now(), this.current !== null),
+      kvmExitless: this.options.kvmExitless ?? false,
       without: this.internals.without ?? [],
     };
     const zygote = new ZygoteProcess(config, program, {

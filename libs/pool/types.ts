@@ -72,6 +72,11 @@ export interface PoolOptions {
    * the compilation of what it runs; 0 suits a pool made for one run.
    */
   readonly rehearsals?: number;
+  /**
+   * The exit-less mode of the KVM platform (default false): while a guest does little but call and another core is idle, that core runs the
+   * machine, and calls are answered without leaving it.
+   */
+  readonly kvmExitless?: boolean;
   readonly log?: (line: string) => void;
 }
 

@@ -93,10 +93,10 @@ export class Sentry {
 
   /**
    * In the zygote, while the host's files are still reachable. `platform`: as `choosePlatform` found. `known`: what guests of the same
-   * image have looked up (`knownNames` of another Sentry).
+   * image have looked up (`knownNames` of another Sentry). `kvmExitless`: see ZygoteConfig.
    */
-  warm(image: ImageSpec, platform: string, known: readonly KnownNames[] = []): void {
-    this.platform = createPlatform(platform as PlatformName, this.memory);
+  warm(image: ImageSpec, platform: string, known: readonly KnownNames[] = [], kvmExitless = false): void {
+    this.platform = createPlatform(platform as PlatformName, this.memory, kvmExitless);
     this.tree.addImage(image);
     this.tree.recall(known);
   }

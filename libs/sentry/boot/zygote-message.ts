@@ -20,6 +20,8 @@ export interface ZygoteConfig {
   readonly uidRange: number;
   /** Guests run to warm the kernel before the first fork; 0 starts sooner and leaves children cold. */
   readonly rehearsals: number;
+  /** On KVM: whether another core may run the machine, so that calls need not leave it. */
+  readonly kvmExitless: boolean;
   /** Layers of confinement to leave out, by name (tests and `doctor` only). */
   readonly without: readonly string[];
 }

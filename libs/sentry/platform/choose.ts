@@ -44,12 +44,13 @@ export interface PlatformProbe {
   readonly callTime: number;
 }
 
-export function createPlatform(name: PlatformName, memory: MemoryFile): StartablePlatform {
+/** `kvmExitless`: see PoolOptions. */
+export function createPlatform(name: PlatformName, memory: MemoryFile, kvmExitless = false): StartablePlatform {
   switch (name) {
     case 'systrap':
       return new SystrapPlatform(memory);
     case 'kvm':
-      return new KvmPlatform(memory);
+      return new KvmPlatform(memory, kvmExitless);
     case 'ptrace':
       return new PtracePlatform(memory);
   }

@@ -113,6 +113,7 @@ export interface ZygoteConfinement {
   readonly nullDescriptors: readonly number[];
   /** Where their guest code runs. */
   readonly platform: string;
+  readonly kvmExitless: boolean;
 }
 
 /** What children do; set by `confineZygote`, inherited by fork. */

@@ -10,6 +10,8 @@ export interface FilterContext {
   readonly nullDescriptors: readonly number[];
   /** Where guest code runs: in stub processes, or in a virtual machine (`kvm`). */
   readonly platform: string;
+  /** On KVM: a thread of the Sentry's own runs the machine at times. */
+  readonly kvmExitless?: boolean;
 }
 
 const PTRACE_CONT = 7;
@@ -77,6 +79,16 @@ const MACHINE_RULES: readonly SyscallRule[] = [
   },
 ];
 
+/** CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, PARENT_SETTID, CHILD_CLEARTID: a thread, closed in as its maker is. */
+const THREAD_FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x100000 | 0x200000;
+
+const RUNNER_RULES: readonly SyscallRule[] = [
+  { name: 'clone', arguments: [{ index: 0, oneOf: [THREAD_FLAGS] }], why: 'the thread that runs the machine' },
+  { name: 'tgkill', arguments: [{ index: 2, oneOf: [SIGURG] }], why: 'stopping it' },
+  { name: 'sched_setaffinity', why: 'its core' },
+  { name: 'exit', why: 'its end' },
+];
+
 const STUB_RULES: readonly SyscallRule[] = [
   {
     name: 'ptrace',
@@ -104,9 +116,10 @@ const STUB_RULES: readonly SyscallRule[] = [
 ];
 
 /** In the order in which the filter tries them: the calls of every trap first. */
-export function sentryRules({ nullDescriptors, platform }: FilterContext): SyscallRule[] {
+export function sentryRules({ nullDescriptors, platform, kvmExitless = false }: FilterContext): SyscallRule[] {
   return [
     ...(platform === 'kvm' ? MACHINE_RULES : STUB_RULES),
+    ...(platform === 'kvm' && kvmExitless ? RUNNER_RULES : []),
     { name: 'clock_gettime', why: 'CPU time of stubs' },
     { name: 'ppoll', why: 'waiting for the channel' },
     { name: 'timer_settime', why: 'deadlines while guest code runs' },

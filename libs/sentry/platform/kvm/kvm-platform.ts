@@ -25,6 +25,7 @@ interface KvmNative extends StubNative {
   forgetTables(): number;
   trouble(): string;
   callsStay(): number;
+  beside(on: number, fsGsBase: number): number;
 }
 
 const kvmNative = native.kvm as KvmNative;
@@ -66,7 +67,11 @@ export class KvmPlatform extends StubPlatform {
   private readonly tables: TableArea;
   private readonly machine: Machine;
 
-  constructor(memory: MemoryFile) {
+  /** `exitless`: another core may run the machine while a guest does little but call (native/kvm-beside.c). */
+  constructor(
+    memory: MemoryFile,
+    private readonly exitless = false,
+  ) {
     super('kvm', memory, kvmNative, MAX_ADDRESS);
     const area = kvmNative.reserveArea();
     if (typeof area === 'number') throw new PlatformError(`the machine's own memory: errno ${-area}`);
@@ -98,13 +103,14 @@ export class KvmPlatform extends StubPlatform {
     must(kvmNative.open(), 'opening /dev/kvm');
     const supported = new Uint32Array(CPUID_WORDS);
     const count = must(kvmNative.supportedCpuid(supported), 'reading the CPUID that KVM supports');
+    const { entries, features, xsaveBytes, hasFsGsBase, hasXsave } = guestCpuid(supported.subarray(0, count * 10));
+    kvmNative.beside(this.exitless ? 1 : 0, hasFsGsBase ? 1 : 0);
     super.start();
     this.tables.start();
     this.machine.spaces.clear();
     // Cautious until it is known.
     this.tables.shadowed = notices !== true;
     writeDescriptors(this.tables.words);
-    const { entries, features, xsaveBytes, hasFsGsBase, hasXsave } = guestCpuid(supported.subarray(0, count * 10));
     must(kvmNative.setCpuid(entries, features, xsaveBytes), 'setting CPUID');
     const cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hasFsGsBase ? CR4_FSGSBASE : 0) | (hasXsave ? CR4_OSXSAVE : 0);
     must(kvmNative.setProcessor(this.processor(cr4)), 'setting the processor up');

@@ -21,10 +21,14 @@
 
 /* In the text page (kvm-stub.c). */
 #define STUB_SYSCALL 0x000 /* LSTAR */
+#define STUB_SYSCALL_STOP 0x00e
 #define STUB_LEGACY 0x010  /* CSTAR: syscall of 32-bit code, where the processor has it */
 #define STUB_ENTER 0x020   /* to ring 3 */
 #define STUB_SWITCH 0x030  /* the same with another CR3 */
 #define STUB_VECTORS 0x100 /* 8 bytes each: exceptions 0..31, the kick, int 0x80 */
+#define STUB_FAULT_STOP 0x220 /* a page fault that is one */
+#define STUB_SLOT_STOP 0x230  /* a system call that has waited in its slot for too long */
+#define STUB_SLOT 0x240       /* the code that waits */
 
 /* In the stack page. The processor pushes the frames of exceptions below EXCEPTION_STACK. */
 #define EXCEPTION_STACK 0x800
@@ -32,6 +36,15 @@
 
 #define VECTOR_KICK 32
 #define VECTOR_LEGACY 33 /* of the stub's; 0x80 of the processor's */
+
+/*
+ * Also there: where a system call waits for its answer in the exit-less mode (struct kvm_slot), and who says so. 32 bits of address, which the processor
+ * extends with their sign.
+ */
+#define SLOT_OFFSET 0x900
+#define SLOT_LOW (-0x80000000 + 4096 * STACK_PAGE + SLOT_OFFSET)
+#define FRAME_LOW (-0x80000000 + 4096 * STACK_PAGE + ENTRY_FRAME + 8)
+#define SYSCALL_LOW (-0x80000000 + 4096 * TEXT_PAGE + STUB_SYSCALL)
 
 /* Descriptors with numbers of their own: the Sentry's filter names them. */
 #define VM_DESCRIPTOR 4000

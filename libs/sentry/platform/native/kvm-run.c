@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "addon.h"
@@ -38,9 +39,12 @@ static volatile double armed; /* ns; 0 = off, -1 = went off */
 
 static void on_signal(int signal) {
   if (signal == SIGIO) woken = 1;
-  else armed = -1;
-  if (kvm_page) kvm_page->immediate_exit = 1;
+  else if (signal == SIGALRM) armed = -1;
+  if (signal != KICK && kvm_beside_runs()) kvm_beside_news();
+  else if (kvm_page) kvm_page->immediate_exit = 1;
 }
+
+int kvm_woken(void) { return woken; }
 
 static void look_again(void) { woken = 1; }
 
@@ -60,6 +64,7 @@ int kvm_prepare_waiting(void) {
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGIO, &action, NULL);
   sigaction(SIGALRM, &action, NULL);
+  sigaction(KICK, &action, NULL);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGIO);
@@ -73,10 +78,28 @@ int kvm_prepare_waiting(void) {
   return 0;
 }
 
-static double thread_cpu(void) {
+long kvm_raw_call(long number, long a, long b, long c, long d) {
+  register long fourth __asm__("r10") = d;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth) : "rcx", "r11", "memory");
+  return result;
+}
+
+/* Of the processor, from whichever thread runs it: a result or -errno. */
+static int request(unsigned long what, void *argument) {
+  return (int)kvm_raw_call(SYS_ioctl, kvm_vcpu, (long)what, (long)argument, 0);
+}
+
+double kvm_thread_cpu(void) {
   struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  kvm_raw_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&t, 0, 0);
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+void kvm_charge(int context, double spent) {
+  bindings[context].spent += spent;
+  kvm_spaces[space_of[context]].spent += spent;
+  kvm_spent += spent;
 }
 
 /* ---- the queue ---- */
@@ -103,12 +126,18 @@ static void dequeue(int context) {
 
 /* ---- the processor's state ---- */
 
-int kvm_save_xsave(int context, uint8_t *out) {
-  if (fpu_owner != context) return -EINVAL; /* its area is up to date then, and this is not asked for */
+static int read_xsave(uint8_t *out) {
   static struct kvm_xsave state;
-  if (ioctl(kvm_vcpu, KVM_GET_XSAVE, &state) < 0) return -errno;
+  int failed = request(KVM_GET_XSAVE, &state);
+  if (failed < 0) return failed;
   memcpy(out, &state, xsave_size);
   return 0;
+}
+
+int kvm_save_xsave(int context, uint8_t *out) {
+  if (fpu_owner != context) return -EINVAL; /* its area is up to date then, and this is not asked for */
+  kvm_pull_out();
+  return read_xsave(out);
 }
 
 static int load_xsave(int context) {
@@ -116,14 +145,15 @@ static int load_xsave(int context) {
   if (fpu_owner == context && !binding->load_xsave) return 0;
   if (fpu_owner >= 0 && fpu_owner != context && bindings[fpu_owner].used && !bindings[fpu_owner].load_xsave) {
     uint8_t *out = xsave_area(fpu_owner);
-    int failed = out ? kvm_save_xsave(fpu_owner, out) : -ENOMEM;
+    int failed = out ? read_xsave(out) : -ENOMEM;
     if (failed) return failed;
     bindings[fpu_owner].load_xsave = 1;
   }
   static struct kvm_xsave state;
   memset(&state, 0, sizeof state);
   memcpy(&state, binding->xsave, xsave_size);
-  if (ioctl(kvm_vcpu, KVM_SET_XSAVE, &state) < 0) return -errno;
+  int failed = request(KVM_SET_XSAVE, &state);
+  if (failed < 0) return failed;
   binding->load_xsave = 0;
   fpu_owner = context;
   return 0;
@@ -141,8 +171,8 @@ static int set_bases(uint64_t fs, uint64_t gs) {
     struct kvm_msrs header;
     struct kvm_msr_entry entries[2];
   } msrs = {.header = {.nmsrs = 2}, .entries = {{.index = 0xc0000100, .data = fs}, {.index = 0xc0000101, .data = gs}}};
-  int set = ioctl(kvm_vcpu, KVM_SET_MSRS, &msrs);
-  return set == 2 ? 0 : set < 0 ? -errno : -EINVAL;
+  int set = request(KVM_SET_MSRS, &msrs);
+  return set == 2 ? 0 : set < 0 ? set : -EINVAL;
 }
 
 /* What iretq takes and the processor pushes. */
@@ -151,6 +181,21 @@ struct frame {
 };
 
 #define USER_FLAGS 0x254dd5ul /* arithmetic, TF, DF, NT, RF, AC, ID */
+
+void kvm_write_frame(const struct user_regs_struct *regs) {
+  struct frame *frame = (struct frame *)(kvm_area + STACK_PAGE * 4096 + ENTRY_FRAME + 8);
+  *frame = (struct frame){regs->rip, regs->cs == 0x23 ? 0x23 : 0x33, (regs->eflags & USER_FLAGS) | 0x202, regs->rsp, 0x2b};
+}
+
+int kvm_same_processor(int context) { return fpu_owner == context && !bindings[context].load_xsave; }
+
+uint64_t kvm_root_to_load(int context) {
+  uint64_t root = kvm_spaces[space_of[context]].root;
+  if (!stale && root == loaded_root) return 0;
+  stale = 0;
+  loaded_root = root;
+  return root;
+}
 
 static int load(int context) {
   struct context *c = &contexts[context];
@@ -165,21 +210,18 @@ static int load(int context) {
     special->fs.base = from->fs_base;
     special->gs.base = from->gs_base;
   }
-  struct frame *frame = (struct frame *)(kvm_area + STACK_PAGE * 4096 + ENTRY_FRAME + 8);
-  *frame = (struct frame){from->rip, from->cs == 0x23 ? 0x23 : 0x33, (from->eflags & USER_FLAGS) | 0x202, from->rsp, 0x2b};
+  kvm_write_frame(from);
   *to = (struct kvm_regs){
       .rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx, .rsi = from->rsi, .rdi = from->rdi,
       .rbp = from->rbp, .r8 = from->r8,   .r9 = from->r9,   .r10 = from->r10, .r11 = from->r11, .r12 = from->r12,
       .r13 = from->r13, .r14 = from->r14, .r15 = from->r15, .rflags = 2,
   };
-  uint64_t root = kvm_spaces[space_of[context]].root;
-  if (stale || root != loaded_root) {
+  uint64_t root = kvm_root_to_load(context);
+  if (root) {
     *(uint64_t *)(kvm_area + STACK_PAGE * 4096 + ENTRY_FRAME) = from->rax;
     to->rax = root;
     to->rip = TEXT_BASE + STUB_SWITCH;
     to->rsp = STACK_BASE + ENTRY_FRAME;
-    stale = 0;
-    loaded_root = root;
   } else {
     to->rip = TEXT_BASE + STUB_ENTER;
     to->rsp = STACK_BASE + ENTRY_FRAME + 8;
@@ -242,10 +284,10 @@ static int float_code(int context, int vector) {
 /* Single steps are told from breakpoints by a register that only ever gathers bits. */
 static int debug_code(void) {
   struct kvm_debugregs debug;
-  if (ioctl(kvm_vcpu, KVM_GET_DEBUGREGS, &debug) < 0) return 1;
+  if (request(KVM_GET_DEBUGREGS, &debug) < 0) return 1;
   int step = (debug.dr6 & 0x4000) != 0;
   debug.dr6 = 0xffff0ff0;
-  ioctl(kvm_vcpu, KVM_SET_DEBUGREGS, &debug);
+  request(KVM_SET_DEBUGREGS, &debug);
   return step ? 2 /* TRAP_TRACE */ : 1;
 }
 
@@ -292,21 +334,22 @@ static int guest_byte(int context, uint64_t address) {
   return table - MEMORY_BASE < capacity ? memory[table - MEMORY_BASE + (address & 4095)] : -1;
 }
 
-enum { STILL_RUNNING = 0, TRAPPED = 1, PARKED = 2 };
+enum { STILL_RUNNING = 0, TRAPPED = RUN_TRAPPED, PARKED = RUN_PARKED };
 
-/* Reads why the stub stopped: TRAPPED, PARKED (the kick), or -errno. */
+/* Reads why the stub stopped: TRAPPED, PARKED (the kick), RUN_IN_SLOT (a system call, in the slot), or -errno. */
 static int take(int context) {
   const struct kvm_regs *regs = &kvm_page->s.regs.regs;
   uint64_t at = regs->rip - 1 - TEXT_BASE;
   struct context *c = &contexts[context];
-  if (at == STUB_SYSCALL || at == STUB_LEGACY) {
+  if (at == STUB_SLOT_STOP) return RUN_IN_SLOT;
+  if (at == STUB_SYSCALL_STOP || at == STUB_LEGACY) {
     store(context, regs->rcx, at == STUB_LEGACY ? 0x23 : 0x33, regs->r11, regs->rsp);
     c->trap = at == STUB_LEGACY ? TRAP_LEGACY : TRAP_SYSCALL;
     if (kvm_calls_stay < 0) kvm_calls_stay = 0;
     c->regs.orig_rax = regs->rax;
     return TRAPPED;
   }
-  uint64_t vector = (at - STUB_VECTORS) / 8;
+  uint64_t vector = at == STUB_FAULT_STOP ? VECTOR_PF : (at - STUB_VECTORS) / 8;
   if (at < STUB_VECTORS || vector > VECTOR_LEGACY) return failed_run("stopped at", regs->rip);
   uint64_t place = regs->rsp - STACK_BASE;
   int has_error = vector < 32 && (WITH_ERROR >> vector & 1);
@@ -349,10 +392,9 @@ static int take(int context) {
 
 /* One KVM_RUN: STILL_RUNNING when a signal ended it. */
 static int run_once(int context) {
-  int result = ioctl(kvm_vcpu, KVM_RUN, 0);
-  int error = errno;
+  int error = -request(KVM_RUN, NULL);
   kvm_page->kvm_dirty_regs = 0;
-  if (result < 0) {
+  if (error > 0) {
     if (error == EINTR || error == EAGAIN) return STILL_RUNNING;
     failed_run("KVM_RUN", (uint64_t)error);
     return -error;
@@ -374,7 +416,8 @@ static int park(int context) {
     kvm_page->immediate_exit = 0;
     if (kvm_page->ready_for_interrupt_injection) {
       struct kvm_interrupt kick = {.irq = VECTOR_KICK};
-      if (ioctl(kvm_vcpu, KVM_INTERRUPT, &kick) < 0) return failed_run("KVM_INTERRUPT", (uint64_t)errno);
+      int failed = request(KVM_INTERRUPT, &kick);
+      if (failed < 0) return failed_run("KVM_INTERRUPT", (uint64_t)-failed);
       kvm_page->request_interrupt_window = 0;
     } else {
       kvm_page->request_interrupt_window = 1;
@@ -387,19 +430,25 @@ static int park(int context) {
   }
 }
 
-/* Runs the first of the queue: TRAPPED (and no longer queued), PARKED, or -errno. */
-static int run_first(void) {
-  int context = queue[0];
+int kvm_run_loaded(int context) {
   int failed = load(context);
   if (failed) return failed;
-  double before = thread_cpu();
   int state = run_once(context);
-  if (state == STILL_RUNNING) state = park(context);
-  double spent = thread_cpu() - before;
-  bindings[context].spent += spent;
-  kvm_spaces[space_of[context]].spent += spent;
-  kvm_spent += spent;
-  if (state == TRAPPED) dequeue(context);
+  return state == STILL_RUNNING ? park(context) : state;
+}
+
+/* Runs a context in this thread until it traps or `limit` passes: TRAPPED, PARKED, or -errno. */
+static int run_here(int context, double limit) {
+  kvm_pull_out();
+  kvm_call_slot()->mode = SLOT_OFF;
+  /* Before the timer can go off, so that it ends the run however early it does. */
+  kvm_page->immediate_exit = 0;
+  arm(limit < 1e18 ? limit : 0);
+  if (woken) kvm_page->immediate_exit = 1;
+  contexts[context].resumed = cordon_now();
+  double before = kvm_thread_cpu();
+  int state = kvm_run_loaded(context);
+  kvm_charge(context, kvm_thread_cpu() - before);
   return state;
 }
 
@@ -422,6 +471,7 @@ int kvm_next_event(double deadline) {
   for (;;) {
     if (any_ready()) return pop_ready();
     if (queue_length == 0) {
+      kvm_pull_out();
       if (armed != 0) arm(0); /* an idle sandbox costs nothing */
       return look(deadline);
     }
@@ -437,13 +487,14 @@ int kvm_next_event(double deadline) {
       slice_end = now + QUANTUM;
     }
     double limit = queue_length > 1 && slice_end < deadline ? slice_end : deadline;
-    /* Before the timer can go off, so that it ends the run however early it does. */
-    kvm_page->immediate_exit = 0;
-    arm(limit < 1e18 ? limit : 0);
-    if (woken) kvm_page->immediate_exit = 1;
-    int state = run_first();
+    int state = kvm_beside_wanted() ? kvm_run_beside(context, limit) : run_here(context, limit);
     if (state < 0) return -1000 + state;
-    if (state == TRAPPED) return context;
+    if (state == TRAPPED) {
+      dequeue(context);
+      contexts[context].trapped = cordon_now();
+      kvm_beside_trap(contexts[context].trapped);
+      return context;
+    }
     if (queue_length > 1 && cordon_now() >= slice_end) {
       dequeue(context);
       last_run = -1;
@@ -453,6 +504,7 @@ int kvm_next_event(double deadline) {
 }
 
 void kvm_unbind(int context) {
+  kvm_pull_out();
   dequeue(context);
   if (fpu_owner == context) fpu_owner = -1;
   if (last_run == context) last_run = -1;
@@ -471,6 +523,7 @@ void kvm_forget_run(void) {
   woken = 0;
   kvm_spent = 0;
   cordon_watch_added = look_again;
+  kvm_beside_start();
 }
 
 void kvm_table_loaded(uint64_t root) { loaded_root = root; }

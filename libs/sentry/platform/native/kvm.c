@@ -88,6 +88,7 @@ static napi_value supported_cpuid(napi_env env, napi_callback_info info) {
 }
 
 static void close_machine(void) {
+  kvm_beside_stop();
   if (kvm_page) munmap(kvm_page, run_size);
   kvm_page = NULL;
   if (kvm_vcpu >= 0) close(kvm_vcpu);
@@ -297,6 +298,7 @@ static napi_value drop(napi_env env, napi_callback_info info) {
 /* forgetTables(): KVM forgets every page table of the area that it has looked at. */
 static napi_value forget_tables(napi_env env, napi_callback_info info) {
   (void)info;
+  kvm_pull_out();
   int failed = set_slot(0, 0, 0, kvm_area);
   if (!failed) failed = set_slot(0, 0, AREA_SIZE, kvm_area);
   kvm_translations_stale();
@@ -328,6 +330,13 @@ static napi_value total_time(napi_env env, napi_callback_info info) {
 static napi_value calls_stay_in_ring3(napi_env env, napi_callback_info info) {
   (void)info;
   return number(env, kvm_calls_stay);
+}
+
+/* beside(on, guests have FSGSBASE): whether another core may run the machine (kvm-beside.c). Before start. */
+static napi_value beside(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  kvm_beside_enable((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1]));
+  return number(env, 0);
 }
 
 static napi_value last_trouble(napi_env env, napi_callback_info info) {
@@ -369,7 +378,8 @@ void cordon_register_kvm(napi_env env, napi_value exports) {
       {"hostTime", host_time},       {"createSpace", create_space}, {"releaseSpace", release_space},
       {"flush", flush},              {"drop", drop},              {"forgetTables", forget_tables},
       {"interrupt", interrupt},      {"spaceTime", space_time},   {"totalTime", total_time},
-      {"callsStay", calls_stay_in_ring3}, {"trouble", last_trouble},     {"stop", stop},
+      {"callsStay", calls_stay_in_ring3}, {"trouble", last_trouble},     {"beside", beside},
+      {"stop", stop},
   };
   napi_value part;
   napi_create_object(env, &part);

@@ -5,22 +5,26 @@
 #include <string.h>
 
 #define WINDOW 256       /* traps between decisions */
-#define CHATTY 40e3      /* ns a trap below which spinning is worth a try */
 #define GAIN 0.8         /* of the time a trap took on one core: what spinning must stay below */
-#define MISSES 12        /* waits of a window longer than SPIN_TIME: the guest computes, or another core was busy */
+#define MISSES 12        /* waits of a window longer than spin_time: the guest computes, or another core was busy */
 #define FIRST_PAUSE 4e6  /* ns until the next try after one that did not pay; doubles */
 #define LAST_PAUSE 1e9
 
 static cpu_set_t allowed, own, other;
 static int remembered, cores, spinning; /* cores: other ones */
 static int traps, misses;
+static double chatty, spin_time;
 static double window_start, last_trap, longest, same_core_time, next_try, pause_length;
 
 void cordon_placement_remember(void) {
   remembered = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
 }
 
-void cordon_placement_start(void) {
+double cordon_placement_spin_time(void) { return spin_time; }
+
+void cordon_placement_start(double chatty_trap, double longest_spin) {
+  chatty = chatty_trap;
+  spin_time = longest_spin;
   spinning = traps = misses = 0;
   window_start = last_trap = longest = same_core_time = next_try = 0;
   pause_length = FIRST_PAUSE;
@@ -33,9 +37,12 @@ void cordon_placement_start(void) {
 }
 
 static void leave(double now) {
+  /* What the try has cost stays a small part of all, however slow the platform's calls are. */
+  double cost = now - window_start;
   spinning = 0;
+  if (pause_length < 8 * cost) pause_length = 8 * cost;
   next_try = now + pause_length;
-  pause_length = pause_length * 2 > LAST_PAUSE ? LAST_PAUSE : pause_length * 2;
+  if (pause_length < LAST_PAUSE) pause_length = pause_length * 2 > LAST_PAUSE ? LAST_PAUSE : pause_length * 2;
 }
 
 static void begin_window(double now) {
@@ -57,7 +64,7 @@ void cordon_placement_trap(double now) {
     else pause_length = FIRST_PAUSE;
   } else {
     same_core_time = time;
-    spinning = time < CHATTY && now >= next_try;
+    spinning = time < chatty && now >= next_try;
   }
   begin_window(now);
 }

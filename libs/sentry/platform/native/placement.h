@@ -7,10 +7,12 @@
 #include <sys/types.h>
 
 #define SPIN_ROUNDS 4000  /* of a guest thread that waits for its answer, before it sleeps */
-#define SPIN_TIME 40e3    /* ns that the Sentry spins for the next trap, before it sleeps */
+#define SPIN_TIME 40e3    /* ns that the Sentry spins for the next trap before it sleeps, where stubs run guests */
+#define CHATTY 40e3       /* likewise: ns a trap below which spinning is worth a try */
 
-/* Call when the Sentry has been pinned; threads started later share its core. */
-void cordon_placement_start(void);
+/* Call when the Sentry has been pinned; threads started later share its core. ns; see CHATTY and SPIN_TIME. */
+void cordon_placement_start(double chatty, double spin_time);
+double cordon_placement_spin_time(void);
 /* Remembers the cores there were before the Sentry was pinned to one of them. */
 void cordon_placement_remember(void);
 /* A trap has come, at `now` (CLOCK_MONOTONIC ns). */

@@ -97,7 +97,7 @@ static int start_platform(void) {
   if (result < 0) return (int)result;
   systrap_prepare_waiting();
   systrap_start_turns();
-  cordon_placement_start();
+  cordon_placement_start(CHATTY, SPIN_TIME);
   return 0;
 }
 

@@ -81,7 +81,13 @@ let ends: string[] = [];
 /** Gives the test file a pool of Sentries (call once, at top level). */
 export function useGuests(platform: PlatformChoice = TEST_PLATFORM): void {
   beforeAll(async () => {
-    pool = await createPool({ image: hostImage(), platform, spares: 1, renewAfter: 1000, kvmExitless: process.env.CORDON_KVM_EXITLESS === '1' });
+    pool = await createPool({
+      image: hostImage(),
+      platform,
+      spares: 1,
+      renewAfter: 1000,
+      kvmExitless: process.env.CORDON_KVM_EXITLESS === '1',
+    });
   }, 60_000);
   afterEach(({ task }) => {
     if (task.result?.state === 'fail') process.stderr.write(`runs of "${task.name}":\n${ends.join('\n')}\n`);

@@ -1915,6 +1915,8 @@ export interface components {
             executionsPerDay: number | null;
             /** @description Processor seconds a day (UTC), counted as executions end; once used up: 429 */
             cpuSecondsPerDay: number | null;
+            /** @description Sandboxes that live at once, from the request for one to its end; over it: 429 */
+            sandboxes: number | null;
         };
         UsageTodayDto: {
             keyId: string;
@@ -1930,6 +1932,8 @@ export interface components {
             queued: number;
             /** @description Running now */
             running: number;
+            /** @description Sandboxes that live now */
+            sandboxes: number;
             limits: components["schemas"]["KeyLimitsDto"];
         };
         WorkerDto: {
@@ -1964,6 +1968,8 @@ export interface components {
             executionsPerDay?: number;
             /** @description Processor seconds a day (UTC), counted as executions end; once used up: 429 */
             cpuSecondsPerDay?: number;
+            /** @description Sandboxes that live at once, from the request for one to its end; over it: 429 */
+            sandboxes?: number;
         };
         CreateKeyDto: {
             /**
@@ -4681,7 +4687,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate-limited`: Too many requests */
+            /** @description `rate-limited`: Too many requests; `sandbox-limit`: This key has as many sandboxes as it may */
             429: {
                 headers: {
                     /** @description Seconds to wait */

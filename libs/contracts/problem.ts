@@ -31,6 +31,7 @@ export const PROBLEMS = {
   'upgrade-required': { status: 426, title: 'This is a WebSocket' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'quota-exceeded': { status: 429, title: 'The quota of this key is used up' },
+  'sandbox-limit': { status: 429, title: 'This key has as many sandboxes as it may' },
   conflict: { status: 409, title: 'Conflict' },
   'sandbox-ended': { status: 410, title: 'The sandbox has ended' },
   'sandbox-refused': { status: 409, title: 'The sandbox refused it' },

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { OpenSandbox, SandboxDto, SandboxEnd } from '@cordon/contracts';
-import { type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
+import { type Principal, type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../executions/executions.service.js';
 import { noPlatform } from '../executions/platform.js';
@@ -42,8 +42,24 @@ export class SandboxesService {
     return newId();
   }
 
-  /** On the worker that has room; tried in random order. */
-  async open(tenant: string, open: OpenSandbox): Promise<SandboxDto> {
+  /** On the worker that has room, in a place that the key has free. Throws ProblemException: 429, 503. */
+  async open(principal: Principal, open: OpenSandbox): Promise<SandboxDto> {
+    const { keyId, limits } = principal;
+    const { places, registry } = this.executions;
+    const { id } = open.sandbox;
+    if (!(await places.claim(keyId, id, limits.sandboxes, await registry.settled())))
+      throw new ProblemException('sandbox-limit', `limits.sandboxes of this key is ${limits.sandboxes}: end one first`);
+    try {
+      return await this.openAnywhere(principal, open);
+    } catch (error) {
+      // Where Redis does not answer, it lapses. What a worker has all the same it will say.
+      await places.release(keyId, id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Workers in random order. */
+  private async openAnywhere({ tenant, keyId }: Principal, open: OpenSandbox): Promise<SandboxDto> {
     const all = await this.executions.registry.workers();
     const { platform } = open.sandbox;
     const fitting = platform === 'auto' ? all : all.filter(({ platforms }) => platforms.includes(platform));
@@ -53,6 +69,7 @@ export class SandboxesService {
       try {
         return await new WorkerLink(worker.link).json<SandboxDto>(`/sandboxes/${open.sandbox.id}/open`, {
           tenant,
+          keyId,
           ...open,
         });
       } catch (error) {

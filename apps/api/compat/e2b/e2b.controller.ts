@@ -39,7 +39,7 @@ export class E2bController {
 
   @Post(of('sandboxes'))
   async create(@Req() request: FastifyRequest, @Body() body: unknown): Promise<object> {
-    return created(await this.e2b.create(request.tenant, body));
+    return created(await this.e2b.create(request.principal, body));
   }
 
   @Get(of('sandboxes'))

@@ -43,7 +43,7 @@ export class OpenSandboxController {
       image: _image,
       extensions: _extensions,
       ...created
-    } = shown(await this.opensandbox.create(request.tenant, body));
+    } = shown(await this.opensandbox.create(request.principal, body));
     return created;
   }
 

@@ -33,6 +33,7 @@ import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
+import { ClientErrors, requireHost } from './http/client-errors.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter, toProblem } from './http/problem.js';
 import { WebSocketRoutes } from './http/upgrades.js';
@@ -107,12 +108,15 @@ const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 export async function createApp(settings: ApiSettings): Promise<NestFastifyApplication> {
   const log = pino({ name: 'api', level: process.env.LOG_LEVEL ?? 'info' });
   let sockets: WebSocketRoutes;
+  const clientErrors = new ClientErrors();
   const adapter = new FastifyAdapter({
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
     rewriteUrl: (request: IncomingMessage) => withoutSlash(withoutKey(request)),
-    http: { shouldUpgradeCallback: (request) => sockets.takes(request) },
+    // A request without Host is refused by us (requireHost): Node's own answer says nothing.
+    http: { shouldUpgradeCallback: (request) => sockets.takes(request), requireHostHeader: false },
+    clientErrorHandler: (error, socket) => clientErrors.refuse(error, socket),
     // What reaches no route, such as %ZZ in a path.
     frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
       const body = toProblem(error);
@@ -120,6 +124,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     },
   });
   const fastify = adapter.getInstance();
+  clientErrors.watch(fastify.server);
   fastify.removeAllContentTypeParsers();
   const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
     // Many clients name a content type also where they send nothing.
@@ -157,6 +162,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   let openSandbox: OpenSandboxDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
+    requireHost(request);
     if (e2b.handle(request, reply) || openSandbox.handle(request, reply)) return;
     if (request.url.startsWith('/v1/') || isMcp(request.url))
       await authenticate(request, reply, keys, bearerOf(request));

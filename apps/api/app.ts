@@ -36,6 +36,7 @@ import { authenticate, bearerOf } from './http/auth.guard.js';
 import { ClientErrors, requireHost } from './http/client-errors.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter, toProblem } from './http/problem.js';
+import { QueryParameters } from './http/query-parameters.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
@@ -157,6 +158,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;
+  let parameters: QueryParameters;
   let toPort: ReturnType<typeof servePorts>;
   let e2b: E2bDataPlane;
   let openSandbox: OpenSandboxDataPlane;
@@ -170,7 +172,8 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
-    toPort(request, reply);
+    // What is for a server in a sandbox is the server's.
+    if (!toPort(request, reply)) parameters.check(request);
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
@@ -185,8 +188,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
       [isPiston, new PistonFilter()],
     ]),
   );
-  SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
-  sockets = new WebSocketRoutes(app);
+  const document = buildDocument(app);
+  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs-json' });
+  parameters = new QueryParameters(document);
+  sockets = new WebSocketRoutes(app, parameters);
   serveAttach(app, sockets);
   serveConnect(app, sockets);
   serveTerminals(app, sockets);

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { ExecutionsService } from '@cordon/app-api/executions/executions.service';
 import { LIMITS, REQUEST_LIMITS } from '@cordon/contracts';
 import request from 'supertest';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { KEY, OTHER_KEY, useDeployment } from './harness.js';
 
 const cordon = useDeployment({ workers: 1 });
@@ -191,6 +193,77 @@ describe('refused before it is looked at', () => {
   it.each(['?limit=0', '?limit=x', '?cursor=x', '?state=dead', '?label=x'])('a list with %s', async (query) => {
     const response = await cordon.get(`/v1/executions${query}`);
     expect(response.body).toMatchObject({ status: 422, errors: [{ pointer: query.split('=')[0] }] });
+  });
+});
+
+describe('a parameter that there is not', () => {
+  it.each([
+    ['POST', '/v1/executions?wiat=30', '?wiat', 'no such parameter, but wait, timeline'],
+    ['GET', '/v1/executions?limit=1&Cursor=x', '?Cursor', /limit/],
+    ['GET', '/v1/executions/exe_000000000000000000000000?wait=1&x', '?x', /wait/],
+    ['GET', '/v1/runtimes?_=1', '?_', 'no such parameter: none is taken here'],
+    ['HEAD', '/v1/runtimes?_=1', null, null],
+    ['POST', '/v1/sandboxes?wait=1', '?wait', /none is taken/],
+    ['PUT', '/v1/sandboxes/sbx_000000000000000000000000/files?path=a&mod=600', '?mod', /mode/],
+    ['GET', '/v1/keys?__proto__=1', '?__proto__', /limit/],
+    ['GET', '/v1/keys?toString=1', '?toString', /limit/],
+    ['GET', '/v1/keys?a%2Fb%20c=1', '?a/b c', /limit/],
+    ['DELETE', '/v1/executions/x?force=true', '?force', /none is taken/],
+  ] as const)('%s %s: 422 that points to it', async (method, path, pointer, detail) => {
+    const response = await fetch(`http://127.0.0.1:${cordon.port}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${KEY}`, ...(method === 'POST' ? { 'content-type': 'application/json' } : {}) },
+      ...(method === 'POST' ? { body: JSON.stringify(TRUE) } : method === 'PUT' ? { body: Buffer.from('x') } : {}),
+    });
+    expect(response.status).toBe(422);
+    expect(response.headers.get('content-type')).toMatch('application/problem+json');
+    if (pointer === null) return;
+    const told = typeof detail === 'string' ? detail : expect.stringMatching(detail as RegExp);
+    expect(await response.json()).toMatchObject({
+      type: 'urn:cordon:problem:invalid-request',
+      errors: [{ pointer, detail: told }],
+    });
+  });
+
+  it('is one of several: each is named', async () => {
+    const { body } = await cordon.get('/v1/keys?limit=1&a=1&b=2&b=3');
+    expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['?a', '?b']);
+  });
+
+  it('of no route at all is 404, and nobody without a key is told', async () => {
+    expect((await cordon.get('/v1/nothing?x=1')).status).toBe(404);
+    expect((await cordon.get('/v1/keys?x=1', 'wrong')).status).toBe(401);
+  });
+
+  it('at a WebSocket is refused before it is one', async () => {
+    for (const [path, name] of [
+      ['/v1/sandboxes/sbx_000000000000000000000000/terminal?row=5', '?row'],
+      ['/v1/sandboxes/sbx_000000000000000000000000/processes/1/attach?form=5', '?form'],
+      ['/v1/executions/exe_000000000000000000000000/attach?from=5', '?from'],
+    ]) {
+      const headers = { authorization: `Bearer ${KEY}` };
+      const socket = new WebSocket(`ws://127.0.0.1:${cordon.port}${path}`, { headers });
+      socket.on('error', () => undefined);
+      const [, answer] = await once(socket, 'unexpected-response');
+      expect(answer.statusCode).toBe(422);
+      const body = JSON.parse(Buffer.concat(await answer.toArray()).toString());
+      expect(body.errors).toMatchObject([{ pointer: name }]);
+    }
+  });
+
+  it('is nobody’s business where other services’ clients ask, nor where a server of the guest is asked', async () => {
+    expect((await cordon.get('/compat/piston/api/v2/runtimes?x=1')).status).toBe(200);
+    expect((await cordon.get('/compat/judge0/languages?x=1').set('X-Auth-Token', KEY)).status).toBe(200);
+    expect((await cordon.get('/compat/e2b/v2/sandboxes?x=1').set('X-API-KEY', KEY)).status).toBe(200);
+    expect((await cordon.get('/compat/opensandbox/v1/sandboxes?x=1').set('OPEN-SANDBOX-API-KEY', KEY)).status).toBe(
+      200,
+    );
+    expect((await cordon.get('/healthz?x=1')).status).toBe(200);
+    const { body } = await cordon.postTo('/v1/sandboxes', {});
+    // Nobody listens there, and nobody minds the question.
+    expect((await cordon.get(`/v1/sandboxes/${body.id}/ports/8000/?x=1`)).status).toBe(502);
+    expect((await cordon.get(`/v1/sandboxes/${body.id}/ports/8000?x=1`)).status).toBe(502);
+    await cordon.delete(`/v1/sandboxes/${body.id}`);
   });
 });
 

@@ -67,11 +67,8 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const request = host.switchToHttp().getRequest<FastifyRequest>();
-    if (request.raw.destroyed && !request.raw.complete) {
-      // The client left in the middle of its request: nobody failed, and nobody is there to be told.
-      reply.raw.destroy();
-      return;
-    }
+    // The client left in the middle of its request: nobody failed, and nobody is there to be told.
+    if (reply.raw.destroyed && !request.raw.complete) return;
     const body = toProblem(error);
     rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
     if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')

@@ -33,6 +33,7 @@ import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
+import { BodyRules } from './http/body-rules.js';
 import { ClientErrors, requireHost } from './http/client-errors.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter, toProblem } from './http/problem.js';
@@ -124,12 +125,13 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
       reply.status(body.status).type('application/problem+json').send(body);
     },
   });
+  let parameters: QueryParameters;
+  let bodies: BodyRules;
   const fastify = adapter.getInstance();
   clientErrors.watch(fastify.server);
   fastify.removeAllContentTypeParsers();
   const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
-    // Many clients name a content type also where they send nothing.
-    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
+    if (body.length === 0 && (isJudge0(request.url) || bodies.mayBeEmpty(request))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {
@@ -158,7 +160,6 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     else done(new UnsupportedMediaTypeException('the body must be JSON'));
   });
   let keys: KeysService;
-  let parameters: QueryParameters;
   let toPort: ReturnType<typeof servePorts>;
   let e2b: E2bDataPlane;
   let openSandbox: OpenSandboxDataPlane;
@@ -175,6 +176,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     // What is for a server in a sandbox is the server's.
     if (!toPort(request, reply)) parameters.check(request);
   });
+  fastify.addHook('preHandler', async (request) => bodies.check(request));
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
     bodyParser: false,
@@ -191,6 +193,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   const document = buildDocument(app);
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs-json' });
   parameters = new QueryParameters(document);
+  bodies = new BodyRules(document);
   sockets = new WebSocketRoutes(app, parameters);
   serveAttach(app, sockets);
   serveConnect(app, sockets);

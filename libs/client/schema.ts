@@ -4673,7 +4673,8 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        /** @description Absent: all as it comes */
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["CreateSandboxDto"];
             };

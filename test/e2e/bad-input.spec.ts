@@ -196,6 +196,70 @@ describe('refused before it is looked at', () => {
   });
 });
 
+describe('a body that is no object', () => {
+  const ANY = 'sbx_000000000000000000000000';
+  const PLACES = [
+    ['POST', '/v1/executions'],
+    ['POST', '/v1/submissions'],
+    ['POST', '/v1/submissions/batch'],
+    ['POST', '/v1/submissions/x/rejudge'],
+    ['POST', '/v1/problems'],
+    ['PATCH', '/v1/problems/x'],
+    ['POST', '/v1/problems/x/rejudge'],
+    ['POST', '/v1/keys'],
+    ['POST', '/v1/webhooks/secret'],
+    ['POST', '/v1/webhooks/deliveries/x/redeliver'],
+    ['POST', '/v1/sandboxes'],
+    ['POST', `/v1/sandboxes/${ANY}/extend`],
+    ['POST', `/v1/sandboxes/${ANY}/exec`],
+    ['POST', `/v1/sandboxes/${ANY}/processes/1/stdin`],
+    ['POST', `/v1/sandboxes/${ANY}/processes/1/signal`],
+    ['POST', `/v1/sandboxes/${ANY}/files/mkdir`],
+    ['POST', `/v1/sandboxes/${ANY}/files/move`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts/x/run`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts/x/restart`],
+    ['DELETE', `/v1/sandboxes/${ANY}`],
+  ] as const;
+  const send = (method: string, path: string, body: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${cordon.port}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body,
+    });
+
+  it.each(PLACES)('%s %s', async (method, path) => {
+    for (const body of ['null', '[]', '[{}]', '3', '"x"', 'true']) {
+      const response = await send(method, path, body);
+      expect(response.status, body).toBe(422);
+      const errors = [{ pointer: path.endsWith('/batch') ? expect.anything() : '', detail: expect.anything() }];
+      expect(await response.json()).toMatchObject({ type: 'urn:cordon:problem:invalid-request', errors });
+    }
+    expect((await cordon.get('/v1/sandboxes')).body.items).toEqual([]);
+  });
+
+  it('where none is taken: an empty object and no bytes say nothing, anything else is no such field', async () => {
+    const place = `/v1/sandboxes/${ANY}/contexts/x/restart`;
+    for (const body of ['{}', '']) expect((await send('POST', place, body)).status, body).toBe(404);
+    const refused = await send('POST', place, '{"a/b":1,"c":null}');
+    expect(((await refused.json()) as { errors: unknown }).errors).toEqual([
+      { pointer: '/a~1b', detail: 'no such field' },
+      { pointer: '/c', detail: 'no such field' },
+    ]);
+  });
+
+  it('an absent one makes a sandbox, with and without a type of what is not there', async () => {
+    const headers = { authorization: `Bearer ${KEY}` };
+    const bare = await fetch(`http://127.0.0.1:${cordon.port}/v1/sandboxes`, { method: 'POST', headers });
+    const typed = await send('POST', '/v1/sandboxes', '');
+    for (const response of [bare, typed]) {
+      expect(response.status).toBe(201);
+      await cordon.delete(`/v1/sandboxes/${((await response.json()) as { id: string }).id}`);
+    }
+    expect((await send('POST', '/v1/executions', '')).status).toBe(400);
+  });
+});
+
 describe('a parameter that there is not', () => {
   it.each([
     ['POST', '/v1/executions?wiat=30', '?wiat', 'no such parameter, but wait, timeline'],

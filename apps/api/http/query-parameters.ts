@@ -2,40 +2,56 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ProblemException } from './problem.js';
 
-type Item = OpenAPIObject['paths'][string];
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
 /** Of wrong names, those that are told. */
 const TOLD_MOST = 100;
 
+interface DocumentedRoute {
+  /** As the document writes it: `/v1/keys/{id}`. */
+  readonly path: string;
+  /** Method and place, as the router writes them: `GET /v1/keys/:id`. */
+  readonly route: string;
+  readonly operation: Operation;
+}
+
+/** Of our own API; other services' endpoints are not in the document. */
+export function documentedRoutes({ paths }: OpenAPIObject): DocumentedRoute[] {
+  return Object.entries(paths)
+    .filter(([path]) => path.startsWith('/v1/'))
+    .flatMap(([path, item]) =>
+      METHODS.flatMap((method) => {
+        const operation = item[method];
+        const route = `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
+        return operation ? [{ path, route, operation }] : [];
+      }),
+    );
+}
+
+/** Where a request arrived, as `DocumentedRoute.route`. */
+export const routeOf = ({ method, routeOptions }: FastifyRequest): string =>
+  `${method === 'HEAD' ? 'GET' : method} ${routeOptions.url}`;
+
 /** The query parameters that each of our routes takes, as its document says. A name there is not is a mistake: it would change nothing. */
 export class QueryParameters {
-  /** By method and route, as the router writes it: `GET /v1/keys/:id`. */
   private readonly byRoute = new Map<string, ReadonlySet<string>>();
   /** Those where a WebSocket is: no router sees them. */
   private readonly upgrades: { readonly pattern: RegExp; readonly known: ReadonlySet<string> }[] = [];
 
-  constructor({ paths }: OpenAPIObject) {
-    for (const [path, item] of Object.entries(paths)) if (path.startsWith('/v1/')) this.learn(path, item);
-  }
-
-  private learn(path: string, item: Item): void {
-    for (const method of METHODS) {
-      const operation = item[method];
-      if (!operation) continue;
-      const parameters = (operation.parameters ?? []).flatMap((one) =>
-        'in' in one && one.in === 'query' ? [one.name] : [],
-      );
-      const known = new Set(parameters);
-      this.byRoute.set(`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`, known);
+  constructor(document: OpenAPIObject) {
+    for (const { path, route, operation } of documentedRoutes(document)) {
+      const parameters = operation.parameters ?? [];
+      const known = new Set(parameters.flatMap((one) => ('in' in one && one.in === 'query' ? [one.name] : [])));
+      this.byRoute.set(route, known);
       if (101 in operation.responses)
         this.upgrades.push({ pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`), known });
     }
   }
 
   /** Throws ProblemException (422) that names each parameter that the route does not take. */
-  check({ method, routeOptions, query }: Pick<FastifyRequest, 'method' | 'routeOptions' | 'query'>): void {
-    const known = this.byRoute.get(`${method === 'HEAD' ? 'GET' : method} ${routeOptions.url}`);
-    if (known) refuseOthers(known, Object.keys(query as object));
+  check(request: FastifyRequest): void {
+    const known = this.byRoute.get(routeOf(request));
+    if (known) refuseOthers(known, Object.keys(request.query as object));
   }
 
   /** The same of a request to upgrade. */

@@ -62,7 +62,7 @@ export class SandboxesController {
   @Post()
   @HttpCode(201)
   @ApiOperation({ summary: 'A sandbox that lives until it is deleted, idle or its time is over' })
-  @ApiBody({ type: CreateSandboxDto })
+  @ApiBody({ type: CreateSandboxDto, required: false, description: 'Absent: all as it comes' })
   @ApiCreatedResponse({ type: SandboxDto })
   @ApiBodyProblems('rate-limited', 'sandbox-limit')
   create(@Req() request: FastifyRequest): Promise<SandboxDto> {

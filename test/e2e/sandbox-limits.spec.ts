@@ -11,6 +11,12 @@ beforeAll(() => {
 });
 afterAll(() => redis.disconnect());
 
+const UBUNTU = {
+  image: { uri: 'ubuntu' },
+  entrypoint: ['tail', '-f', '/dev/null'],
+  resourceLimits: { memory: '256Mi' },
+};
+
 async function createKey(limits: CreateKeyDto['limits'] = {}): Promise<CreatedKeyDto> {
   const response = await cordon.postTo('/v1/keys', { name: 'test', scopes: ['sandbox'], limits });
   expect(response.status, response.text).toBe(201);
@@ -110,7 +116,18 @@ describe('the sandboxes of a key', () => {
   it('counts nothing that no worker had room for', async () => {
     const ids = await Promise.all(Array.from({ length: 6 }, () => create(KEY)));
     const { key } = await createKey({ sandboxes: 1 });
-    expect((await ask(key)).status).toBe(503);
+    const full = await ask(key);
+    expect(full.status).toBe(503);
+    expect(full.body).toMatchObject({ type: 'urn:cordon:problem:unavailable', detail: 'no worker has room' });
+    expect(full.headers['retry-after']).toBe('5');
+    for (const [path, body, header] of [
+      ['/compat/e2b/v2/sandboxes', { templateID: 'base' }, 'X-API-KEY'],
+      ['/compat/opensandbox/v1/sandboxes', UBUNTU, 'OPEN-SANDBOX-API-KEY'],
+    ] as const) {
+      const { status, headers, text } = await cordon.postTo(path, body, key).set(header, key);
+      expect(status, text).toBe(503);
+      expect(headers['retry-after']).toBe('5');
+    }
     expect(await live(key)).toBe(0);
     expect((await ask(key, { platform: 'none such' })).status).toBe(422);
     await remove(KEY, ids[0]);

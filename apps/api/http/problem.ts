@@ -33,8 +33,11 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
 
 const PROBLEM_PREFIX = 'urn:cordon:problem:';
 
-/** When the store is away, nobody knows for how long. */
-const RETRY_SECONDS = 5;
+/** When the store is away, or every worker is full, nobody knows for how long. */
+export const RETRY_SECONDS = 5;
+
+/** Refusals of the service that are told to the client alone: its own server that does not listen; more than the queue takes. */
+const NOT_LOGGED: ReadonlySet<string> = new Set([`${PROBLEM_PREFIX}port-unreachable`, `${PROBLEM_PREFIX}queue-full`]);
 
 const BY_STATUS: Readonly<Record<number, ProblemType>> = {
   400: 'malformed-json',
@@ -71,8 +74,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (reply.raw.destroyed && !request.raw.complete) return;
     const body = toProblem(error);
     rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
-    if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
-      this.log.error({ err: error, url: request.url }, 'request failed');
+    this.tell(error, body, request.url);
     if (reply.raw.headersSent) {
       // Half an answer must not look like a whole one.
       if (!reply.raw.writableEnded) reply.raw.destroy();
@@ -85,5 +87,12 @@ export class ProblemFilter implements ExceptionFilter {
       reply.header('retry-after', String(retryAfter ?? RETRY_SECONDS));
     if (body.status === 401) reply.header('www-authenticate', 'Bearer');
     reply.status(body.status).type('application/problem+json').send(body);
+  }
+
+  /** What operators have to hear. Workers that are full or away were foreseen: a warning, and nobody's stack. */
+  private tell(error: unknown, { status, type, detail }: Problem, url: string): void {
+    if (status < 500 || NOT_LOGGED.has(type)) return;
+    if (status === 503 && error instanceof ProblemException) this.log.warn({ type, url }, detail ?? 'not available');
+    else this.log.error({ err: error, url }, 'request failed');
   }
 }

@@ -5,7 +5,7 @@ import { type Principal, type SandboxRecord, SandboxStore, type WorkerInfo } fro
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../executions/executions.service.js';
 import { noPlatform } from '../executions/platform.js';
-import { ProblemException } from '../http/problem.js';
+import { ProblemException, RETRY_SECONDS } from '../http/problem.js';
 import { LinkBroken, LinkRefused, WorkerLink } from './worker-link.js';
 
 const ID = /^sbx_[a-z0-9]{24}$/;
@@ -76,7 +76,8 @@ export class SandboxesService {
         if (!(error instanceof LinkBroken || (error instanceof LinkRefused && error.refusal.full))) throw error;
       }
     }
-    throw new ProblemException('unavailable', workers.length === 0 ? 'no worker is there' : 'no worker has room');
+    const why = workers.length === 0 ? 'no worker is there' : 'no worker has room';
+    throw new ProblemException('unavailable', why, undefined, RETRY_SECONDS);
   }
 
   async list(tenant: string): Promise<SandboxDto[]> {

@@ -1900,6 +1900,7 @@ export interface components {
             name: string;
             version: string;
             aliases: string[];
+            /** @description Where the source goes; one of Java is named after its public class, if it has one */
             fileName: string;
             /** @description True when the source is compiled first */
             compiled: boolean;

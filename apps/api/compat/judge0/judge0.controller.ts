@@ -176,14 +176,14 @@ export class Judge0Controller {
   async language(@Param('id') wanted: string): Promise<object> {
     const language = (await this.judge0.languages()).find(({ id }) => String(id) === wanted);
     if (!language) throw new Judge0Refusal(404, 'Not found');
-    const { id, name, runtime } = language;
+    const { id, name, runtime, asIs } = language;
     return {
       id,
       name,
       is_archived: false,
-      source_file: runtime?.fileName ?? null,
+      source_file: runtime?.fileName ?? asIs?.fileName ?? null,
       compile_cmd: id === MULTI_FILE ? 'bash compile' : runtime?.compiled ? runtime.name : null,
-      run_cmd: id === MULTI_FILE ? 'bash run' : (runtime?.name ?? null),
+      run_cmd: id === MULTI_FILE ? 'bash run' : (runtime?.name ?? asIs?.shown ?? null),
     };
   }
 

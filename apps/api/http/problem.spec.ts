@@ -1,7 +1,7 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { ProblemException, ProblemFilter } from './problem.js';
+import { PeerRefusal, ProblemException, ProblemFilter } from './problem.js';
 
 interface Line {
   readonly level: number;
@@ -49,6 +49,16 @@ describe('what is logged of a request that fails', () => {
       headers: { 'retry-after': '5' },
     });
     expect(caught(new Error('oops'))).toMatchObject({ lines: [{ level: 50, err: { message: 'oops' } }], status: 500 });
+  });
+
+  it('what other services’ endpoints refuse: nothing, unless they have no answer themselves', () => {
+    const refusal = (status: number) =>
+      new (class extends PeerRefusal {
+        readonly status = status;
+      })('no');
+    for (const status of [400, 404, 422, 429, 501]) expect(caught(refusal(status)).lines).toEqual([]);
+    expect(caught(refusal(503)).lines).toMatchObject([{ level: 40 }]);
+    expect(caught(refusal(500)).lines).toMatchObject([{ level: 50 }]);
   });
 
   it.each(['not-found', 'sandbox-limit', 'queue-full', 'port-unreachable'] as const)('%s: nothing', (type) => {

@@ -21,6 +21,12 @@ export class ProblemException extends Error {
   }
 }
 
+/** What other services' endpoints refuse in their own words: their filters say it, here it is counted and perhaps logged. */
+export abstract class PeerRefusal extends Error {
+  /** Of the answer. */
+  abstract readonly status: number;
+}
+
 /** What Fastify itself refuses, by its error code. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload-too-large',
@@ -52,6 +58,7 @@ const BY_STATUS: Readonly<Record<number, ProblemType>> = {
 
 export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemException) return error.problem;
+  if (error instanceof PeerRefusal) return { ...problem('internal', error.message), status: error.status };
   const { code, name } = error as { code?: string; name?: string };
   if (name === 'MaxRetriesPerRequestError') return problem('unavailable', 'the store does not answer');
   if (code && code in FASTIFY_PROBLEMS) return problem(FASTIFY_PROBLEMS[code], (error as Error).message);
@@ -73,7 +80,7 @@ export class ProblemFilter implements ExceptionFilter {
     // The client left in the middle of its request: nobody failed, and nobody is there to be told.
     if (reply.raw.destroyed && !request.raw.complete) return;
     const body = toProblem(error);
-    rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
+    rejects.inc({ type: error instanceof PeerRefusal ? 'compat' : body.type.slice(PROBLEM_PREFIX.length) });
     this.tell(error, body, request.url);
     if (reply.raw.headersSent) {
       // Half an answer must not look like a whole one.
@@ -92,7 +99,10 @@ export class ProblemFilter implements ExceptionFilter {
   /** What operators have to hear. Workers that are full or away were foreseen: a warning, and nobody's stack. */
   private tell(error: unknown, { status, type, detail }: Problem, url: string): void {
     if (status < 500 || NOT_LOGGED.has(type)) return;
-    if (status === 503 && error instanceof ProblemException) this.log.warn({ type, url }, detail ?? 'not available');
+    const foreseen = error instanceof ProblemException || error instanceof PeerRefusal;
+    // What a peer has and we have not.
+    if (status === 501 && foreseen) return;
+    if (status === 503 && foreseen) this.log.warn({ type, url }, detail ?? 'not available');
     else this.log.error({ err: error, url }, 'request failed');
   }
 }

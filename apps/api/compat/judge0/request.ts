@@ -1,13 +1,14 @@
 import { type ExecutionJob, LIMITS, REQUEST_LIMITS, WORK_DIRECTORY } from '@cordon/contracts';
 import { limitsOf, pathFault } from '../../executions/validate.js';
-import { ProblemException } from '../../http/problem.js';
+import { PeerRefusal, ProblemException } from '../../http/problem.js';
 import { unpackFiles } from './additional-files.js';
 import { bytesOf, type Content, contentOf, decode } from './base64.js';
 import { type Language, MULTI_FILE } from './languages.js';
 import { FLAGS, type Flag, JUDGE0_CONFIG, NUMBER_RULES, type NumberField, OPTIONS_MOST } from './limits.js';
 
 /** What Judge0 answers with 422: messages by field. */
-export class Judge0Invalid extends Error {
+export class Judge0Invalid extends PeerRefusal {
+  readonly status = 422;
   constructor(readonly errors: Readonly<Record<string, string[]>>) {
     super('invalid submission');
   }

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { createServer, request as passOn } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { CreatedKeyDto, CreateKeyDto, SandboxDto } from '@cordon/contracts';
-import { connect, keys, SandboxPlaces } from '@cordon/queue';
+import { connect, keys, SandboxPlaces, WorkerRegistry } from '@cordon/queue';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KEY, useDeployment } from './harness.js';
@@ -164,6 +167,42 @@ describe('the sandboxes of a key, when something dies', () => {
     expect((await ask(key)).status).toBe(429);
     await remove(key, id);
     expect(await live(key)).toBe(0);
+  });
+
+  it('a worker that has made one, but whose answer is lost, keeps none: another is asked', async () => {
+    const registry = new WorkerRegistry(redis);
+    const [real] = await registry.workers();
+    let lost = 0;
+    // Passes all on, and breaks off behind a sandbox that is made.
+    const broken = createServer((request, response) => {
+      const { method, url, headers } = request;
+      const onward = passOn(new URL(url ?? '', real.link.url), { method, headers }, (answer) => {
+        answer.resume();
+        if (!url?.endsWith('/open')) answer.once('end', () => response.writeHead(answer.statusCode ?? 500).end('{}'));
+        else answer.once('end', () => request.socket.destroy());
+        if (url?.endsWith('/open')) lost++;
+      });
+      request.pipe(onward);
+    });
+    broken.listen(0, '127.0.0.1');
+    await once(broken, 'listening');
+    const url = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
+    const { key } = await createKey({ sandboxes: 1 });
+    // As many as there is room for, but one: one that is left behind would take the last place.
+    const others = await Promise.all(Array.from({ length: 5 }, () => create(KEY)));
+    for (let turn = 0; lost < 10 && turn < 200; turn++) {
+      await registry.announce({ ...real, id: 'broken', link: { ...real.link, url } });
+      const id = await create(key);
+      expect((await cordon.get(`/v1/sandboxes/${id}`, key)).body.state).toBe('running');
+      expect(await live(key)).toBe(1);
+      await remove(key, id);
+      expect(await live(key)).toBe(0);
+    }
+    expect(lost).toBeGreaterThanOrEqual(10);
+    await redis.del(keys.worker('broken'));
+    await Promise.all(others.map((id) => remove(KEY, id)));
+    broken.close();
+    broken.closeAllConnections();
   });
 
   it('a worker that stops, and one that is killed, leave nothing counted', async () => {

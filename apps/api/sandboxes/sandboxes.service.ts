@@ -11,6 +11,8 @@ import { LinkBroken, LinkRefused, WorkerLink } from './worker-link.js';
 const ID = /^sbx_[a-z0-9]{24}$/;
 /** Where workers are is looked up this often at most. */
 const WORKER_TTL_MS = 1_000;
+/** How long a worker that broke off may take to answer whether it is there at all. */
+const STRAY_MS = 2_000;
 
 function newId(): string {
   let id = '';
@@ -74,10 +76,17 @@ export class SandboxesService {
         });
       } catch (error) {
         if (!(error instanceof LinkBroken || (error instanceof LinkRefused && error.refusal.full))) throw error;
+        if (error instanceof LinkBroken && !error.shut) await this.endStray(worker, open.sandbox.id);
       }
     }
     const why = workers.length === 0 ? 'no worker is there' : 'no worker has room';
     throw new ProblemException('unavailable', why, undefined, RETRY_SECONDS);
+  }
+
+  /** A worker that did not come to answer may have it all the same: there is to be one of an id, and one place taken for it. */
+  private async endStray(worker: WorkerInfo, id: string): Promise<void> {
+    const patience = AbortSignal.timeout(STRAY_MS);
+    await new WorkerLink(worker.link).json(`/sandboxes/${id}/end`, {}, patience).catch(() => undefined);
   }
 
   async list(tenant: string): Promise<SandboxDto[]> {

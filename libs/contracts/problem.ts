@@ -28,6 +28,7 @@ export const PROBLEMS = {
   'not-found': { status: 404, title: 'Not found' },
   'method-not-allowed': { status: 405, title: 'This method is not allowed here' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
+  'expectation-failed': { status: 417, title: 'What the Expect header asks for is not done here' },
   'unsupported-media-type': { status: 415, title: 'The body is of another type than is taken here' },
   'request-timeout': { status: 408, title: 'The request took too long to arrive' },
   'headers-too-large': { status: 431, title: 'The headers are too large' },

@@ -63,6 +63,14 @@ const REFUSED: readonly [name: string, text: string, status: number, type: strin
   ['a header without a colon', head('GET /healthz HTTP/1.1', 'Host: x', 'nothing'), 400, 'malformed-request'],
   ['a space before the colon', head('GET /healthz HTTP/1.1', 'Host : x'), 400, 'malformed-request'],
   ['NUL in a header', head('GET /healthz HTTP/1.1', 'Host: x', 'A: b\0c'), 400, 'malformed-request'],
+  ['two hosts', head('GET /healthz HTTP/1.1', 'Host: x', 'host: x', 'Connection: close'), 400, 'malformed-request'],
+  [
+    'an expectation there is not',
+    head('GET /healthz HTTP/1.1', 'Host: x', 'Expect: wonders'),
+    417,
+    'expectation-failed',
+  ],
+  ['a tunnel', head('CONNECT example.org:443 HTTP/1.1', 'Host: x'), 405, 'method-not-allowed'],
   ['no host', head('GET /healthz HTTP/1.1', 'Connection: close'), 400, 'malformed-request'],
   [
     'two lengths',
@@ -176,6 +184,19 @@ describe('what is no HTTP', () => {
 });
 
 describe('what else is on the connection', () => {
+  it('a client that waits to be told to go on is told', async () => {
+    const body = JSON.stringify({ command: ['/bin/true'] });
+    const socket = open();
+    const type = 'Content-Type: application/json';
+    const lines = [AUTH, type, `Content-Length: ${body.length}`, 'Expect: 100-continue', 'Connection: close'];
+    socket.write(head('POST /v1/executions?wait=30 HTTP/1.1', 'Host: x', ...lines));
+    const [first] = await once(socket, 'data');
+    expect(first).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    socket.write(body);
+    const [{ status }] = await until(socket);
+    expect(status).toBe(200);
+  });
+
   it('an answer that is under way comes first, and whole', async () => {
     const body = JSON.stringify({ command: ['/bin/sh', '-c', 'sleep 0.3; echo done'] });
     const run = head(

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type ProblemType, problem } from '@cordon/contracts';
+import { type Problem, type ProblemType, problem } from '@cordon/contracts';
 import type { FastifyRequest } from 'fastify';
 import { ProblemException } from './problem.js';
 import { rejects } from './rejects.js';
@@ -29,9 +29,23 @@ export class ClientErrors {
   private readonly latest = new WeakMap<Duplex, { request: IncomingMessage; response: ServerResponse }>();
   private readonly refused = new WeakSet<Duplex>();
 
-  /** Before any handler sees a request. */
+  /** Before any handler sees a request. What Node would answer without a word, or not at all, is answered here. */
   watch(server: Server): void {
-    server.prependListener('request', (request, response) => this.latest.set(request.socket, { request, response }));
+    const begin = (request: IncomingMessage, response: ServerResponse): void => {
+      this.latest.set(request.socket, { request, response });
+    };
+    server.prependListener('request', begin);
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+      begin(request, response);
+      const refusal = counted('expectation-failed', '100-continue is the only one there is (RFC 9110, 10.1.1)');
+      const body = Buffer.from(JSON.stringify(refusal));
+      const headers = { 'content-type': 'application/problem+json', 'content-length': body.length };
+      response.writeHead(refusal.status, { ...headers, connection: 'close' }).end(body);
+    });
+    server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+      socket.on('error', () => socket.destroy());
+      refuseUpgrade(socket, counted('method-not-allowed', 'this is no proxy'));
+    });
   }
 
   /** The server's `clientError`. */
@@ -46,8 +60,7 @@ export class ClientErrors {
   private answer(socket: Socket, type: ProblemType, detail?: string): void {
     const answer = (): void => {
       if (!socket.writable) return;
-      rejects.inc({ type });
-      refuseUpgrade(socket, problem(type, detail));
+      refuseUpgrade(socket, counted(type, detail));
       const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
       socket.once('close', () => clearTimeout(timer));
     };
@@ -61,8 +74,16 @@ export class ClientErrors {
   }
 }
 
-/** RFC 9112, 3.2: HTTP/1.1 wants to know the host. Throws ProblemException (400). */
+function counted(type: ProblemType, detail?: string): Problem {
+  rejects.inc({ type });
+  return problem(type, detail);
+}
+
+/** RFC 9112, 3.2: HTTP/1.1 wants to know the host, and nobody two of them. Throws ProblemException (400). */
 export function requireHost({ raw }: FastifyRequest): void {
-  if (raw.httpVersion === '1.1' && raw.headers.host === undefined)
-    throw new ProblemException('malformed-request', 'Host header is missing');
+  const { httpVersion, rawHeaders } = raw;
+  // Names and values take turns.
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
+  if (hosts === 0 && httpVersion === '1.1') throw new ProblemException('malformed-request', 'Host header is missing');
+  if (hosts > 1) throw new ProblemException('malformed-request', 'Host header is given twice');
 }

@@ -33,8 +33,11 @@ import { ExecutionsController } from './executions/executions.controller.js';
 import { ExecutionsService } from './executions/executions.service.js';
 import { HealthController } from './health/health.controller.js';
 import { authenticate, bearerOf } from './http/auth.guard.js';
+import { BodyRules } from './http/body-rules.js';
+import { ClientErrors, requireHost } from './http/client-errors.js';
 import { parseBody } from './http/json-body.js';
 import { ProblemFilter, toProblem } from './http/problem.js';
+import { QueryParameters } from './http/query-parameters.js';
 import { WebSocketRoutes } from './http/upgrades.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
@@ -107,23 +110,28 @@ const FILE_PLACE = /^\/v1\/sandboxes\/[^/?]+\/files(?:\?|$)/;
 export async function createApp(settings: ApiSettings): Promise<NestFastifyApplication> {
   const log = pino({ name: 'api', level: process.env.LOG_LEVEL ?? 'info' });
   let sockets: WebSocketRoutes;
+  const clientErrors = new ClientErrors();
   const adapter = new FastifyAdapter({
     bodyLimit: REQUEST_LIMITS.bodyBytes,
     requestTimeout: 60_000,
     forceCloseConnections: true,
     rewriteUrl: (request: IncomingMessage) => withoutSlash(withoutKey(request)),
-    http: { shouldUpgradeCallback: (request) => sockets.takes(request) },
+    // A request without Host is refused by us (requireHost): Node's own answer says nothing.
+    http: { shouldUpgradeCallback: (request) => sockets.takes(request), requireHostHeader: false },
+    clientErrorHandler: (error, socket) => clientErrors.refuse(error, socket),
     // What reaches no route, such as %ZZ in a path.
     frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
       const body = toProblem(error);
       reply.status(body.status).type('application/problem+json').send(body);
     },
   });
+  let parameters: QueryParameters;
+  let bodies: BodyRules;
   const fastify = adapter.getInstance();
+  clientErrors.watch(fastify.server);
   fastify.removeAllContentTypeParsers();
   const parseJson: FastifyBodyParser<Buffer> = (request, body, done) => {
-    // Many clients name a content type also where they send nothing.
-    if (body.length === 0 && (request.method === 'DELETE' || isJudge0(request.url))) return done(null, undefined);
+    if (body.length === 0 && (isJudge0(request.url) || bodies.mayBeEmpty(request))) return done(null, undefined);
     try {
       done(null, parseBody(body));
     } catch (error) {
@@ -157,6 +165,7 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
   let openSandbox: OpenSandboxDataPlane;
   // Before the body is read: who has no key costs nothing. The guard on the controllers checks the scope.
   fastify.addHook('onRequest', async (request, reply) => {
+    requireHost(request);
     if (e2b.handle(request, reply) || openSandbox.handle(request, reply)) return;
     if (request.url.startsWith('/v1/') || isMcp(request.url))
       await authenticate(request, reply, keys, bearerOf(request));
@@ -164,8 +173,10 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
     if (isE2b(request.url)) return authenticateE2b(request, reply, keys);
     if (isJudge0(request.url)) return authenticateJudge0(request, reply, keys);
     if (isPiston(request.url)) return authenticatePiston(request, reply, keys);
-    toPort(request, reply);
+    // What is for a server in a sandbox is the server's.
+    if (!toPort(request, reply)) parameters.check(request);
   });
+  fastify.addHook('preHandler', async (request) => bodies.check(request));
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(settings), adapter, {
     logger: ['error', 'warn'],
     bodyParser: false,
@@ -179,8 +190,11 @@ export async function createApp(settings: ApiSettings): Promise<NestFastifyAppli
       [isPiston, new PistonFilter()],
     ]),
   );
-  SwaggerModule.setup('docs', app, buildDocument(app), { jsonDocumentUrl: 'docs-json' });
-  sockets = new WebSocketRoutes(app);
+  const document = buildDocument(app);
+  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs-json' });
+  parameters = new QueryParameters(document);
+  bodies = new BodyRules(document);
+  sockets = new WebSocketRoutes(app, parameters);
   serveAttach(app, sockets);
   serveConnect(app, sockets);
   serveTerminals(app, sockets);

@@ -7,7 +7,14 @@ type Operation = NonNullable<PathItem['get']>;
 
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
 /** What every endpoint behind a key may answer, beside what its own decorators say. */
-const ALWAYS: readonly ProblemType[] = ['unauthorized', 'forbidden', 'rate-limited', 'internal', 'unavailable'];
+const ALWAYS: readonly ProblemType[] = [
+  'unauthorized',
+  'forbidden',
+  'invalid-request',
+  'rate-limited',
+  'internal',
+  'unavailable',
+];
 
 const TAGS: Readonly<Record<string, string>> = {
   executions: 'One program, run to its end in a sandbox of its own',

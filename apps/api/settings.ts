@@ -5,6 +5,9 @@ import { PROBLEM_BYTES_DEFAULT, type Principal, STORE_DEFAULTS, type StoreSettin
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
 const NO_LIMITS = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, null])) as KeyLimits;
 
+/** Half of what a worker keeps by default: no key has all of one. */
+export const KEY_SANDBOXES_DEFAULT = 32;
+
 export interface WebhookSettings {
   /** Address ranges (CIDR) beside the public internet that webhooks may go to. */
   readonly allow: readonly string[];
@@ -29,6 +32,8 @@ export class ApiSettings {
     readonly webhooks: WebhookSettings = WEBHOOK_DEFAULTS,
     /** Bytes of test data that a tenant may keep. */
     readonly problemBytes = PROBLEM_BYTES_DEFAULT,
+    /** Sandboxes that live at once of a key for which nothing else was said. */
+    readonly keySandboxes = KEY_SANDBOXES_DEFAULT,
   ) {
     this.digests = apiKeys.map(digest);
   }
@@ -60,7 +65,9 @@ export class ApiSettings {
       retentionSeconds: positive(env, 'CORDON_KEEP_DELIVERIES', WEBHOOK_DEFAULTS.retentionSeconds),
     };
     const problemBytes = positive(env, 'CORDON_PROBLEM_BYTES', PROBLEM_BYTES_DEFAULT);
-    return new ApiSettings(env.REDIS_URL, env.HOST ?? '127.0.0.1', port, keys, store, webhooks, problemBytes);
+    const keySandboxes = positive(env, 'CORDON_KEY_SANDBOXES', KEY_SANDBOXES_DEFAULT);
+    const { REDIS_URL, HOST = '127.0.0.1' } = env;
+    return new ApiSettings(REDIS_URL, HOST, port, keys, store, webhooks, problemBytes, keySandboxes);
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type DiscoveredRuntime, discoverRuntimes, hostImage } from '@cordon/images';
+import { type DiscoveredRuntime, discoverRuntimes, hostImage, namedAfter } from '@cordon/images';
 import type {
   AuditFilter,
   Backend,
@@ -57,7 +57,9 @@ export class DirectBackend implements Backend {
   }
 
   async run(program: Program, signal: AbortSignal): Promise<ProgramResult> {
-    const runtime = await this.runtimeOf(program);
+    const found = await this.runtimeOf(program);
+    const others = new Set(Object.keys(program.files ?? {}));
+    const runtime = found && namedAfter(found, program.source ?? '', others);
     const pool = await this.opened();
     const id = `run_${randomBytes(6).toString('hex')}`;
     const output = new KeptOutput();

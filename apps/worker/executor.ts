@@ -16,6 +16,7 @@ import type { Artifact } from './judge/compile-cache.js';
 import type { Compiled, Compiler } from './judge/compiler.js';
 import { type JudgeControl, judgeJob } from './judge/judge-job.js';
 import type { WorkerMetrics } from './metrics.js';
+import { named } from './named.js';
 import { filesOf, runSpec } from './run-spec.js';
 import { Timeline } from './timeline.js';
 import { HeldOutput, varied, withMeanUsage, wrapped } from './variant.js';
@@ -197,10 +198,11 @@ export class Executor {
   }
 
   /** Null: to be handed back. */
-  private async attempt(job: ExecutionJob, attempt: number, run: Running): Promise<End | null> {
+  private async attempt(accepted: ExecutionJob, attempt: number, run: Running): Promise<End | null> {
     const { store, log } = this.options;
-    const found = job.runtime === null ? null : (this.options.runtimes.get(job.runtime) ?? null);
-    const runtime = varied(job, found);
+    const found = accepted.runtime === null ? null : (this.options.runtimes.get(accepted.runtime) ?? null);
+    const { program: job, runtime: own } = found ? named(accepted, found) : { program: accepted, runtime: null };
+    const runtime = varied(job, own);
     if (job.runtime !== null && runtime === null) {
       return { state: 'error', result: { detail: `this worker has no runtime ${job.runtime}` }, events: [] };
     }

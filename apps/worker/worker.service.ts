@@ -13,6 +13,7 @@ import {
   type InputMessage,
   keys,
   SandboxAuditStore,
+  SandboxPlaces,
   SandboxStore,
   TestReader,
   WORKER_HEARTBEAT_MS,
@@ -97,6 +98,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
       pools,
       image,
       store: new SandboxStore(this.redis),
+      places: new SandboxPlaces(this.redis),
       audit: new SandboxAuditStore(this.redis),
       renderAudit: (entry: AuditEntry) => renderStrace(entry),
       workerId: this.id,
@@ -155,6 +157,7 @@ export class WorkerService implements OnApplicationBootstrap, OnApplicationShutd
     };
     const tell = async (): Promise<void> => {
       await this.registry.announce(info);
+      await this.sandboxes?.holdPlaces();
       await this.registry.publishMetrics(this.id, await this.metrics.snapshot(this.pool.stats()));
     };
     await tell();

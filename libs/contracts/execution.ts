@@ -77,7 +77,8 @@ export class RuntimeDto {
   @ApiProperty() name!: string;
   @ApiProperty() version!: string;
   @ApiProperty({ type: [String] }) aliases!: string[];
-  @ApiProperty() fileName!: string;
+  @ApiProperty({ description: 'Where the source goes; one of Java is named after its public class, if it has one' })
+  fileName!: string;
   @ApiProperty({ description: 'True when the source is compiled first' }) compiled!: boolean;
 }
 

@@ -33,6 +33,10 @@ export const KEY_LIMITS = {
     maximum: 1_000_000_000,
     description: 'Processor seconds a day (UTC), counted as executions end; once used up: 429',
   },
+  sandboxes: {
+    maximum: 100_000,
+    description: 'Sandboxes that live at once, from the request for one to its end; over it: 429',
+  },
 } as const;
 export type KeyLimitName = keyof typeof KEY_LIMITS;
 export const KEY_LIMIT_NAMES = Object.keys(KEY_LIMITS) as KeyLimitName[];
@@ -59,6 +63,7 @@ export class CreateKeyLimitsDto {
   @KeyLimit('queued') queued?: number;
   @KeyLimit('executionsPerDay') executionsPerDay?: number;
   @KeyLimit('cpuSecondsPerDay') cpuSecondsPerDay?: number;
+  @KeyLimit('sandboxes') sandboxes?: number;
 }
 
 export class KeyLimitsDto {
@@ -67,6 +72,7 @@ export class KeyLimitsDto {
   @ShownKeyLimit('queued') queued!: number | null;
   @ShownKeyLimit('executionsPerDay') executionsPerDay!: number | null;
   @ShownKeyLimit('cpuSecondsPerDay') cpuSecondsPerDay!: number | null;
+  @ShownKeyLimit('sandboxes') sandboxes!: number | null;
 }
 
 export class CreateKeyDto {
@@ -139,5 +145,6 @@ export class UsageTodayDto {
   @ApiProperty() cpuSeconds!: number;
   @ApiProperty({ type: 'integer', description: 'Waiting now' }) queued!: number;
   @ApiProperty({ type: 'integer', description: 'Running now' }) running!: number;
+  @ApiProperty({ type: 'integer', description: 'Sandboxes that live now' }) sandboxes!: number;
   @ApiProperty({ type: KeyLimitsDto }) limits!: KeyLimitsDto;
 }

@@ -19,6 +19,7 @@ export class Problem {
 
 /** Stable types by name: documented, never changed. */
 export const PROBLEMS = {
+  'malformed-request': { status: 400, title: 'This is not a valid HTTP request' },
   'malformed-json': { status: 400, title: 'The body is not valid JSON' },
   'invalid-request': { status: 422, title: 'The request is not valid' },
   'unknown-runtime': { status: 422, title: 'No such runtime' },
@@ -27,10 +28,14 @@ export const PROBLEMS = {
   'not-found': { status: 404, title: 'Not found' },
   'method-not-allowed': { status: 405, title: 'This method is not allowed here' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
+  'expectation-failed': { status: 417, title: 'What the Expect header asks for is not done here' },
   'unsupported-media-type': { status: 415, title: 'The body is of another type than is taken here' },
+  'request-timeout': { status: 408, title: 'The request took too long to arrive' },
+  'headers-too-large': { status: 431, title: 'The headers are too large' },
   'upgrade-required': { status: 426, title: 'This is a WebSocket' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'quota-exceeded': { status: 429, title: 'The quota of this key is used up' },
+  'sandbox-limit': { status: 429, title: 'This key has as many sandboxes as it may' },
   conflict: { status: 409, title: 'Conflict' },
   'sandbox-ended': { status: 410, title: 'The sandbox has ended' },
   'sandbox-refused': { status: 409, title: 'The sandbox refused it' },

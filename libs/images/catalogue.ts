@@ -1,3 +1,4 @@
+import { javaProgram } from './java-source.js';
 import type { Runtime } from './runtime.js';
 
 /**
@@ -7,6 +8,7 @@ import type { Runtime } from './runtime.js';
 
 const NUMBERS = /(\d+\.\d+(?:\.\d+)?)/;
 const DASHED = ['--version'] as const;
+const JAVA = ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-XX:MaxRAMPercentage=75'] as const;
 
 export const RUNTIMES: readonly Runtime[] = [
   {
@@ -333,7 +335,11 @@ export const RUNTIMES: readonly Runtime[] = [
     versionArguments: DASHED,
     versionPattern: NUMBERS,
     compile: ['javac', '-d', '.', 'Main.java'],
-    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-XX:MaxRAMPercentage=75', '-cp', '.', 'Main'],
+    run: [...JAVA, '-cp', '.', 'Main'],
+    forSource: (source) => {
+      const { fileName, mainClass } = javaProgram(source);
+      return { fileName, compile: ['javac', '-d', '.', fileName], run: [...JAVA, '-cp', '.', mainClass] };
+    },
     packages: ['default-jdk-headless'],
   },
   {
@@ -347,7 +353,7 @@ export const RUNTIMES: readonly Runtime[] = [
     versionArguments: ['--show', '--showformat', '${Version}', 'kotlin'],
     versionPattern: NUMBERS,
     compile: ['kotlinc', 'main.kt', '-include-runtime', '-d', 'main.jar'],
-    run: ['java', '-Xshare:auto', '-XX:+UseSerialGC', '-XX:MaxRAMPercentage=75', '-jar', 'main.jar'],
+    run: [...JAVA, '-jar', 'main.jar'],
     packages: ['kotlin'],
   },
   {

@@ -20,12 +20,20 @@ export interface Runtime {
   readonly compile?: readonly string[];
   /** Runs the program; further arguments are appended. */
   readonly run: readonly string[];
+  /** What of this depends on the source; what of it is absent does not. */
+  readonly forSource?: (source: string) => Partial<Pick<Runtime, 'fileName' | 'compile' | 'run'>>;
   /** Environment variables the runtime needs. */
   readonly env?: Readonly<Record<string, string>>;
   /** Not offered where its first program is older. */
   readonly leastVersion?: string;
   /** Debian packages that bring its programs. */
   readonly packages: readonly string[];
+}
+
+/** A runtime as a source wants it. Unchanged where another file, one of `others`, has that name: then the compiler tells. */
+export function namedAfter<R extends Runtime>(runtime: R, source: string, others: ReadonlySet<string>): R {
+  const own = runtime.forSource?.(source);
+  return own === undefined || others.has(own.fileName ?? runtime.fileName) ? runtime : { ...runtime, ...own };
 }
 
 /** PATH, HOME and the like of a guest that asks for nothing else. */

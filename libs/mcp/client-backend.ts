@@ -32,6 +32,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'sandbox-ended': 'What was in it is gone. Create another one with create_sandbox.',
   'rate-limited': 'Wait a moment, then call again.',
   'quota-exceeded': 'The quota of the key is used up: it comes back tomorrow.',
+  'sandbox-limit': 'Delete a sandbox that is not needed any more (list_sandboxes, delete_sandbox), then call again.',
   'queue-full': 'The service is busy: wait, then call again.',
   unavailable: 'The service is not ready: wait, then call again.',
 };

@@ -13,6 +13,7 @@ export * from './problem-store/test-reader.js';
 export * from './problem-store/upload.js';
 export * from './rate-limit.js';
 export * from './sandbox-audit.js';
+export * from './sandbox-places.js';
 export * from './sandbox-store.js';
 export * from './webhook-store.js';
 export * from './worker-registry.js';

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { KeyDto, KeyLimits, Scope } from '@cordon/contracts';
+import { KEY_LIMIT_NAMES, type KeyDto, type KeyLimits, type Scope } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys } from './names.js';
 
@@ -23,6 +23,13 @@ export interface NewKey {
 
 /** Keys are 256 random bits: one pass of SHA-256 hides them as well as a slow hash would. */
 export const keyDigest = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+/** A record as it is read: those of older versions know fewer limits. */
+function recordOf(text: string): KeyDto {
+  const record = JSON.parse(text) as KeyDto;
+  const limits = Object.fromEntries(KEY_LIMIT_NAMES.map((name) => [name, record.limits[name] ?? null])) as KeyLimits;
+  return { ...record, limits };
+}
 
 /** -> the record as it is now, or nil. Revoking twice keeps the first time. */
 const REVOKE = `
@@ -69,7 +76,7 @@ export class KeyStore {
 
   async get(id: string): Promise<KeyDto | null> {
     const text = await this.redis.get(keys.key(id));
-    return text === null ? null : (JSON.parse(text) as KeyDto);
+    return text === null ? null : recordOf(text);
   }
 
   /** Null when there is none. Its record stays: executions name it. */
@@ -77,7 +84,7 @@ export class KeyStore {
     const digest = await this.redis.get(`${keys.key(id)}:digest`);
     const place = [keys.key(id), keys.keyDigests, keys.keysChanged];
     const text = await this.redis.eval(REVOKE, 3, ...place, new Date().toISOString(), id, digest ?? '');
-    return text === null ? null : (JSON.parse(String(text)) as KeyDto);
+    return text === null ? null : recordOf(String(text));
   }
 
   /** Newest first; the cursor is how many came before. */
@@ -85,7 +92,7 @@ export class KeyStore {
     const ids = await this.redis.zrevrange(keys.keyIds, offset, offset + limit);
     const page = ids.slice(0, limit);
     const texts = page.length === 0 ? [] : await this.redis.mget(page.map((id) => keys.key(id)));
-    const items = texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as KeyDto]));
+    const items = texts.flatMap((text) => (text === null ? [] : [recordOf(text)]));
     return { items, next: ids.length > limit ? offset + limit : null };
   }
 

@@ -40,6 +40,8 @@ export const keys = {
   /** Its system calls (stream). */
   sandboxAudit: (id: string): string => `${PREFIX}:sandbox:${id}:audit`,
   sandboxesOf: (tenant: string): string => `${PREFIX}:tenant:${tenant}:sandboxes`,
+  /** Sorted set of a key's live sandboxes by the time (ms) until which each is held. */
+  sandboxPlaces: (keyId: string): string => `${PREFIX}:sandbox-places:${keyId}`,
   /** A stored problem's record; its versions' tests, summaries and chunks, by number; its submissions by creation time (ms). */
   problem: (id: string): string => `${PREFIX}:problem:${id}`,
   problemVersions: (id: string): string => `${PREFIX}:problem:${id}:versions`,

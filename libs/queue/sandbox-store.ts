@@ -1,6 +1,7 @@
 import type { SandboxDto } from '@cordon/contracts';
 import type { Redis } from 'ioredis';
 import { keys } from './names.js';
+import { holding } from './sandbox-places.js';
 
 /** How long an ended sandbox is remembered. */
 const ENDED_SECONDS = 3600;
@@ -10,6 +11,8 @@ const LIST_MAX = 500;
 
 export interface SandboxRecord {
   readonly tenant: string;
+  /** The key that made it; older APIs said none. */
+  readonly keyId?: string;
   readonly worker: string;
   readonly sandbox: SandboxDto;
 }
@@ -32,16 +35,18 @@ export function keptSeconds({ state, expiresAt }: SandboxDto): number {
 export class SandboxStore {
   constructor(private readonly redis: Redis) {}
 
-  /** Written by the worker: at the beginning, when its time changes, and at the end. */
+  /** Written by the worker: at the beginning, when its time changes, and at the end, when its place is free. */
   async save(record: SandboxRecord): Promise<void> {
-    const { sandbox, tenant } = record;
+    const { sandbox, tenant, keyId } = record;
     const seconds = keptSeconds(sandbox);
-    await this.redis
+    const write = this.redis
       .multi()
       .set(keys.sandbox(sandbox.id), JSON.stringify(record), 'EX', seconds)
       .expire(keys.sandboxAudit(sandbox.id), seconds)
-      .zadd(keys.sandboxesOf(tenant), Date.parse(sandbox.createdAt), sandbox.id)
-      .exec();
+      .zadd(keys.sandboxesOf(tenant), Date.parse(sandbox.createdAt), sandbox.id);
+    if (keyId !== undefined && sandbox.state === 'ended') write.zrem(keys.sandboxPlaces(keyId), sandbox.id);
+    else if (keyId !== undefined) holding(write, keyId, [sandbox.id]);
+    await write.exec();
   }
 
   async get(id: string): Promise<SandboxRecord | null> {

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { keys } from './names.js';
 
 /** A worker that has not said so for this long is gone. */
-const WORKER_TTL_SECONDS = 15;
+export const WORKER_TTL_SECONDS = 15;
 export const WORKER_HEARTBEAT_MS = 5_000;
 
 export interface WorkerInfo {

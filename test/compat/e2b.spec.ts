@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
+import { connect as connectRedis } from '@cordon/queue';
 import request from 'supertest';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -135,6 +136,29 @@ describe('E2B: control plane', () => {
       expect((await control('post', `/sandboxes/${made.sandboxID}/${what}`).send({})).body).toMatchObject({
         code: 501,
       });
+  });
+});
+
+describe('E2B: the limit of a key', () => {
+  it('is told in its own shape, and what was refused leaves nothing', async () => {
+    const limits = { sandboxes: 1 };
+    const { body: one } = await deployment.postTo('/v1/keys', { name: 'one', scopes: ['sandbox'], limits });
+    const first = await control('post', '/sandboxes', one.key).send({ templateID: 'base' });
+    expect(first.status, first.text).toBe(201);
+    const redis = connectRedis(deployment.redis.url);
+    const records = async (): Promise<number> => (await redis.keys('cordon:e2b:*')).length;
+    const before = await records();
+    for (const path of ['/sandboxes', '/v2/sandboxes']) {
+      const refused = await control('post', path, one.key).send({ templateID: 'base' });
+      expect(refused.status).toBe(429);
+      expect(refused.body).toEqual({ code: 429, message: 'limits.sandboxes of this key is 1: end one first' });
+    }
+    expect(await records()).toBe(before);
+    redis.disconnect();
+    expect((await control('delete', `/sandboxes/${first.body.sandboxID}`, one.key)).status).toBe(204);
+    const again = await control('post', '/sandboxes', one.key).send({ templateID: 'base' });
+    expect(again.status).toBe(201);
+    await control('delete', `/sandboxes/${again.body.sandboxID}`, one.key);
   });
 });
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import request from 'supertest';
@@ -243,6 +244,64 @@ describe('Judge0: a submission', () => {
     const response = await post('/submissions', body);
     expect(response.status).toBe(422);
     expect(response.body).toEqual(errors);
+  });
+});
+
+describe('Judge0: what is no program of a language', () => {
+  const bytes = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0xff, 0xfe]);
+  const asBytes = '&base64_encoded=true&fields=stdout,stderr,status,exit_code,source_code';
+
+  it('plain text (43) is its own output, bytes and all', async () => {
+    const text = await judged({ language_id: 43, source_code: 'a\n b', expected_output: 'a\n b\n' });
+    expect(text).toMatchObject({ stdout: 'a\n b', status: { id: 3 } });
+    expect(await judged({ language_id: 43, source_code: 'a', expected_output: 'b' })).toMatchObject({
+      status: { id: 4 },
+    });
+    const told = await judged({ language_id: 43, source_code: bytes.toString('base64') }, asBytes);
+    for (const field of ['source_code', 'stdout']) expect(Buffer.from(String(told[field]), 'base64')).toEqual(bytes);
+    const help = await judged({ language_id: 43, source_code: 'a', command_line_arguments: 'none.txt' });
+    expect(help).toMatchObject({ stdout: 'a', stderr: expect.stringContaining('none.txt'), status: { id: 11 } });
+  });
+
+  it('an executable (44) runs: one that was compiled elsewhere, a script, a script that says not of what', async () => {
+    const compiled = await judged(
+      { language_id: 44, source_code: readFileSync('/bin/echo').toString('base64'), command_line_arguments: 'a "b c"' },
+      '&base64_encoded=true&fields=stdout,stderr,status',
+    );
+    expect(compiled).toMatchObject({ stdout: `${b64('a b c\n')}\n`, stderr: null, status: { id: 3 } });
+    for (const first of ['#!/bin/sh\n', '']) {
+      const script = `${first}read name; echo "$name $1"`;
+      const body = { language_id: 44, source_code: script, stdin: 'x', command_line_arguments: 'y' };
+      expect(await judged(body)).toMatchObject({ stdout: 'x y\n', status: { id: 3 } });
+    }
+  });
+
+  it('a signal is the executable’s; what is none says so', async () => {
+    expect(await judged({ language_id: 44, source_code: '#!/bin/sh\nkill -SEGV $$' })).toMatchObject({
+      status: { id: 7 },
+    });
+    const none = await judged({ language_id: 44, source_code: bytes.toString('base64') }, asBytes);
+    expect(none).toMatchObject({ status: { id: 11 }, exit_code: 126, stdout: null });
+    expect(Buffer.from(String(none.stderr), 'base64').toString()).toContain('Exec format error');
+    expect(Buffer.from(String(none.source_code), 'base64')).toEqual(bytes);
+  });
+
+  it('its source goes before a file of its name; it is not compiled, and not without a source', async () => {
+    const additional_files = zipOf({ 'text.txt': 'from the archive', 'b.txt': 'beside' }).toString('base64');
+    const body = { language_id: 43, source_code: 'own ', additional_files, command_line_arguments: 'b.txt' };
+    expect(await judged(body)).toMatchObject({ stdout: 'own beside' });
+    expect((await post('/submissions', { language_id: 44 })).body).toEqual({ source_code: ["can't be blank"] });
+    const options = { language_id: 44, source_code: 'x', compiler_options: '-O2' };
+    expect((await post('/submissions', options)).body).toEqual({ compiler_options: [expect.any(String)] });
+    expect((await get('/languages/43')).body).toEqual({
+      id: 43,
+      name: 'Plain Text',
+      is_archived: false,
+      source_file: 'text.txt',
+      compile_cmd: null,
+      run_cmd: '/bin/cat text.txt',
+    });
+    expect((await get('/languages')).body).toContainEqual({ id: 44, name: 'Executable' });
   });
 });
 

@@ -123,6 +123,28 @@ describe('OpenSandbox: the lifecycle', () => {
   });
 });
 
+describe('OpenSandbox: the limit of a key', () => {
+  it('is told in its own shape; an entrypoint that cannot be started takes no place', async () => {
+    const limits = { sandboxes: 1 };
+    const { body: one } = await deployment.postTo('/v1/keys', { name: 'one', scopes: ['sandbox'], limits });
+    expect((await post('/sandboxes', { ...BODY, entrypoint: ['/none/such'] }, one.key)).status).toBe(400);
+    const first = await post('/sandboxes', BODY, one.key);
+    expect(first.status, first.text).toBe(202);
+    const refused = await post('/sandboxes', BODY, one.key);
+    expect(refused.status).toBe(429);
+    expect(refused.body).toEqual({
+      code: 'TOO_MANY_REQUESTS',
+      message: 'limits.sandboxes of this key is 1: end one first',
+    });
+    const gone = await server()
+      .delete(at(`/sandboxes/${first.body.id}`))
+      .set('OPEN-SANDBOX-API-KEY', one.key);
+    expect(gone.status).toBe(204);
+    const { body } = await deployment.get('/v1/usage', one.key);
+    expect(body.sandboxes).toBe(0);
+  });
+});
+
 describe('OpenSandbox: execd', () => {
   it('a command: init, lines of both streams, the end', async () => {
     const told = await command({ command: 'echo "$COLOUR"; echo; printf "a\\rb"; echo err >&2' });

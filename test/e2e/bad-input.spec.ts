@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { ExecutionsService } from '@cordon/app-api/executions/executions.service';
 import { LIMITS, REQUEST_LIMITS } from '@cordon/contracts';
 import request from 'supertest';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { KEY, OTHER_KEY, useDeployment } from './harness.js';
 
 const cordon = useDeployment({ workers: 1 });
@@ -191,6 +193,141 @@ describe('refused before it is looked at', () => {
   it.each(['?limit=0', '?limit=x', '?cursor=x', '?state=dead', '?label=x'])('a list with %s', async (query) => {
     const response = await cordon.get(`/v1/executions${query}`);
     expect(response.body).toMatchObject({ status: 422, errors: [{ pointer: query.split('=')[0] }] });
+  });
+});
+
+describe('a body that is no object', () => {
+  const ANY = 'sbx_000000000000000000000000';
+  const PLACES = [
+    ['POST', '/v1/executions'],
+    ['POST', '/v1/submissions'],
+    ['POST', '/v1/submissions/batch'],
+    ['POST', '/v1/submissions/x/rejudge'],
+    ['POST', '/v1/problems'],
+    ['PATCH', '/v1/problems/x'],
+    ['POST', '/v1/problems/x/rejudge'],
+    ['POST', '/v1/keys'],
+    ['POST', '/v1/webhooks/secret'],
+    ['POST', '/v1/webhooks/deliveries/x/redeliver'],
+    ['POST', '/v1/sandboxes'],
+    ['POST', `/v1/sandboxes/${ANY}/extend`],
+    ['POST', `/v1/sandboxes/${ANY}/exec`],
+    ['POST', `/v1/sandboxes/${ANY}/processes/1/stdin`],
+    ['POST', `/v1/sandboxes/${ANY}/processes/1/signal`],
+    ['POST', `/v1/sandboxes/${ANY}/files/mkdir`],
+    ['POST', `/v1/sandboxes/${ANY}/files/move`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts/x/run`],
+    ['POST', `/v1/sandboxes/${ANY}/contexts/x/restart`],
+    ['DELETE', `/v1/sandboxes/${ANY}`],
+  ] as const;
+  const send = (method: string, path: string, body: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${cordon.port}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body,
+    });
+
+  it.each(PLACES)('%s %s', async (method, path) => {
+    for (const body of ['null', '[]', '[{}]', '3', '"x"', 'true']) {
+      const response = await send(method, path, body);
+      expect(response.status, body).toBe(422);
+      const errors = [{ pointer: path.endsWith('/batch') ? expect.anything() : '', detail: expect.anything() }];
+      expect(await response.json()).toMatchObject({ type: 'urn:cordon:problem:invalid-request', errors });
+    }
+    expect((await cordon.get('/v1/sandboxes')).body.items).toEqual([]);
+  });
+
+  it('where none is taken: an empty object and no bytes say nothing, anything else is no such field', async () => {
+    const place = `/v1/sandboxes/${ANY}/contexts/x/restart`;
+    for (const body of ['{}', '']) expect((await send('POST', place, body)).status, body).toBe(404);
+    const refused = await send('POST', place, '{"a/b":1,"c":null}');
+    expect(((await refused.json()) as { errors: unknown }).errors).toEqual([
+      { pointer: '/a~1b', detail: 'no such field' },
+      { pointer: '/c', detail: 'no such field' },
+    ]);
+  });
+
+  it('an absent one makes a sandbox, with and without a type of what is not there', async () => {
+    const headers = { authorization: `Bearer ${KEY}` };
+    const bare = await fetch(`http://127.0.0.1:${cordon.port}/v1/sandboxes`, { method: 'POST', headers });
+    const typed = await send('POST', '/v1/sandboxes', '');
+    for (const response of [bare, typed]) {
+      expect(response.status).toBe(201);
+      await cordon.delete(`/v1/sandboxes/${((await response.json()) as { id: string }).id}`);
+    }
+    expect((await send('POST', '/v1/executions', '')).status).toBe(400);
+  });
+});
+
+describe('a parameter that there is not', () => {
+  it.each([
+    ['POST', '/v1/executions?wiat=30', '?wiat', 'no such parameter, but wait, timeline'],
+    ['GET', '/v1/executions?limit=1&Cursor=x', '?Cursor', /limit/],
+    ['GET', '/v1/executions/exe_000000000000000000000000?wait=1&x', '?x', /wait/],
+    ['GET', '/v1/runtimes?_=1', '?_', 'no such parameter: none is taken here'],
+    ['HEAD', '/v1/runtimes?_=1', null, null],
+    ['POST', '/v1/sandboxes?wait=1', '?wait', /none is taken/],
+    ['PUT', '/v1/sandboxes/sbx_000000000000000000000000/files?path=a&mod=600', '?mod', /mode/],
+    ['GET', '/v1/keys?__proto__=1', '?__proto__', /limit/],
+    ['GET', '/v1/keys?toString=1', '?toString', /limit/],
+    ['GET', '/v1/keys?a%2Fb%20c=1', '?a/b c', /limit/],
+    ['DELETE', '/v1/executions/x?force=true', '?force', /none is taken/],
+  ] as const)('%s %s: 422 that points to it', async (method, path, pointer, detail) => {
+    const response = await fetch(`http://127.0.0.1:${cordon.port}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${KEY}`, ...(method === 'POST' ? { 'content-type': 'application/json' } : {}) },
+      ...(method === 'POST' ? { body: JSON.stringify(TRUE) } : method === 'PUT' ? { body: Buffer.from('x') } : {}),
+    });
+    expect(response.status).toBe(422);
+    expect(response.headers.get('content-type')).toMatch('application/problem+json');
+    if (pointer === null) return;
+    const told = typeof detail === 'string' ? detail : expect.stringMatching(detail as RegExp);
+    expect(await response.json()).toMatchObject({
+      type: 'urn:cordon:problem:invalid-request',
+      errors: [{ pointer, detail: told }],
+    });
+  });
+
+  it('is one of several: each is named', async () => {
+    const { body } = await cordon.get('/v1/keys?limit=1&a=1&b=2&b=3');
+    expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['?a', '?b']);
+  });
+
+  it('of no route at all is 404, and nobody without a key is told', async () => {
+    expect((await cordon.get('/v1/nothing?x=1')).status).toBe(404);
+    expect((await cordon.get('/v1/keys?x=1', 'wrong')).status).toBe(401);
+  });
+
+  it('at a WebSocket is refused before it is one', async () => {
+    for (const [path, name] of [
+      ['/v1/sandboxes/sbx_000000000000000000000000/terminal?row=5', '?row'],
+      ['/v1/sandboxes/sbx_000000000000000000000000/processes/1/attach?form=5', '?form'],
+      ['/v1/executions/exe_000000000000000000000000/attach?from=5', '?from'],
+    ]) {
+      const headers = { authorization: `Bearer ${KEY}` };
+      const socket = new WebSocket(`ws://127.0.0.1:${cordon.port}${path}`, { headers });
+      socket.on('error', () => undefined);
+      const [, answer] = await once(socket, 'unexpected-response');
+      expect(answer.statusCode).toBe(422);
+      const body = JSON.parse(Buffer.concat(await answer.toArray()).toString());
+      expect(body.errors).toMatchObject([{ pointer: name }]);
+    }
+  });
+
+  it('is nobody’s business where other services’ clients ask, nor where a server of the guest is asked', async () => {
+    expect((await cordon.get('/compat/piston/api/v2/runtimes?x=1')).status).toBe(200);
+    expect((await cordon.get('/compat/judge0/languages?x=1').set('X-Auth-Token', KEY)).status).toBe(200);
+    expect((await cordon.get('/compat/e2b/v2/sandboxes?x=1').set('X-API-KEY', KEY)).status).toBe(200);
+    expect((await cordon.get('/compat/opensandbox/v1/sandboxes?x=1').set('OPEN-SANDBOX-API-KEY', KEY)).status).toBe(
+      200,
+    );
+    expect((await cordon.get('/healthz?x=1')).status).toBe(200);
+    const { body } = await cordon.postTo('/v1/sandboxes', {});
+    // Nobody listens there, and nobody minds the question.
+    expect((await cordon.get(`/v1/sandboxes/${body.id}/ports/8000/?x=1`)).status).toBe(502);
+    expect((await cordon.get(`/v1/sandboxes/${body.id}/ports/8000?x=1`)).status).toBe(502);
+    await cordon.delete(`/v1/sandboxes/${body.id}`);
   });
 });
 

@@ -181,9 +181,32 @@ describe('a bash context', () => {
   });
 
   it('tracing shows the code, and does not disturb', async () => {
-    expect((await run('set -xv; echo traced')).stderr).toContain('+ echo traced');
-    expect(await run('echo more; set +xv')).toMatchObject({ stdout: 'more\n', outcome: 'ok' });
-    expect(await run('echo quiet')).toMatchObject({ stdout: 'quiet\n', outcome: 'ok' });
+    // The code is inside an eval: a plus for each level.
+    const traced = async (code: string): Promise<string> => (await run(code, { env: { ONCE: '1' } })).stderr;
+    expect(await traced('set -x; echo traced')).toBe('++ echo traced\n');
+    expect(await traced('f() { echo $1; }; f more\n# a remark\n(exit 3)')).toBe('++ f more\n++ echo more\n++ exit 3\n');
+    expect(await traced('echo $?; set +x; echo quiet')).toBe('++ echo 3\n++ set +x\n');
+    expect(await traced('echo quiet')).toBe('');
+    expect(await traced('set -v\necho one')).toBe('echo one\n');
+    expect(await traced('echo two\necho three')).toBe('echo two\necho three\n');
+    expect(await traced('set +v')).toBe('set +v\n');
+    expect(await run('echo $-')).toMatchObject({ stdout: expect.not.stringMatching(/[xv]/), stderr: '' });
+  });
+
+  it('tracing goes on behind what ends a run early', async () => {
+    expect(await run('set -x; echo ${nope:?}; echo never')).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(await run('while :; do :; done', { timeoutMs: 300 })).toMatchObject({ outcome: 'timed_out' });
+    const { stderr, stdout } = await run('echo "$-"');
+    expect(stderr).toMatch(/^\+\+ echo \w*x\w*\n$/);
+    expect(stdout).toContain('x');
+    expect((await run('set +x')).stderr).toBe('++ set +x\n');
+    // A trap for ERR hears of nothing twice because of us.
+    expect(await run('trap "echo failed" ERR; (exit 5)')).toMatchObject({ exitCode: 5, stdout: 'failed\n' });
+    expect(await run('echo $?; set -x; (exit 6)')).toMatchObject({
+      exitCode: 6,
+      stdout: expect.stringMatching(/^5\n(failed\n)+$/),
+    });
+    expect(await run('echo $?; trap - ERR; set +x')).toMatchObject({ stdout: '6\n' });
   });
 
   it('what is left in the background prints into later runs', async () => {

@@ -29,6 +29,7 @@ interface DeploymentOptions {
   readonly store?: StoreSettings;
   readonly webhooks?: WebhookSettings;
   readonly problemBytes?: number;
+  readonly keySandboxes?: number;
   /** Of each worker; null: as it comes. */
   readonly concurrency?: number | null;
   /** Of each worker, beside ours. */
@@ -47,12 +48,18 @@ export class Deployment {
 
   async start(workers: number): Promise<void> {
     this.redis = await startRedis(this.directory);
-    const { store, webhooks, problemBytes } = this.options;
-    this.app = await createApp(
-      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], store, webhooks, problemBytes),
-    );
-    await this.app.listen(0, '127.0.0.1');
+    this.app = await this.startApi();
     for (let index = 0; index < workers; index++) await this.startWorker();
+  }
+
+  /** Another one beside the first is for the caller to close. */
+  async startApi(): Promise<NestFastifyApplication> {
+    const { store, webhooks, problemBytes, keySandboxes } = this.options;
+    const app = await createApp(
+      new ApiSettings(this.redis.url, '127.0.0.1', 0, [KEY, OTHER_KEY], store, webhooks, problemBytes, keySandboxes),
+    );
+    await app.listen(0, '127.0.0.1');
+    return app;
   }
 
   async startWorker(): Promise<ChildProcess> {

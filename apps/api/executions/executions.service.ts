@@ -19,6 +19,7 @@ import {
   newDto,
   type Principal,
   type Refused,
+  SandboxPlaces,
   WorkerRegistry,
 } from '@cordon/queue';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -68,6 +69,8 @@ function refusal(why: Refused, now: Date): ProblemException {
 export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
   readonly redis: Redis;
   readonly registry: WorkerRegistry;
+  /** Sandboxes of a key. */
+  readonly places: SandboxPlaces;
   private readonly store: ExecutionStore;
   private readonly dispatcher: Dispatcher;
   private news!: News;
@@ -82,6 +85,7 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
     this.store = new ExecutionStore(this.redis, settings.store);
     this.dispatcher = new Dispatcher(this.redis, this.store);
     this.registry = new WorkerRegistry(this.redis);
+    this.places = new SandboxPlaces(this.redis);
   }
 
   async onModuleInit(): Promise<void> {
@@ -120,8 +124,8 @@ export class ExecutionsService implements OnModuleInit, OnApplicationShutdown {
 
   async usage({ keyId, scopes, limits }: Principal): Promise<UsageTodayDto> {
     const day = dayOf(new Date());
-    const { cpuMs, ...rest } = await this.store.usage(keyId, day);
-    return { keyId, scopes: [...scopes], day, ...rest, cpuSeconds: cpuMs / 1000, limits };
+    const [{ cpuMs, ...rest }, sandboxes] = await Promise.all([this.store.usage(keyId, day), this.places.count(keyId)]);
+    return { keyId, scopes: [...scopes], day, ...rest, cpuSeconds: cpuMs / 1000, sandboxes, limits };
   }
 
   /** Validates and queues; an idempotency key that was used gives what it made. */

@@ -21,6 +21,12 @@ export class ProblemException extends Error {
   }
 }
 
+/** What other services' endpoints refuse in their own words: their filters say it, here it is counted and perhaps logged. */
+export abstract class PeerRefusal extends Error {
+  /** Of the answer. */
+  abstract readonly status: number;
+}
+
 /** What Fastify itself refuses, by its error code. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload-too-large',
@@ -33,8 +39,11 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemType>> = {
 
 const PROBLEM_PREFIX = 'urn:cordon:problem:';
 
-/** When the store is away, nobody knows for how long. */
-const RETRY_SECONDS = 5;
+/** When the store is away, or every worker is full, nobody knows for how long. */
+export const RETRY_SECONDS = 5;
+
+/** Refusals of the service that are told to the client alone: its own server that does not listen; more than the queue takes. */
+const NOT_LOGGED: ReadonlySet<string> = new Set([`${PROBLEM_PREFIX}port-unreachable`, `${PROBLEM_PREFIX}queue-full`]);
 
 const BY_STATUS: Readonly<Record<number, ProblemType>> = {
   400: 'malformed-json',
@@ -49,6 +58,7 @@ const BY_STATUS: Readonly<Record<number, ProblemType>> = {
 
 export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemException) return error.problem;
+  if (error instanceof PeerRefusal) return { ...problem('internal', error.message), status: error.status };
   const { code, name } = error as { code?: string; name?: string };
   if (name === 'MaxRetriesPerRequestError') return problem('unavailable', 'the store does not answer');
   if (code && code in FASTIFY_PROBLEMS) return problem(FASTIFY_PROBLEMS[code], (error as Error).message);
@@ -67,10 +77,11 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const request = host.switchToHttp().getRequest<FastifyRequest>();
+    // The client left in the middle of its request: nobody failed, and nobody is there to be told.
+    if (reply.raw.destroyed && !request.raw.complete) return;
     const body = toProblem(error);
-    rejects.inc({ type: body.type.slice(PROBLEM_PREFIX.length) });
-    if (body.status >= 500 && body.type !== 'urn:cordon:problem:queue-full')
-      this.log.error({ err: error, url: request.url }, 'request failed');
+    rejects.inc({ type: error instanceof PeerRefusal ? 'compat' : body.type.slice(PROBLEM_PREFIX.length) });
+    this.tell(error, body, request.url);
     if (reply.raw.headersSent) {
       // Half an answer must not look like a whole one.
       if (!reply.raw.writableEnded) reply.raw.destroy();
@@ -83,5 +94,15 @@ export class ProblemFilter implements ExceptionFilter {
       reply.header('retry-after', String(retryAfter ?? RETRY_SECONDS));
     if (body.status === 401) reply.header('www-authenticate', 'Bearer');
     reply.status(body.status).type('application/problem+json').send(body);
+  }
+
+  /** What operators have to hear. Workers that are full or away were foreseen: a warning, and nobody's stack. */
+  private tell(error: unknown, { status, type, detail }: Problem, url: string): void {
+    if (status < 500 || NOT_LOGGED.has(type)) return;
+    const foreseen = error instanceof ProblemException || error instanceof PeerRefusal;
+    // What a peer has and we have not.
+    if (status === 501 && foreseen) return;
+    if (status === 503 && foreseen) this.log.warn({ type, url }, detail ?? 'not available');
+    else this.log.error({ err: error, url }, 'request failed');
   }
 }

@@ -7,6 +7,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { KeysService } from '../keys/keys.service.js';
 import { bearerOf, requireScope } from './auth.guard.js';
 import { ProblemException, toProblem } from './problem.js';
+import type { QueryParameters } from './query-parameters.js';
 
 const MESSAGE_BYTES = 1 << 20;
 /** How long a client may take to say goodbye. */
@@ -49,7 +50,10 @@ export class WebSocketRoutes {
   private readonly routes: Route[] = [];
   private readonly keys: KeysService;
 
-  constructor(app: NestFastifyApplication) {
+  constructor(
+    app: NestFastifyApplication,
+    private readonly parameters: QueryParameters,
+  ) {
     this.keys = app.get(KeysService);
     // An upgraded connection is no request any more: nobody else would end it.
     app
@@ -81,6 +85,7 @@ export class WebSocketRoutes {
       const groups = url && pattern.exec(url.pathname)?.slice(1);
       if (!url || !groups) return null;
       const accept: Accept = async (principal, request, socket, head) => {
+        this.parameters.checkUpgrade(url.pathname, url.searchParams);
         const gone = new AbortController();
         socket.on('close', () => gone.abort());
         const serve = await permit({

@@ -53,8 +53,9 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async look(digest: string, now: number): Promise<Principal | null> {
-    const principal = await this.store.principal(digest);
-    if (principal === null) return null;
+    const found = await this.store.principal(digest);
+    if (found === null) return null;
+    const principal = { ...found, limits: this.withDefaults(found.limits) };
     if (this.cache.size >= CACHE_MOST) this.cache.clear();
     this.cache.set(digest, { principal, until: now + CACHE_MS });
     return principal;
@@ -80,22 +81,32 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
       limits,
       expiresAt: dto.expiresAt === undefined ? null : new Date(dto.expiresAt).toISOString(),
     });
-    return { ...record, key };
+    return { ...this.shown(record), key };
   }
 
   async get(id: string): Promise<KeyDto> {
-    return known(ID.test(id) ? await this.store.get(id) : null);
+    return this.shown(known(ID.test(id) ? await this.store.get(id) : null));
   }
 
   async revoke(id: string): Promise<KeyDto> {
     const record = known(ID.test(id) ? await this.store.revoke(id) : null);
     // This process need not wait for its own message.
     this.cache.clear();
-    return record;
+    return this.shown(record);
   }
 
-  list(offset: number, limit: number): ReturnType<KeyStore['list']> {
-    return this.store.list(offset, limit);
+  async list(offset: number, limit: number): ReturnType<KeyStore['list']> {
+    const { items, next } = await this.store.list(offset, limit);
+    return { items: items.map((record) => this.shown(record)), next };
+  }
+
+  /** As it holds now: what its maker left open is the deployment's to say. */
+  private shown(record: KeyDto): KeyDto {
+    return { ...record, limits: this.withDefaults(record.limits) };
+  }
+
+  private withDefaults(limits: KeyLimits): KeyLimits {
+    return { ...limits, sandboxes: limits.sandboxes ?? this.settings.keySandboxes };
   }
 }
 

@@ -62,11 +62,11 @@ export class SandboxesController {
   @Post()
   @HttpCode(201)
   @ApiOperation({ summary: 'A sandbox that lives until it is deleted, idle or its time is over' })
-  @ApiBody({ type: CreateSandboxDto })
+  @ApiBody({ type: CreateSandboxDto, required: false, description: 'Absent: all as it comes' })
   @ApiCreatedResponse({ type: SandboxDto })
-  @ApiBodyProblems()
+  @ApiBodyProblems('rate-limited', 'sandbox-limit')
   create(@Req() request: FastifyRequest): Promise<SandboxDto> {
-    return this.sandboxes.open(request.tenant, validateSandbox(request.body, this.sandboxes.newId()));
+    return this.sandboxes.open(request.principal, validateSandbox(request.body, this.sandboxes.newId()));
   }
 
   @Get()

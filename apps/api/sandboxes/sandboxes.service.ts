@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { OpenSandbox, SandboxDto, SandboxEnd } from '@cordon/contracts';
-import { type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
+import { type Principal, type SandboxRecord, SandboxStore, type WorkerInfo } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../executions/executions.service.js';
 import { noPlatform } from '../executions/platform.js';
-import { ProblemException } from '../http/problem.js';
+import { ProblemException, RETRY_SECONDS } from '../http/problem.js';
 import { LinkBroken, LinkRefused, WorkerLink } from './worker-link.js';
 
 const ID = /^sbx_[a-z0-9]{24}$/;
 /** Where workers are is looked up this often at most. */
 const WORKER_TTL_MS = 1_000;
+/** How long a worker that broke off may take to answer whether it is there at all. */
+const STRAY_MS = 2_000;
 
 function newId(): string {
   let id = '';
@@ -42,8 +44,24 @@ export class SandboxesService {
     return newId();
   }
 
-  /** On the worker that has room; tried in random order. */
-  async open(tenant: string, open: OpenSandbox): Promise<SandboxDto> {
+  /** On the worker that has room, in a place that the key has free. Throws ProblemException: 429, 503. */
+  async open(principal: Principal, open: OpenSandbox): Promise<SandboxDto> {
+    const { keyId, limits } = principal;
+    const { places, registry } = this.executions;
+    const { id } = open.sandbox;
+    if (!(await places.claim(keyId, id, limits.sandboxes, await registry.settled())))
+      throw new ProblemException('sandbox-limit', `limits.sandboxes of this key is ${limits.sandboxes}: end one first`);
+    try {
+      return await this.openAnywhere(principal, open);
+    } catch (error) {
+      // Where Redis does not answer, it lapses. What a worker has all the same it will say.
+      await places.release(keyId, id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Workers in random order. */
+  private async openAnywhere({ tenant, keyId }: Principal, open: OpenSandbox): Promise<SandboxDto> {
     const all = await this.executions.registry.workers();
     const { platform } = open.sandbox;
     const fitting = platform === 'auto' ? all : all.filter(({ platforms }) => platforms.includes(platform));
@@ -53,13 +71,22 @@ export class SandboxesService {
       try {
         return await new WorkerLink(worker.link).json<SandboxDto>(`/sandboxes/${open.sandbox.id}/open`, {
           tenant,
+          keyId,
           ...open,
         });
       } catch (error) {
         if (!(error instanceof LinkBroken || (error instanceof LinkRefused && error.refusal.full))) throw error;
+        if (error instanceof LinkBroken && !error.shut) await this.endStray(worker, open.sandbox.id);
       }
     }
-    throw new ProblemException('unavailable', workers.length === 0 ? 'no worker is there' : 'no worker has room');
+    const why = workers.length === 0 ? 'no worker is there' : 'no worker has room';
+    throw new ProblemException('unavailable', why, undefined, RETRY_SECONDS);
+  }
+
+  /** A worker that did not come to answer may have it all the same: there is to be one of an id, and one place taken for it. */
+  private async endStray(worker: WorkerInfo, id: string): Promise<void> {
+    const patience = AbortSignal.timeout(STRAY_MS);
+    await new WorkerLink(worker.link).json(`/sandboxes/${id}/end`, {}, patience).catch(() => undefined);
   }
 
   async list(tenant: string): Promise<SandboxDto[]> {

@@ -19,9 +19,9 @@ const ENV_NAME = /^[^=\0]+$/;
 const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
 const PATH_BYTES = 4095;
 
-/** A new sandbox from a body. Throws ProblemException with every wrong field. */
+/** A new sandbox from a body; one that is absent wants nothing special. Throws ProblemException with every wrong field. */
 export function validateSandbox(body: unknown, id: string): { sandbox: SandboxDto; env: Record<string, string> } {
-  const dto = validateDto(CreateSandboxDto, body ?? {});
+  const dto = validateDto(CreateSandboxDto, body === undefined ? {} : body);
   const errors: ProblemError[] = [];
   const env = checkMap(dto.env, '/env', REQUEST_LIMITS.environment, ENV_NAME, errors);
   const labels = checkMap(dto.labels, '/labels', REQUEST_LIMITS.labels, LABEL_NAME, errors);

@@ -34,8 +34,8 @@ export class WorkerLink {
   constructor(private readonly link: WorkerInfo['link']) {}
 
   /** A JSON answer. Throws LinkRefused, LinkBroken. */
-  async json<T>(path: string, body: unknown): Promise<T> {
-    const response = await this.send(path, Buffer.from(JSON.stringify(body)));
+  async json<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+    const response = await this.send(path, Buffer.from(JSON.stringify(body)), signal);
     return JSON.parse((await whole(response)).toString()) as T;
   }
 

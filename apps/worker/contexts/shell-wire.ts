@@ -1,7 +1,7 @@
 import { type DriverEvent, type DriverRun, fieldsOf, newToken, type Wire } from './wire.js';
 
 /** What the code sees of itself: no standard input, and nothing of the descriptor for frames. */
-const EVALUATE = 'builtin eval "$__cordon_code" 0</dev/null 250>&-';
+const EVALUATE = 'builtin eval "$__cordon_resume$__cordon_code" 0</dev/null 250>&-; { __cordon_quiet; } 2>/dev/null';
 
 /**
  * To drivers/bash.sh. A shell hides nothing from the code it runs, so every frame has a token of its own, in the order in which they come,
@@ -32,7 +32,8 @@ export class ShellWire implements Wire {
     // NUL bytes in what it reads are no news to a shell: it leaves them out.
     const [environment, script] = [names.join(''), code].map((all) => all.toWellFormed().replaceAll('\0', ''));
     const sizes = [environment, script].map((all) => Buffer.byteLength(all)).join(' ');
-    const command = `__cordon_read ${sizes} ${this.next()} ${this.next()}; ${EVALUATE}\n`;
+    // `&& :` keeps the status of the run before from a trap for ERR, that has heard of it.
+    const command = `__cordon_read ${sizes} ${this.next()} ${this.next()} && :; ${EVALUATE}\n`;
     this.wanted = `${environment}${script}${this.next()}\n`;
     return command;
   }

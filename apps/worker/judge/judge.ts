@@ -12,6 +12,7 @@ import type { DiscoveredRuntime } from '@cordon/images';
 import type { ImageSpec, SandboxPool } from '@cordon/pool';
 import { TestDataGone, type TestReader } from '@cordon/queue';
 import type { Cores } from '../cores.js';
+import { named } from '../named.js';
 import { filesOf } from '../run-spec.js';
 import { compareBytes } from './checkers.js';
 import type { Artifact } from './compile-cache.js';
@@ -124,8 +125,9 @@ export class Judging {
   ): Promise<{ program: Program | null; failure: string | null }> {
     const found = this.options.runtimes.get(runtime ?? '');
     if (!found) return { program: null, failure: `no runtime ${runtime} for the ${what}` };
-    const made = await this.compile(found, filesOf({ source, files }, found));
-    if (made.artifacts) return { program: { runtime: found, artifacts: made.artifacts }, failure: null };
+    const own = named({ source, files }, found);
+    const made = await this.compile(own.runtime, filesOf(own.program, own.runtime));
+    if (made.artifacts) return { program: { runtime: own.runtime, artifacts: made.artifacts }, failure: null };
     const why = made.failure ?? `the ${what} did not compile: ${made.compilation?.output ?? ''}`;
     return { program: null, failure: why.slice(0, MESSAGE_SHOWN) };
   }

@@ -31,6 +31,13 @@ export interface Started {
   readonly log: ProcessLog;
 }
 
+/** Whose a sandbox is. */
+export interface Owner {
+  readonly tenant: string;
+  /** In whose places it is counted; an older API names none. */
+  readonly keyId?: string;
+}
+
 /** One sandbox on this worker: its session, its processes, its time. */
 export class LiveSandbox {
   sandbox: SandboxDto;
@@ -49,7 +56,7 @@ export class LiveSandbox {
     pool: SandboxPool,
     image: ImageSpec,
     { sandbox, env }: OpenSandbox,
-    readonly tenant: string,
+    readonly owner: Owner,
     readonly audit: AuditWriter,
     log: (line: string) => void,
   ) {

@@ -21,12 +21,12 @@ import {
   SessionError,
   type SessionRequest,
 } from '@cordon/pool';
-import type { SandboxAuditStore, SandboxStore } from '@cordon/queue';
+import type { SandboxAuditStore, SandboxPlaces, SandboxStore } from '@cordon/queue';
 import type { Logger } from 'pino';
 import type { ContextAsk } from '../contexts/contexts.js';
 import { drained, sendJson, whenClosed } from '../link-response.js';
 import { AuditWriter } from './audit-writer.js';
-import { LiveSandbox } from './live-sandbox.js';
+import { LiveSandbox, type Owner } from './live-sandbox.js';
 import type { ProcessLog } from './process-log.js';
 
 const BODY_MAX = 8 << 20;
@@ -35,6 +35,7 @@ export interface SandboxHostOptions {
   readonly pools: PlatformPools;
   readonly image: ImageSpec;
   readonly store: SandboxStore;
+  readonly places: SandboxPlaces;
   readonly audit: SandboxAuditStore;
   readonly renderAudit: (entry: AuditEntry) => string;
   readonly workerId: string;
@@ -42,6 +43,9 @@ export interface SandboxHostOptions {
   /** Sandboxes at once. */
   readonly capacity: number;
 }
+
+/** Who asks for a sandbox. */
+type Ordered = OpenSandbox & Owner;
 
 /** A refusal on its way to the answer. */
 class Refused extends Error {
@@ -104,8 +108,7 @@ export class SandboxHost {
     const url = new URL(request.url ?? '/', 'http://worker');
     const [, , id = '', verb = '', process = ''] = url.pathname.split('/');
     if (verb === 'open') {
-      const { tenant, ...open } = JSON.parse((await readBody(request)).toString()) as OpenSandbox & { tenant: string };
-      return this.open(tenant, open, response);
+      return this.open(JSON.parse((await readBody(request)).toString()) as Ordered, response);
     }
     const live = this.find(id);
     switch (verb) {
@@ -166,7 +169,7 @@ export class SandboxHost {
     return live;
   }
 
-  private async open(tenant: string, open: OpenSandbox, response: ServerResponse): Promise<void> {
+  private async open({ tenant, keyId, ...open }: Ordered, response: ServerResponse): Promise<void> {
     const { pools, image, log, audit, renderAudit } = this.options;
     const { id } = open.sandbox;
     // An older API names none.
@@ -180,7 +183,9 @@ export class SandboxHost {
     }
     const { pool } = lease;
     const writer = new AuditWriter(audit, id, renderAudit, (line) => log.warn({ sandbox: id }, line));
-    const live = new LiveSandbox(pool, image, open, tenant, writer, (line) => log.warn({ sandbox: id }, line));
+    const live = new LiveSandbox(pool, image, open, { tenant, keyId }, writer, (line) =>
+      log.warn({ sandbox: id }, line),
+    );
     void live.ended.then(lease.release);
     this.sandboxes.set(id, live);
     this.endings.set(
@@ -202,8 +207,16 @@ export class SandboxHost {
     this.endings.delete(id);
   }
 
-  private save({ tenant, sandbox }: LiveSandbox): Promise<void> {
-    return this.options.store.save({ tenant, worker: this.options.workerId, sandbox });
+  private save({ owner, sandbox }: LiveSandbox): Promise<void> {
+    return this.options.store.save({ ...owner, worker: this.options.workerId, sandbox });
+  }
+
+  /** Keeps their places for their keys: to be said as often as that this worker is there. */
+  async holdPlaces(): Promise<void> {
+    const held = [...this.sandboxes].flatMap(([id, { owner }]) =>
+      owner.keyId === undefined ? [] : [{ keyId: owner.keyId, id }],
+    );
+    await this.options.places.hold(held);
   }
 
   private async ask(live: LiveSandbox, body: Buffer, response: ServerResponse): Promise<void> {

@@ -1,25 +1,10 @@
 import type { SandboxUsageDto } from '@cordon/contracts';
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  HttpCode,
-  Param,
-  Post,
-  Put,
-  Query,
-  Req,
-  Res,
-  UseFilters,
-  UseGuards,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AuthGuard, Scopes } from '../../http/auth.guard.js';
 import { E2B_PATH } from './e2b.auth.js';
 import { E2bError } from './e2b.errors.js';
-import { E2bFilter } from './e2b.filter.js';
 import { type E2bSandbox, E2bService, ENVD_VERSION, unavailable } from './e2b.service.js';
 
 const PAGE_MOST = 100;
@@ -31,7 +16,6 @@ const of = (path: string): string[] => [path, `v2/${path}`];
 /** E2B's control plane. Its document is E2B's; ours leaves it out. */
 @ApiExcludeController()
 @UseGuards(AuthGuard)
-@UseFilters(E2bFilter)
 @Scopes('sandbox')
 @Controller(E2B_PATH)
 export class E2bController {
@@ -39,7 +23,7 @@ export class E2bController {
 
   @Post(of('sandboxes'))
   async create(@Req() request: FastifyRequest, @Body() body: unknown): Promise<object> {
-    return created(await this.e2b.create(request.tenant, body));
+    return created(await this.e2b.create(request.principal, body));
   }
 
   @Get(of('sandboxes'))

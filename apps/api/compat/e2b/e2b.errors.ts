@@ -1,4 +1,4 @@
-import { ProblemException, toProblem } from '../../http/problem.js';
+import { PeerRefusal, ProblemException, toProblem } from '../../http/problem.js';
 import { LinkBroken, LinkRefused } from '../../sandboxes/worker-link.js';
 
 /** Connect's error codes (connectrpc.com/docs/protocol), with the HTTP status that each has in a unary call. */
@@ -18,7 +18,7 @@ export const CONNECT_STATUS = {
 export type ConnectCode = keyof typeof CONNECT_STATUS;
 
 /** What E2B's clients are told: a code of Connect, a status of HTTP. */
-export class E2bError extends Error {
+export class E2bError extends PeerRefusal {
   readonly status: number;
   constructor(
     readonly code: ConnectCode,

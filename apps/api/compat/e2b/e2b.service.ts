@@ -1,4 +1,5 @@
 import { SANDBOX_TIMES, type SandboxDto, type StartProcess } from '@cordon/contracts';
+import type { Principal } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../../executions/executions.service.js';
 import { ProblemException } from '../../http/problem.js';
@@ -34,7 +35,8 @@ export class E2bService {
     this.store = new E2bStore(executions.redis);
   }
 
-  async create(tenant: string, body: unknown): Promise<E2bSandbox> {
+  async create(principal: Principal, body: unknown): Promise<E2bSandbox> {
+    const { tenant } = principal;
     const {
       templateID = 'base',
       timeout,
@@ -73,9 +75,14 @@ export class E2bService {
     };
     // Before it is there: nobody could speak with one that has no record.
     await this.store.save(id, record);
-    const sandbox = await this.sandboxes.open(tenant, open);
-    await this.prepare(tenant, id);
-    return { sandbox, record };
+    try {
+      const sandbox = await this.sandboxes.open(principal, open);
+      await this.prepare(tenant, id);
+      return { sandbox, record };
+    } catch (error) {
+      await this.store.forget(id);
+      throw error;
+    }
   }
 
   private async prepare(tenant: string, id: string): Promise<void> {
@@ -90,10 +97,17 @@ export class E2bService {
       background: false,
     };
     const gone = new AbortController().signal;
-    await this.sandboxes.with(tenant, id, async (link) => {
-      for await (const event of link.events(`/sandboxes/${id}/start`, start, gone))
-        if (event.type === 'exit' && event.exitCode !== 0) throw new ProblemException('internal', 'no home directory');
-    });
+    try {
+      await this.sandboxes.with(tenant, id, async (link) => {
+        for await (const event of link.events(`/sandboxes/${id}/start`, start, gone))
+          if (event.type === 'exit' && event.exitCode !== 0)
+            throw new ProblemException('internal', 'no home directory');
+      });
+    } catch (error) {
+      // Nobody will ever hear of it.
+      await this.end(tenant, id).catch(() => undefined);
+      throw error;
+    }
   }
 
   /** One that runs. 404 for others. */
@@ -119,7 +133,11 @@ export class E2bService {
 
   async kill(tenant: string, id: string): Promise<void> {
     await this.get(tenant, id);
-    await this.sandboxes.with(tenant, id, (link) => link.json(`/sandboxes/${id}/end`, {}));
+    await this.end(tenant, id);
+  }
+
+  private end(tenant: string, id: string): Promise<unknown> {
+    return this.sandboxes.with(tenant, id, (link) => link.json(`/sandboxes/${id}/end`, {}));
   }
 
   /** Ends so many seconds from now. `least`: not earlier than it would. */

@@ -40,6 +40,12 @@ export class E2bStore {
     await this.redis.set(place(id), JSON.stringify(record), 'EX', KEPT_SECONDS);
   }
 
+  /** Of a sandbox that could not be had. */
+  async forget(id: string): Promise<void> {
+    this.cache.delete(id);
+    await this.redis.del(place(id));
+  }
+
   defaultContext(id: string, language: string): Promise<string | null> {
     return this.redis.hget(`${place(id)}:contexts`, language);
   }

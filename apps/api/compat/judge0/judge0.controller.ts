@@ -1,18 +1,5 @@
 import { cpus, freemem, release, totalmem } from 'node:os';
-import {
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  HttpCode,
-  Param,
-  Post,
-  Query,
-  Req,
-  Res,
-  UseFilters,
-  UseGuards,
-} from '@nestjs/common';
+import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ExecutionsService } from '../../executions/executions.service.js';
@@ -20,7 +7,7 @@ import { AuthGuard, Scopes } from '../../http/auth.guard.js';
 import { goneSignal } from '../../http/gone.js';
 import { KeysService } from '../../keys/keys.service.js';
 import { JUDGE0_PATH, tokenOf } from './judge0.auth.js';
-import { Judge0Filter, Judge0Refusal } from './judge0.filter.js';
+import { Judge0Refusal } from './judge0.filter.js';
 import { Judge0Service } from './judge0.service.js';
 import { MULTI_FILE } from './languages.js';
 import { JUDGE0_CONFIG } from './limits.js';
@@ -39,7 +26,6 @@ type Query_ = Readonly<Record<string, string | undefined>>;
 /** Judge0 CE 1.13.1. Its document is Judge0's; ours leaves it out. */
 @ApiExcludeController()
 @UseGuards(AuthGuard)
-@UseFilters(Judge0Filter)
 @Scopes('run', 'judge')
 @Controller(JUDGE0_PATH)
 export class Judge0Controller {
@@ -176,14 +162,14 @@ export class Judge0Controller {
   async language(@Param('id') wanted: string): Promise<object> {
     const language = (await this.judge0.languages()).find(({ id }) => String(id) === wanted);
     if (!language) throw new Judge0Refusal(404, 'Not found');
-    const { id, name, runtime } = language;
+    const { id, name, runtime, asIs } = language;
     return {
       id,
       name,
       is_archived: false,
-      source_file: runtime?.fileName ?? null,
+      source_file: runtime?.fileName ?? asIs?.fileName ?? null,
       compile_cmd: id === MULTI_FILE ? 'bash compile' : runtime?.compiled ? runtime.name : null,
-      run_cmd: id === MULTI_FILE ? 'bash run' : (runtime?.name ?? null),
+      run_cmd: id === MULTI_FILE ? 'bash run' : (runtime?.name ?? asIs?.shown ?? null),
     };
   }
 

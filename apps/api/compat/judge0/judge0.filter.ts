@@ -1,10 +1,10 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { ProblemException, toProblem } from '../../http/problem.js';
+import { PeerRefusal, ProblemException, toProblem } from '../../http/problem.js';
 import { Judge0Invalid } from './request.js';
 
 /** An answer of Judge0's own: `{error}` and a status. */
-export class Judge0Refusal extends Error {
+export class Judge0Refusal extends PeerRefusal {
   constructor(
     readonly status: number,
     message: string,

@@ -57,11 +57,38 @@ const ROWS: readonly Row[] = [
 
 export const MULTI_FILE = 89;
 
+/** What is no program of a language: the source as it is, bytes and all. */
+interface AsIs {
+  readonly fileName: string;
+  /** Arguments are appended. */
+  readonly run: readonly string[];
+  readonly shown: string;
+}
+
+const AS_IS: readonly { readonly id: number; readonly name: string; readonly asIs: AsIs }[] = [
+  {
+    id: 43,
+    name: 'Plain Text',
+    asIs: { fileName: 'text.txt', run: ['/bin/cat', 'text.txt'], shown: '/bin/cat text.txt' },
+  },
+  {
+    id: 44,
+    name: 'Executable',
+    // By bash, as there: it runs a script without a first line of its own, too. In its place: a signal is the program's.
+    asIs: {
+      fileName: 'a.out',
+      run: ['/bin/bash', '-c', 'exec ./a.out "$@"', 'bash'],
+      shown: '/bin/chmod +x a.out && ./a.out',
+    },
+  },
+];
+
 export interface Language {
   readonly id: number;
   readonly name: string;
-  /** Null: the program says itself how it is made and run. */
+  /** Null: the program says itself how it is made and run, or `asIs` does. */
   readonly runtime: RuntimeDto | null;
+  readonly asIs?: AsIs;
 }
 
 function languageOf({ id, runtime, name }: Row, runtimes: readonly RuntimeDto[]): Language | null {
@@ -73,9 +100,8 @@ function languageOf({ id, runtime, name }: Row, runtimes: readonly RuntimeDto[])
 /** Those whose program a worker has, by id. */
 export function languagesOf(runtimes: readonly RuntimeDto[]): Language[] {
   const found = ROWS.map((row) => languageOf(row, runtimes)).filter((language) => language !== null);
-  // Its scripts are bash's.
-  const multi = runtimes.some(({ id }) => id === 'bash')
-    ? [{ id: MULTI_FILE, name: 'Multi-file program', runtime: null }]
-    : [];
-  return [...found, ...multi];
+  // Scripts are bash's.
+  if (!runtimes.some(({ id }) => id === 'bash')) return found;
+  const asIs = AS_IS.map((row) => ({ ...row, runtime: null }));
+  return [...asIs, ...found, { id: MULTI_FILE, name: 'Multi-file program', runtime: null }];
 }

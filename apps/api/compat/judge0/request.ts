@@ -1,13 +1,14 @@
 import { type ExecutionJob, LIMITS, REQUEST_LIMITS, WORK_DIRECTORY } from '@cordon/contracts';
 import { limitsOf, pathFault } from '../../executions/validate.js';
-import { ProblemException } from '../../http/problem.js';
+import { PeerRefusal, ProblemException } from '../../http/problem.js';
 import { unpackFiles } from './additional-files.js';
 import { bytesOf, type Content, contentOf, decode } from './base64.js';
 import { type Language, MULTI_FILE } from './languages.js';
 import { FLAGS, type Flag, JUDGE0_CONFIG, NUMBER_RULES, type NumberField, OPTIONS_MOST } from './limits.js';
 
 /** What Judge0 answers with 422: messages by field. */
-export class Judge0Invalid extends Error {
+export class Judge0Invalid extends PeerRefusal {
+  readonly status = 422;
   constructor(readonly errors: Readonly<Record<string, string[]>>) {
     super('invalid submission');
   }
@@ -18,7 +19,7 @@ export type Judge0Fields = Readonly<Record<NumberField, number>> &
   Readonly<Record<Flag, boolean>> & {
     readonly language_id: number;
     readonly language: string;
-    readonly source_code: string | null;
+    readonly source_code: Content | null;
     readonly stdin: Content | null;
     readonly expected_output: Content | null;
     readonly compiler_options: string | null;
@@ -93,9 +94,10 @@ export function readFields(
   callbackFault: (url: string) => string | null,
 ): Judge0Fields {
   const errors = new Errors();
-  const source = textOf(body, 'source_code', encoded, errors);
   const id = present(body.language_id) ? Number(body.language_id) : null;
   const language = languages.find((one) => one.id === id);
+  const read = language?.asIs ? contentIn : textOf;
+  const source = read(body, 'source_code', encoded, errors);
   if (id === null) errors.add('language_id', "can't be blank");
   else if (!language) errors.add('language_id', `language with id ${String(body.language_id)} doesn't exist`);
   const files = textOf(body, 'additional_files', false, errors);
@@ -113,7 +115,8 @@ export function readFields(
   const fault = callback === null || callback === '' ? null : callbackFault(callback);
   if (fault !== null) errors.add('callback_url', fault);
   const stdin = contentIn(body, 'stdin', encoded, errors);
-  if ((source ?? '').length > REQUEST_LIMITS.sourceBytes) errors.add('source_code', 'is too long');
+  const sourceMost = language?.asIs ? REQUEST_LIMITS.fileBytes : REQUEST_LIMITS.sourceBytes;
+  if (bytesOf(source ?? '').length > sourceMost) errors.add('source_code', 'is too long');
   if (bytesOf(stdin ?? '').length > REQUEST_LIMITS.stdinBytes) errors.add('stdin', 'is too long');
   const fields: Judge0Fields = {
     ...numbersOf(body, errors),
@@ -152,24 +155,26 @@ export function wordsOf(line: string | null): string[] {
 /** What is run. Throws Judge0Invalid for files that are no archive. */
 export async function jobOf(id: string, fields: Judge0Fields, language: Language): Promise<ExecutionJob> {
   const unpacked = fields.additional_files === null ? [] : await files(fields.additional_files);
-  const script = (name: string): string[] | null => {
-    const found = [name, `${name}.sh`].find((path) => unpacked.some((file) => file.path === path));
-    return found ? ['/bin/bash', found] : null;
-  };
-  const run = language.runtime ? null : script('run');
-  if (!language.runtime && run === null) throw new Judge0Invalid({ additional_files: ['there is no run script'] });
-  const make = language.runtime ? null : script('compile');
+  const { runtime, asIs } = language;
+  const { run, make } = runtime
+    ? { run: null, make: null }
+    : asIs
+      ? { run: asIs.run, make: null }
+      : scriptsOf(unpacked);
+  const source = bytesOf(fields.source_code ?? '');
+  const own = asIs ? [{ path: asIs.fileName, base64: source.toString('base64') }] : [];
+  const fileName = runtime?.fileName ?? asIs?.fileName;
   const args = wordsOf(fields.command_line_arguments);
-  const staged = language.runtime?.compiled === true || make !== null;
+  const staged = runtime?.compiled === true || make !== null;
   const { number_of_runs: runs, expected_output: expected } = fields;
   return {
     id,
-    runtime: language.runtime?.id ?? null,
-    source: language.runtime ? fields.source_code : null,
+    runtime: runtime?.id ?? null,
+    source: runtime ? source.toString('utf8') : null,
     command: run === null ? null : [...run, ...args],
     args: run === null ? args : [],
     // The program is the source, whatever the archive has under its name.
-    files: unpacked.filter(({ path }) => path !== language.runtime?.fileName),
+    files: [...unpacked.filter(({ path }) => path !== fileName), ...own],
     stdin: bytesOf(fields.stdin ?? '').toString('base64'),
     env: {},
     cwd: WORK_DIRECTORY,
@@ -194,6 +199,17 @@ export async function jobOf(id: string, fields: Judge0Fields, language: Language
     auditLevel: 'security',
     network: 'none',
   };
+}
+
+/** How a multi-file program is made, if it is, and run. Throws Judge0Invalid. */
+function scriptsOf(unpacked: ExecutionJob['files']): { run: readonly string[]; make: readonly string[] | null } {
+  const script = (name: string): string[] | null => {
+    const found = [name, `${name}.sh`].find((path) => unpacked.some((file) => file.path === path));
+    return found ? ['/bin/bash', found] : null;
+  };
+  const run = script('run');
+  if (run === null) throw new Judge0Invalid({ additional_files: ['there is no run script'] });
+  return { run, make: script('compile') };
 }
 
 async function files(base64: string): Promise<ExecutionJob['files']> {

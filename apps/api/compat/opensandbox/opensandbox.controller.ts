@@ -10,7 +10,6 @@ import {
   Post,
   Query,
   Req,
-  UseFilters,
   UseGuards,
 } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
@@ -20,7 +19,6 @@ import { fieldsOf, metadataPatch } from './create-body.js';
 import { portPrefix, TOKEN_HEADER } from './data-plane.js';
 import { OPENSANDBOX_PATH } from './opensandbox.auth.js';
 import { invalid, OpenSandboxError, unavailable } from './opensandbox.errors.js';
-import { OpenSandboxFilter } from './opensandbox.filter.js';
 import { type Found, OpenSandboxService } from './opensandbox.service.js';
 
 const PAGE = { size: 20, most: 200 };
@@ -30,7 +28,6 @@ type Query_ = Readonly<Record<string, string | string[] | undefined>>;
 /** OpenSandbox's lifecycle API. Its document is OpenSandbox's; ours leaves it out. */
 @ApiExcludeController()
 @UseGuards(AuthGuard)
-@UseFilters(OpenSandboxFilter)
 @Scopes('sandbox')
 @Controller(OPENSANDBOX_PATH)
 export class OpenSandboxController {
@@ -43,7 +40,7 @@ export class OpenSandboxController {
       image: _image,
       extensions: _extensions,
       ...created
-    } = shown(await this.opensandbox.create(request.tenant, body));
+    } = shown(await this.opensandbox.create(request.principal, body));
     return created;
   }
 

@@ -1,8 +1,8 @@
-import { ProblemException, toProblem } from '../../http/problem.js';
+import { PeerRefusal, ProblemException, toProblem } from '../../http/problem.js';
 import { LinkBroken, LinkRefused } from '../../sandboxes/worker-link.js';
 
 /** What OpenSandbox's clients are told: a status of HTTP, and a code that is a word. */
-export class OpenSandboxError extends Error {
+export class OpenSandboxError extends PeerRefusal {
   constructor(
     readonly status: number,
     readonly code: string,

@@ -1,4 +1,5 @@
 import { SANDBOX_TIMES, type SandboxDto, type StartProcess, WORK_DIRECTORY } from '@cordon/contracts';
+import type { Principal } from '@cordon/queue';
 import { Injectable } from '@nestjs/common';
 import { ExecutionsService } from '../../executions/executions.service.js';
 import { SandboxesService } from '../../sandboxes/sandboxes.service.js';
@@ -44,7 +45,8 @@ export class OpenSandboxService {
     this.store = new OpenSandboxStore(executions.redis);
   }
 
-  async create(tenant: string, body: unknown): Promise<Found> {
+  async create(principal: Principal, body: unknown): Promise<Found> {
+    const { tenant } = principal;
     const wanted = wantedOf(body);
     const { image, entrypoint, metadata, extensions, platform } = wanted;
     const id = this.sandboxes.newId();
@@ -63,7 +65,7 @@ export class OpenSandboxService {
     // Before it is there: nobody could speak with one that has no record.
     await this.store.save(id, record, metadata);
     try {
-      const sandbox = await this.sandboxes.open(tenant, open);
+      const sandbox = await this.sandboxes.open(principal, open);
       await this.enter(tenant, id, wanted);
       return { sandbox, record, metadata };
     } catch (error) {

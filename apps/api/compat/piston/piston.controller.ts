@@ -1,5 +1,5 @@
 import type { ExecutionJob, OutputEvent, Priority, RuntimeDto } from '@cordon/contracts';
-import { Controller, Delete, Get, HttpCode, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ExecutionsService, newId } from '../../executions/executions.service.js';
@@ -7,7 +7,6 @@ import { AuthGuard, Scopes } from '../../http/auth.guard.js';
 import { goneSignal } from '../../http/gone.js';
 import { ProblemException } from '../../http/problem.js';
 import { PISTON_PATHS } from './piston.auth.js';
-import { PistonFilter } from './piston.filter.js';
 import { readRequest, versionOf } from './request.js';
 import { answerOf, type PistonAnswer, type StagedExecution, type Written } from './response.js';
 
@@ -20,7 +19,6 @@ const FIRST_EVENT = '0-0';
  */
 @ApiExcludeController()
 @UseGuards(AuthGuard)
-@UseFilters(PistonFilter)
 @Scopes('run')
 @Controller(PISTON_PATHS)
 export class PistonController {

@@ -9,10 +9,12 @@ import {
 } from '@cordon/contracts';
 import semver from 'semver';
 import { limitsOf, pathFault } from '../../executions/validate.js';
+import { PeerRefusal } from '../../http/problem.js';
 
 /** What Piston answers as `{message}` with status 400. */
-export class PistonRefusal extends Error {
+export class PistonRefusal extends PeerRefusal {
   override readonly name = 'PistonRefusal';
+  readonly status = 400;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -7,13 +7,17 @@
 # What the worker is told are frames on the pipe of descriptor 1 (see ../frames.ts). Nothing here is hidden from the code, so each
 # frame has a token of its own, and the one that ends a run comes only when the code is over. What the worker sends (../shell-wire.ts):
 # one line with the command, and, once `want` asks for it, what `read` takes by length; then the token of the end.
+#
+# `set -x` and `set -v` are the code's alone: they are off while anything of this here is read or run. What has to run before they are
+# off runs where standard error is /dev/null. (Two things show all the same: a trace that BASH_XTRACEFD leads elsewhere has a few lines
+# of ours, and behind an interrupted run with -v stands the prompt command.)
 
 exec 250>&1
 set +o history +H
 unset HISTFILE MAILCHECK
 export -n PS1 PS2
 PS1= PS2=
-__cordon_running= __cordon_status=0 __cordon_code=  __cordon_prompts=
+__cordon_running= __cordon_status=0 __cordon_code= __cordon_prompts= __cordon_tracing= __cordon_resume= __cordon_ended=
 __cordon_undo=()
 
 # token, JSON: one frame, in one write
@@ -61,7 +65,8 @@ __cordon_bytes() {
 # the shell.
 __cordon_read() {
   [[ $- != *e* ]] || __cordon_status=0
-  { local -; set +xve; } 2>/dev/null
+  local -
+  set +e
   PS1=$__cordon_prompts
   __cordon_running=yes
   __cordon_frame "$3" '{"type":"want"}'
@@ -69,15 +74,36 @@ __cordon_read() {
   __cordon_bytes environment "$1"
   __cordon_bytes __cordon_code "$2"
   builtin eval "$environment"
+  __cordon_resume=
+  [[ ! $__cordon_tracing ]] || __cordon_resume='{ __cordon_trace && :; } 2>/dev/null'$'\n'
   builtin trap - INT
   __cordon_frame "$4" '{"type":"begun"}'
   return "$__cordon_status"
 }
 
+# Before the first line of code that is to be traced. From then on it says itself how it is. Keeps the status.
+__cordon_trace() {
+  local flags=$__cordon_tracing
+  __cordon_tracing=
+  builtin set "-$flags"
+  return "$__cordon_status"
+}
+
+# The code is over, as it should be: nothing more is traced. Its status is kept, not returned: a trap for ERR would hear of it again.
+__cordon_quiet() {
+  __cordon_ended=$?
+  __cordon_tracing+=${-//[!xv]}
+  set +xv
+}
+
 # Interrupts are over once SIGINT is ignored: what comes before only brings the shell here again. A trap for INT ends with its run.
 __cordon_prompt() {
   __cordon_last=$?
-  { local -; set +xveu; } 2>/dev/null
+  [[ ! $__cordon_ended ]] || __cordon_last=$__cordon_ended __cordon_ended=
+  [[ ! $__cordon_running ]] || __cordon_tracing+=${-//[!xv]}
+  set +xv
+  local -
+  set +eu
   [[ $__cordon_running ]] || return 0
   builtin trap '' INT
   local token
@@ -89,6 +115,6 @@ __cordon_prompt() {
   return 0
 }
 
-readonly -f __cordon_bytes __cordon_frame __cordon_set __cordon_unset __cordon_read __cordon_prompt
-readonly PROMPT_COMMAND=__cordon_prompt
+readonly -f __cordon_bytes __cordon_frame __cordon_set __cordon_unset __cordon_read __cordon_trace __cordon_quiet __cordon_prompt
+readonly PROMPT_COMMAND='{ __cordon_prompt; } 2>/dev/null'
 trap '' INT

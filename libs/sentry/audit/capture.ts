@@ -1,6 +1,7 @@
 import type { SyscallArguments, Task } from '../kernel/types.js';
-import { CAPTURE_CUT, CAPTURE_HEADER_BYTES } from './format.js';
+import { CAPTURE_CUT, CAPTURE_HEADER_BYTES, CAPTURE_PATH_ID } from './format.js';
 import { kindOf } from './kinds.js';
+import { PathTable } from './paths.js';
 import type { Parameter, Shape } from './signature.js';
 
 /** How one argument's memory is copied. */
@@ -20,6 +21,8 @@ const STRING_BYTES = 96;
 const STRINGS_MOST = 32;
 const IOVEC_MOST = 8;
 const IOVEC_PREFIX_BYTES = 32;
+/** More than this is copied by what knows how to copy much. */
+const WORDS_BYTES = 256;
 /** All captures of one call. */
 const CAPTURE_BYTES = 12 * 1024;
 
@@ -28,8 +31,12 @@ export class CaptureBuffer {
   /** One past what has been copied. */
   length = 0;
   private limit = 0;
+  readonly words: Int32Array;
+  readonly paths = new PathTable();
 
-  constructor(readonly bytes: Uint8Array) {}
+  constructor(readonly bytes: Uint8Array) {
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+  }
 
   /** Captures of a call go to `start` and on. Precondition: there is room for the most that a call may capture. */
   begin(start: number): void {
@@ -70,7 +77,7 @@ export function capture(
   const shape = plan.shape;
   switch (shape.form) {
     case 'path':
-      capturePath(task, plan.index, address, into);
+      capturePath(task, plan, address, into);
       break;
     case 'struct':
       copy(task, plan.index, address + shape.offset, shape.size, 0, into);
@@ -107,6 +114,11 @@ function arrayCount(task: Task, plan: CapturePlan, args: SyscallArguments, resul
 
 function header(into: CaptureBuffer, index: number, flags: number, length: number): void {
   const { bytes, length: at } = into;
+  if ((at & 3) === 0) {
+    into.words[at >> 2] = index | (flags << 8) | (length << 16);
+    into.length = at + CAPTURE_HEADER_BYTES;
+    return;
+  }
   bytes[at] = index;
   bytes[at + 1] = flags;
   bytes[at + 2] = length & 0xff;
@@ -116,13 +128,36 @@ function header(into: CaptureBuffer, index: number, flags: number, length: numbe
 
 function copy(task: Task, index: number, address: number, size: number, flags: number, into: CaptureBuffer): void {
   if (!into.ensure(CAPTURE_HEADER_BYTES + size)) return;
-  if (size > 0 && task.memory.copyIn(address, into.bytes, into.length + CAPTURE_HEADER_BYTES, size) < size) return;
+  if (size > 0 && !copyBytes(task, address, size, into, into.length + CAPTURE_HEADER_BYTES)) return;
   header(into, index, flags, size);
   into.length += size;
 }
 
+/** Up to three bytes more than `size` may be written. */
+function copyBytes(task: Task, address: number, size: number, into: CaptureBuffer, at: number): boolean {
+  const { memory } = task;
+  if ((at & 3) === 0 && size <= WORDS_BYTES) {
+    const from = memory.wordsAt(address, size, false);
+    if (from >= 0) {
+      const { words } = into;
+      const source = memory.words;
+      const to = at >> 2;
+      const count = (size + 3) >> 2;
+      for (let index = 0; index < count; index++) words[to + index] = source[from + index];
+      return true;
+    }
+  }
+  return memory.copyIn(address, into.bytes, at, size) === size;
+}
+
 /** `pathArgument` copies once for audit, policy and handler, so that all three see the same path. */
-function capturePath(task: Task, index: number, address: number, into: CaptureBuffer): void {
+function capturePath(task: Task, plan: CapturePlan, address: number, into: CaptureBuffer): void {
+  const { index } = plan;
+  const id = into.paths.ids[index];
+  if (id >= 0 && plan.direction === 'in') {
+    if (into.ensure(CAPTURE_HEADER_BYTES)) header(into, index, CAPTURE_PATH_ID, id);
+    return;
+  }
   const path = task.pathArgument(index, address);
   if (typeof path !== 'string') return;
   const length = Math.min(path.length, PATH_BYTES);

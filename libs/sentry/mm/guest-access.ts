@@ -9,7 +9,7 @@ import {
   PROT_WRITE,
 } from '../platform/platform.js';
 import type { MemoryEnvironment } from './environment.js';
-import { type PageTable, PTE_FRAME, PTE_PRESENT } from './page-table.js';
+import { type PageTable, PTE_FILE, PTE_FRAME, PTE_PRESENT } from './page-table.js';
 import { Pager } from './pager.js';
 import { StringCache } from './string-cache.js';
 import type { FrameNumber, GuestMemory } from './types.js';
@@ -54,14 +54,17 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       if (vma === null) return -EFAULT;
     }
     if ((vma.protection & (write ? PROT_WRITE : PROT_READABLE)) === 0) return -EFAULT;
-    const page = address - (address % PAGE_SIZE);
-    if (!write) {
-      const entry = this.table.get(page);
-      if ((entry & PTE_PRESENT) !== 0) return entry & PTE_FRAME;
+    // The usual case, without the page's address: a number that V8 would put in a box of its own for each call.
+    const entry = this.table.get(address);
+    if ((entry & PTE_PRESENT) !== 0) {
+      const present = entry & PTE_FRAME;
+      if (!write || vma.shared) return present;
+      if ((entry & PTE_FILE) === 0 && this.frames.references(present) === 1) return present;
+    } else if (!write && vma.object === null) {
       // Memory nobody has touched reads as zeros: frame 0.
-      if (vma.object === null) return 0;
+      return 0;
     }
-    const frame = this.frameFor(vma, page, write);
+    const frame = this.frameFor(vma, address - (address % PAGE_SIZE), write);
     if (frame === -ENOMEM) this.frames.onStarved?.(this);
     return frame;
   }

@@ -80,7 +80,7 @@ export function capture(
       capturePath(task, plan, address, into);
       break;
     case 'struct':
-      copy(task, plan.index, address + shape.offset, shape.size, 0, into);
+      copy(task, plan.index, shape.offset === 0 ? address : address + shape.offset, shape.size, 0, into);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);

@@ -8,8 +8,11 @@ import type { Parameter, Shape } from './signature.js';
 export interface CapturePlan {
   readonly index: number;
   readonly direction: 'in' | 'out';
-  readonly shape: Shape;
-  readonly base: string;
+  /** The parts of its `Shape`, 0 where that has none. Here, all plans look alike to the compiler. */
+  readonly form: Shape['form'];
+  readonly size: number;
+  readonly offset: number;
+  readonly most: number;
   readonly lengthIndex: number;
   /** The length argument is itself a pointer to a 32-bit length (accept, getsockname). */
   readonly indirectLength: boolean;
@@ -57,8 +60,10 @@ export function planCapture(parameter: Parameter, index: number): CapturePlan | 
   return {
     index,
     direction: parameter.direction,
-    shape,
-    base: parameter.base,
+    form: shape.form,
+    size: 'size' in shape ? shape.size : 0,
+    offset: 'offset' in shape ? shape.offset : 0,
+    most: 'most' in shape ? shape.most : 0,
     lengthIndex: parameter.lengthIndex,
     indirectLength: parameter.base === 'sockaddr' && parameter.direction === 'out',
   };
@@ -74,13 +79,14 @@ export function capture(
 ): void {
   const address = args[plan.index];
   if (address === 0) return;
-  const shape = plan.shape;
-  switch (shape.form) {
+  const { form, size } = plan;
+  if (form === 'struct') {
+    copy(task, plan.index, plan.offset === 0 ? address : address + plan.offset, size, 0, into);
+    return;
+  }
+  switch (form) {
     case 'path':
       capturePath(task, plan, address, into);
-      break;
-    case 'struct':
-      copy(task, plan.index, shape.offset === 0 ? address : address + shape.offset, shape.size, 0, into);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);
@@ -88,12 +94,12 @@ export function capture(
         if (count === 0) copy(task, plan.index, address, 0, 0, into);
         return;
       }
-      const shown = Math.min(count, shape.most);
-      copy(task, plan.index, address, shown * shape.size, shown < count ? CAPTURE_CUT : 0, into);
+      const shown = count < plan.most ? count : plan.most;
+      copy(task, plan.index, address, shown * size, shown < count ? CAPTURE_CUT : 0, into);
       break;
     }
     case 'pointers':
-      capturePointers(task, plan, args, shape, into);
+      capturePointers(task, plan, args, into);
       break;
     case 'strings':
       captureStrings(task, plan.index, address, into);
@@ -169,25 +175,19 @@ function capturePath(task: Task, plan: CapturePlan, address: number, into: Captu
 }
 
 /** The structs, one after the other; up to the first that cannot be read. */
-function capturePointers(
-  task: Task,
-  plan: CapturePlan,
-  args: SyscallArguments,
-  shape: { readonly size: number; readonly most: number },
-  into: CaptureBuffer,
-): void {
+function capturePointers(task: Task, plan: CapturePlan, args: SyscallArguments, into: CaptureBuffer): void {
   const count = plan.lengthIndex < 0 ? 0 : args[plan.lengthIndex];
   if (!(count >= 0)) return;
-  const shown = Math.min(count, shape.most);
-  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * shape.size)) return;
+  const shown = Math.min(count, plan.most);
+  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * plan.size)) return;
   const start = into.length + CAPTURE_HEADER_BYTES;
   let at = start;
   for (let index = 0; index < shown; index++) {
     const pointer = task.memory.readU64(args[plan.index] + index * 8);
-    if (!(pointer > 0) || task.memory.copyIn(pointer, into.bytes, at, shape.size) < shape.size) break;
-    at += shape.size;
+    if (!(pointer > 0) || task.memory.copyIn(pointer, into.bytes, at, plan.size) < plan.size) break;
+    at += plan.size;
   }
-  header(into, plan.index, at - start < count * shape.size ? CAPTURE_CUT : 0, at - start);
+  header(into, plan.index, at - start < count * plan.size ? CAPTURE_CUT : 0, at - start);
   into.length = at;
 }
 

@@ -65,7 +65,7 @@ export class Plans {
       call,
       argumentCount: parameters.length,
       entry,
-      paths: entry.filter(({ shape }) => shape.form === 'path').map(({ index }) => index),
+      paths: entry.filter(({ form }) => form === 'path').map(({ index }) => index),
       exit: captures.filter((candidate) => candidate?.direction === 'out').filter((found) => found !== null),
       security: call.security === true || call.support === 'refused',
       openFlagsIndex: parameters.findIndex((parameter) => parameter.base === 'open-flags'),

@@ -19,6 +19,9 @@ function fakeTask(comm = 'cat', tid = 7) {
       destination.set(bytes.subarray(address - BASE, address - BASE + got), offset);
       return got;
     },
+    words: new Int32Array(bytes.buffer),
+    wordsAt: (address: number, length: number) =>
+      address % 4 === 0 && inside(address, length) ? (address - BASE) / 4 : -1,
     readU32: (address: number) => (inside(address, 4) ? data.getUint32(address - BASE, true) : Number.NaN),
     readU64: (address: number) => (inside(address, 8) ? Number(data.getBigInt64(address - BASE, true)) : Number.NaN),
   };
@@ -53,6 +56,7 @@ CALLS[9] = {
 CALLS[20] = { name: 'writev', signature: 'fd:fd iov:iovec-in iovcnt:int' };
 CALLS[42] = { name: 'connect', signature: 'fd:fd addr:sockaddr-in addrlen:int', security: true };
 CALLS[59] = { name: 'execve', signature: 'path:path argv:string-array-in envp:address', security: true };
+CALLS[82] = { name: 'rename', signature: 'from:path to:path', security: true };
 CALLS[231] = { name: 'exit_group', signature: 'status:int', result: 'none' };
 CALLS[257] = { name: 'openat', signature: 'dirfd:dirfd path:path flags:open-flags mode:mode', security: true };
 
@@ -228,6 +232,106 @@ describe('audit recorder and decoder', () => {
     const { records } = record((recorder) => call(recorder, task, 257, [0, BASE, 0], 3, () => put(BASE, '/b\0')));
     expect(records[0].arguments[1].text).toBe('"/a"');
     expect(task.argumentCopy(1)).toBe('/a');
+  });
+
+  it('sends a path once, and shows it in each call that names it', () => {
+    const { task, put } = fakeTask();
+    put(BASE, '/usr/lib/x86_64-linux-gnu/libc.so.6\0');
+    const { records, bytes } = record((recorder) => {
+      for (let count = 0; count < 50; count++) call(recorder, task, 257, [AT_FDCWD, BASE, 0], 3);
+    });
+    expect(bytes.toString('latin1').split('libc.so.6')).toHaveLength(2);
+    expect(new Set(records.map((entry) => entry.arguments[1].text))).toEqual(
+      new Set(['"/usr/lib/x86_64-linux-gnu/libc.so.6"']),
+    );
+    expect(records).toHaveLength(50);
+  });
+
+  it('tells paths apart, however many and long they are, and over a call that waits', () => {
+    const { task, put } = fakeTask();
+    const waiting = fakeTask('waits', 8);
+    waiting.put(BASE, '/waited/for\0');
+    const paths = Array.from({ length: 1500 }, (_, index) => `/tmp/${'d'.repeat(index % 130)}/${index}`);
+    const { records } = record((recorder) => {
+      call(recorder, waiting.task, 257, [AT_FDCWD, BASE, 0], 3, () => {
+        for (let index = 0; index < paths.length; index += 2) {
+          put(BASE, `${paths[index]}\0`);
+          put(BASE + 0x200, `${paths[index + 1]}\0`);
+          call(recorder, task, 82, [BASE, BASE + 0x200], 0);
+        }
+      });
+    });
+    const shown = records.flatMap((entry) => entry.arguments.map(({ text }) => text));
+    expect(shown.slice(0, 1500)).toEqual(paths.map((path) => `"${path}"`));
+    expect(records.at(-1)?.arguments[1].text).toBe('"/waited/for"');
+  });
+
+  it('shows both paths of a call whose paths want the same id', () => {
+    const { task, put } = fakeTask();
+    // The end and the length choose the id.
+    put(BASE, '/one/directory/file\0');
+    put(BASE + 0x100, '/two/directory/file\0');
+    const { records } = record((recorder) => {
+      for (let count = 0; count < 3; count++) {
+        call(recorder, task, 82, [BASE, BASE + 0x100], 0);
+        call(recorder, task, 82, [BASE + 0x100, BASE], 0);
+      }
+    });
+    const [there, back] = ['"/one/directory/file"', '"/two/directory/file"'];
+    expect(records.map((entry) => entry.arguments.map(({ text }) => text))).toEqual(
+      Array.from({ length: 3 }, () => [
+        [there, back],
+        [back, there],
+      ]).flat(),
+    );
+  });
+
+  it('keeps within the byte budget wherever that ends, and shows all paths before', () => {
+    const { task, put } = fakeTask();
+    for (let auditBytes = 0; auditBytes < 800; auditBytes += 8) {
+      const { records, decoder, bytes } = record(
+        (recorder) => {
+          for (let count = 0; count < 20; count++) {
+            put(BASE, `/tmp/${count % 3}\0`);
+            call(recorder, task, 257, [AT_FDCWD, BASE, 0], 3);
+          }
+        },
+        { auditBytes },
+      );
+      expect(bytes.length).toBeLessThanOrEqual(Math.max(auditBytes, 24));
+      expect(decoder.malformed).toBeNull();
+      expect(records.at(-1)?.name).toBe('audit_truncated');
+      expect(records.slice(0, -1).map((entry) => entry.arguments[1].text)).toEqual(
+        records.slice(0, -1).map((_, count) => `"/tmp/${count % 3}"`),
+      );
+    }
+  });
+
+  it('tells the version of the format, and reads no other', () => {
+    const { task } = fakeTask();
+    const { bytes } = record((recorder) => call(recorder, task, 231, [0], 0));
+    expect(bytes.readUInt16LE(2)).toBe(6);
+    bytes.writeUInt32LE(99, 4);
+    expect(decodeRecords(bytes).map(({ name, arguments: [reason] }) => [name, reason.text])).toEqual([
+      ['audit_malformed', '"the format has version 99"'],
+    ]);
+  });
+
+  it('shows what it has shown before only for the same bytes', () => {
+    const { task, put } = fakeTask();
+    const { records } = record((recorder) => {
+      for (let count = 0; count < 600; count++) {
+        put(BASE, `n${count % 150}`.padEnd(8));
+        call(recorder, task, 1, [count % 5, BASE + (count % 2) * 0xdead0000, 8], 8);
+      }
+    });
+    expect(records.map((entry) => entry.arguments.map(({ text }) => text))).toEqual(
+      Array.from({ length: 600 }, (_, count) => [
+        `${count % 5}`,
+        count % 2 ? '0xdeae0000' : `"${`n${count % 150}`.padEnd(8)}"`,
+        '8',
+      ]),
+    );
   });
 
   it('records at level security what is relevant, refused or decided about', () => {

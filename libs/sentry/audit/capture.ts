@@ -1,14 +1,18 @@
 import type { SyscallArguments, Task } from '../kernel/types.js';
-import { CAPTURE_CUT, CAPTURE_HEADER_BYTES } from './format.js';
+import { CAPTURE_CUT, CAPTURE_HEADER_BYTES, CAPTURE_PATH_ID } from './format.js';
 import { kindOf } from './kinds.js';
+import { PathTable } from './paths.js';
 import type { Parameter, Shape } from './signature.js';
 
 /** How one argument's memory is copied. */
 export interface CapturePlan {
   readonly index: number;
   readonly direction: 'in' | 'out';
-  readonly shape: Shape;
-  readonly base: string;
+  /** The parts of its `Shape`, 0 where that has none. Here, all plans look alike to the compiler. */
+  readonly form: Shape['form'];
+  readonly size: number;
+  readonly offset: number;
+  readonly most: number;
   readonly lengthIndex: number;
   /** The length argument is itself a pointer to a 32-bit length (accept, getsockname). */
   readonly indirectLength: boolean;
@@ -20,6 +24,8 @@ const STRING_BYTES = 96;
 const STRINGS_MOST = 32;
 const IOVEC_MOST = 8;
 const IOVEC_PREFIX_BYTES = 32;
+/** More than this is copied by what knows how to copy much. */
+const WORDS_BYTES = 256;
 /** All captures of one call. */
 const CAPTURE_BYTES = 12 * 1024;
 
@@ -28,8 +34,12 @@ export class CaptureBuffer {
   /** One past what has been copied. */
   length = 0;
   private limit = 0;
+  readonly words: Int32Array;
+  readonly paths = new PathTable();
 
-  constructor(readonly bytes: Uint8Array) {}
+  constructor(readonly bytes: Uint8Array) {
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+  }
 
   /** Captures of a call go to `start` and on. Precondition: there is room for the most that a call may capture. */
   begin(start: number): void {
@@ -50,8 +60,10 @@ export function planCapture(parameter: Parameter, index: number): CapturePlan | 
   return {
     index,
     direction: parameter.direction,
-    shape,
-    base: parameter.base,
+    form: shape.form,
+    size: 'size' in shape ? shape.size : 0,
+    offset: 'offset' in shape ? shape.offset : 0,
+    most: 'most' in shape ? shape.most : 0,
     lengthIndex: parameter.lengthIndex,
     indirectLength: parameter.base === 'sockaddr' && parameter.direction === 'out',
   };
@@ -67,13 +79,14 @@ export function capture(
 ): void {
   const address = args[plan.index];
   if (address === 0) return;
-  const shape = plan.shape;
-  switch (shape.form) {
+  const { form, size } = plan;
+  if (form === 'struct') {
+    copy(task, plan.index, plan.offset === 0 ? address : address + plan.offset, size, 0, into);
+    return;
+  }
+  switch (form) {
     case 'path':
-      capturePath(task, plan.index, address, into);
-      break;
-    case 'struct':
-      copy(task, plan.index, address + shape.offset, shape.size, 0, into);
+      capturePath(task, plan, address, into);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);
@@ -81,12 +94,12 @@ export function capture(
         if (count === 0) copy(task, plan.index, address, 0, 0, into);
         return;
       }
-      const shown = Math.min(count, shape.most);
-      copy(task, plan.index, address, shown * shape.size, shown < count ? CAPTURE_CUT : 0, into);
+      const shown = count < plan.most ? count : plan.most;
+      copy(task, plan.index, address, shown * size, shown < count ? CAPTURE_CUT : 0, into);
       break;
     }
     case 'pointers':
-      capturePointers(task, plan, args, shape, into);
+      capturePointers(task, plan, args, into);
       break;
     case 'strings':
       captureStrings(task, plan.index, address, into);
@@ -107,6 +120,11 @@ function arrayCount(task: Task, plan: CapturePlan, args: SyscallArguments, resul
 
 function header(into: CaptureBuffer, index: number, flags: number, length: number): void {
   const { bytes, length: at } = into;
+  if ((at & 3) === 0) {
+    into.words[at >> 2] = index | (flags << 8) | (length << 16);
+    into.length = at + CAPTURE_HEADER_BYTES;
+    return;
+  }
   bytes[at] = index;
   bytes[at + 1] = flags;
   bytes[at + 2] = length & 0xff;
@@ -116,13 +134,36 @@ function header(into: CaptureBuffer, index: number, flags: number, length: numbe
 
 function copy(task: Task, index: number, address: number, size: number, flags: number, into: CaptureBuffer): void {
   if (!into.ensure(CAPTURE_HEADER_BYTES + size)) return;
-  if (size > 0 && task.memory.copyIn(address, into.bytes, into.length + CAPTURE_HEADER_BYTES, size) < size) return;
+  if (size > 0 && !copyBytes(task, address, size, into, into.length + CAPTURE_HEADER_BYTES)) return;
   header(into, index, flags, size);
   into.length += size;
 }
 
+/** Up to three bytes more than `size` may be written. */
+function copyBytes(task: Task, address: number, size: number, into: CaptureBuffer, at: number): boolean {
+  const { memory } = task;
+  if ((at & 3) === 0 && size <= WORDS_BYTES) {
+    const from = memory.wordsAt(address, size, false);
+    if (from >= 0) {
+      const { words } = into;
+      const source = memory.words;
+      const to = at >> 2;
+      const count = (size + 3) >> 2;
+      for (let index = 0; index < count; index++) words[to + index] = source[from + index];
+      return true;
+    }
+  }
+  return memory.copyIn(address, into.bytes, at, size) === size;
+}
+
 /** `pathArgument` copies once for audit, policy and handler, so that all three see the same path. */
-function capturePath(task: Task, index: number, address: number, into: CaptureBuffer): void {
+function capturePath(task: Task, plan: CapturePlan, address: number, into: CaptureBuffer): void {
+  const { index } = plan;
+  const id = into.paths.ids[index];
+  if (id >= 0 && plan.direction === 'in') {
+    if (into.ensure(CAPTURE_HEADER_BYTES)) header(into, index, CAPTURE_PATH_ID, id);
+    return;
+  }
   const path = task.pathArgument(index, address);
   if (typeof path !== 'string') return;
   const length = Math.min(path.length, PATH_BYTES);
@@ -134,25 +175,19 @@ function capturePath(task: Task, index: number, address: number, into: CaptureBu
 }
 
 /** The structs, one after the other; up to the first that cannot be read. */
-function capturePointers(
-  task: Task,
-  plan: CapturePlan,
-  args: SyscallArguments,
-  shape: { readonly size: number; readonly most: number },
-  into: CaptureBuffer,
-): void {
+function capturePointers(task: Task, plan: CapturePlan, args: SyscallArguments, into: CaptureBuffer): void {
   const count = plan.lengthIndex < 0 ? 0 : args[plan.lengthIndex];
   if (!(count >= 0)) return;
-  const shown = Math.min(count, shape.most);
-  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * shape.size)) return;
+  const shown = Math.min(count, plan.most);
+  if (!into.ensure(CAPTURE_HEADER_BYTES + shown * plan.size)) return;
   const start = into.length + CAPTURE_HEADER_BYTES;
   let at = start;
   for (let index = 0; index < shown; index++) {
     const pointer = task.memory.readU64(args[plan.index] + index * 8);
-    if (!(pointer > 0) || task.memory.copyIn(pointer, into.bytes, at, shape.size) < shape.size) break;
-    at += shape.size;
+    if (!(pointer > 0) || task.memory.copyIn(pointer, into.bytes, at, plan.size) < plan.size) break;
+    at += plan.size;
   }
-  header(into, plan.index, at - start < count * shape.size ? CAPTURE_CUT : 0, at - start);
+  header(into, plan.index, at - start < count * plan.size ? CAPTURE_CUT : 0, at - start);
   into.length = at;
 }
 

@@ -9,17 +9,13 @@ import type { Direction, Parameter, Shape } from './signature.js';
 import { renderSockaddr } from './sockaddr.js';
 import { byValue, flags, hex, quote, signed32, unsigned, unsigned32 } from './text.js';
 
-/** What a renderer sees. */
+/** What a renderer sees, and all that it may depend on: what is seen again is shown as before (`Renderings`). */
 export interface Rendering {
   readonly value: number;
-  /** All arguments of the call, and its result. */
-  readonly args: ArrayLike<number>;
-  readonly result: number;
   /** Bytes the recorder copied, or null: pointer NULL or wild, call failed before it wrote, or nothing recorded. */
   readonly bytes: Uint8Array | null;
   /** There was more than was copied. */
   readonly cut: boolean;
-  readonly parameter: Parameter;
 }
 
 export interface Kind {
@@ -49,7 +45,7 @@ const SCALARS: Readonly<Record<string, (value: number) => string>> = {
   uint: (value) => String(unsigned32(value)),
   long: (value) => String(Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n),
   offset: (value) => String(Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n),
-  size: (value) => String(unsigned(value)),
+  size: (value) => (Number.isSafeInteger(value) && value > 0 ? String(value) : String(unsigned(value))),
   hex,
   address,
   fd: (value) => String(signed32(value)),

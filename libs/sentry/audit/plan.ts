@@ -20,6 +20,8 @@ export interface Plan {
   readonly argumentCount: number;
   readonly entry: readonly CapturePlan[];
   readonly exit: readonly CapturePlan[];
+  /** Indexes of arguments that are paths. */
+  readonly paths: readonly number[];
   /** Recorded at level security. */
   readonly security: boolean;
   /** Index of an open-flags argument: at level security only opens for writing count. -1 = none. */
@@ -56,12 +58,14 @@ export class Plans {
     const kept = number >= 0 && number < KNOWN_NUMBERS;
     const parameters = parseSignature(call.signature).slice(0, 6);
     const captures = parameters.map((parameter, index) => planCapture(parameter, index));
+    const entry = captures.filter((candidate) => candidate?.direction === 'in').filter((found) => found !== null);
     const plan: Plan = {
       number: number >>> 0,
       id: kept ? number : UNKEPT,
       call,
       argumentCount: parameters.length,
-      entry: captures.filter((candidate) => candidate?.direction === 'in').filter((found) => found !== null),
+      entry,
+      paths: entry.filter(({ form }) => form === 'path').map(({ index }) => index),
       exit: captures.filter((candidate) => candidate?.direction === 'out').filter((found) => found !== null),
       security: call.security === true || call.support === 'refused',
       openFlagsIndex: parameters.findIndex((parameter) => parameter.base === 'open-flags'),

@@ -8,6 +8,9 @@ import {
   DECISIONS,
   DEFINITION_HEADER_BYTES,
   type Decision,
+  FORMAT_BYTES,
+  FORMAT_VERSION,
+  PATH_HEADER_BYTES,
   RECORD_BYTES_MAX,
   RESULT_CAPTURE,
   RESULT_KINDS,
@@ -15,6 +18,7 @@ import {
   TASK_HEADER_BYTES,
   TRUNCATED_BYTES,
 } from './format.js';
+import { INLINE, type PathTable } from './paths.js';
 import { type Plan, Plans, type RecordedCall, UNKEPT } from './plan.js';
 
 export type { RecordedCall } from './plan.js';
@@ -74,6 +78,7 @@ export class AuditRecorder implements SyscallObserver {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly captured: CaptureBuffer;
+  private readonly paths: PathTable;
   private used = HEAD_BYTES;
   /** One past what the budget allows in this batch. */
   private budgetEnd = 0;
@@ -94,6 +99,7 @@ export class AuditRecorder implements SyscallObserver {
   private readonly parked = new Map<Task, ParkedCall>();
   private readonly taskIds = new Map<number, { pid: number; comm: string; id: number }>();
   private nextTaskId = 0;
+  private formatTold = false;
   private lastTask: Task | null = null;
   private lastTid = 0;
 
@@ -103,6 +109,7 @@ export class AuditRecorder implements SyscallObserver {
     this.words = new Int32Array(buffer);
     this.doubles = new Float64Array(buffer);
     this.captured = new CaptureBuffer(this.bytes);
+    this.paths = this.captured.paths;
     this.plans = new Plans(options.calls, options.names);
     this.full = options.level === 'full';
     this.startedAt = options.startedAt;
@@ -212,6 +219,7 @@ export class AuditRecorder implements SyscallObserver {
     const { numbers } = this;
     numbers[START] = task.context.times[TRAPPED_AT];
     if (numbers[START] === 0) numbers[START] = this.options.now();
+    if (plan.paths.length > 0) this.tellPaths(task, plan.paths, args);
     if (!this.makeOpen(task, plan, task.comm)) return;
     const { entry } = plan;
     for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, this.captured);
@@ -238,7 +246,7 @@ export class AuditRecorder implements SyscallObserver {
   private park(): void {
     const { plan, comm, decision, captured } = this;
     const start = this.used + CALL_HEADER_BYTES + plan.argumentCount * 8;
-    const copied = this.bytes.slice(start, captured.length);
+    const copied = this.paths.spelledOut(this.bytes.slice(start, captured.length));
     this.parked.set(this.open as Task, { plan, comm, start: this.numbers[START], decision, captured: copied });
     this.open = null;
   }
@@ -288,7 +296,48 @@ export class AuditRecorder implements SyscallObserver {
     this.handOn();
   }
 
+  /** What the stream is, before anything else. */
+  private tellFormat(): void {
+    this.formatTold = true;
+    const offset = this.reserve(FORMAT_BYTES);
+    if (offset < 0) return;
+    this.words[offset >> 2] = FORMAT_BYTES | (RecordKind.Format << 16);
+    this.words[(offset >> 2) + 1] = FORMAT_VERSION;
+  }
+
+  /** Sets the ids of the paths of a call that is about to begin, and tells those that are not known. Precondition: no call is open. */
+  private tellPaths(task: Task, indexes: readonly number[], args: SyscallArguments): void {
+    const { paths } = this;
+    for (let at = 0; at < indexes.length; at++) {
+      const index = indexes[at];
+      paths.ids[index] = INLINE;
+      const address = args[index];
+      if (address === 0) continue;
+      const path = task.pathArgument(index, address);
+      if (typeof path !== 'string') continue;
+      const place = paths.placeOf(path);
+      if (place < 0) continue;
+      if (!paths.has(place, path)) {
+        if (isTaken(paths, indexes, at, place)) continue;
+        this.writePath(place, path);
+      }
+      paths.ids[index] = place;
+    }
+  }
+
+  private writePath(place: number, path: string): void {
+    if (!this.formatTold) this.tellFormat();
+    const length = PATH_HEADER_BYTES + path.length;
+    const offset = this.reserve(length);
+    if (offset < 0) return;
+    this.words[offset >> 2] = length | (RecordKind.Path << 16);
+    this.words[(offset >> 2) + 1] = place;
+    this.writeText(offset + PATH_HEADER_BYTES, path);
+    this.paths.put(place, path);
+  }
+
   private define(plan: Plan): void {
+    if (!this.formatTold) this.tellFormat();
     plan.defined = true;
     const text = `${plan.call.name}\0${plan.call.signature}`;
     const length = DEFINITION_HEADER_BYTES + text.length;
@@ -348,6 +397,12 @@ export class AuditRecorder implements SyscallObserver {
   private writeText(offset: number, text: string): void {
     for (let index = 0; index < text.length; index++) this.bytes[offset + index] = text.charCodeAt(index);
   }
+}
+
+/** Of the paths of one call that choose the same place, the first one has it. */
+function isTaken(paths: PathTable, indexes: readonly number[], count: number, place: number): boolean {
+  for (let at = 0; at < count; at++) if (paths.ids[indexes[at]] === place) return true;
+  return false;
 }
 
 function isSecurityRelevant(plan: Plan, args: SyscallArguments): boolean {

@@ -28,6 +28,7 @@ const ESCAPES: Readonly<Record<number, string>> = {
 
 /** Bytes as a quoted C string, as strace shows it; `more` adds the dots of a cut one. */
 export function quote(bytes: Uint8Array, more = false): string {
+  if (isPlain(bytes)) return `"${String.fromCharCode.apply(null, bytes as unknown as number[])}"${more ? '...' : ''}`;
   let text = '"';
   for (let index = 0; index < bytes.length; index++) {
     const byte = bytes[index];
@@ -44,6 +45,16 @@ export function quote(bytes: Uint8Array, more = false): string {
   return `${text}"${more ? '...' : ''}`;
 }
 
+/** Shown as it is; and short enough for a call with so many arguments. */
+function isPlain(bytes: Uint8Array): boolean {
+  if (bytes.length > 4096) return false;
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index];
+    if (byte < 32 || byte >= 127 || byte === 34 || byte === 92) return false;
+  }
+  return true;
+}
+
 /** Byte string without quotes, everything unprintable as `?`: for names. */
 export function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?');
@@ -56,9 +67,21 @@ export function byValue(names: NameTable, value: number): string | undefined {
 
 /** Flags as `A|B|0x80000`. Works on the low 53 bits, which is more than any flag argument has. */
 export function flags(names: NameTable, value: number, zero = '0'): string {
+  if (value === 0) return zero;
+  const parts: string[] = [];
+  if (value > 0 && value <= 0x7fffffff && Number.isInteger(value)) {
+    let left = value;
+    for (const [name, bits] of names) {
+      if (bits > 0 && bits <= 0x7fffffff && (left & bits) === bits) {
+        parts.push(name);
+        left &= ~bits;
+      }
+    }
+    if (left !== 0) parts.push(`0x${left.toString(16)}`);
+    return parts.join('|');
+  }
   let rest = unsigned(value);
   if (rest === 0n) return zero;
-  const parts: string[] = [];
   for (const [name, candidate] of names) {
     const bits = BigInt(candidate);
     if (bits !== 0n && (rest & bits) === bits) {

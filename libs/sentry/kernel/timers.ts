@@ -27,6 +27,8 @@ class HeapTimer implements Timer {
 export class TimerHeap {
   private readonly heap: HeapTimer[] = [];
   private size = 0;
+  /** What `next` says. In an array that holds more than numbers it stays one heap object, however often it is asked for. */
+  private readonly earliest: [Nanoseconds | null] = [null];
 
   create(fire: (now: Nanoseconds) => void, housekeeping = false): Timer {
     return new HeapTimer(this, fire, housekeeping);
@@ -39,7 +41,12 @@ export class TimerHeap {
 
   /** Earliest deadline, Infinity when nothing is armed. */
   next(): Nanoseconds {
-    return this.size === 0 ? Number.POSITIVE_INFINITY : this.heap[0].deadline;
+    return this.earliest[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  private noteEarliest(): void {
+    const deadline = this.size === 0 ? null : this.heap[0].deadline;
+    if (this.earliest[0] !== deadline) this.earliest[0] = deadline;
   }
 
   /** Fires what is due. A callback may arm and cancel any timer; what it arms in the past fires in the same call. */
@@ -56,6 +63,7 @@ export class TimerHeap {
     if (!(deadline < Number.POSITIVE_INFINITY)) {
       timer.deadline = Number.POSITIVE_INFINITY;
       if (timer.index >= 0) this.remove(timer);
+      this.noteEarliest();
       return;
     }
     timer.deadline = deadline;
@@ -65,6 +73,7 @@ export class TimerHeap {
     }
     this.up(timer);
     this.down(timer);
+    this.noteEarliest();
   }
 
   private remove(timer: HeapTimer): void {

@@ -9,7 +9,7 @@ import {
   PROT_WRITE,
 } from '../platform/platform.js';
 import type { MemoryEnvironment } from './environment.js';
-import { type PageTable, PTE_FRAME, PTE_PRESENT } from './page-table.js';
+import { type PageTable, PTE_FILE, PTE_FRAME, PTE_PRESENT } from './page-table.js';
 import { Pager } from './pager.js';
 import { StringCache } from './string-cache.js';
 import type { FrameNumber, GuestMemory } from './types.js';
@@ -54,14 +54,17 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       if (vma === null) return -EFAULT;
     }
     if ((vma.protection & (write ? PROT_WRITE : PROT_READABLE)) === 0) return -EFAULT;
-    const page = address - (address % PAGE_SIZE);
-    if (!write) {
-      const entry = this.table.get(page);
-      if ((entry & PTE_PRESENT) !== 0) return entry & PTE_FRAME;
+    // The usual case, without the page's address: a number that V8 would put in a box of its own for each call.
+    const entry = this.table.get(address);
+    if ((entry & PTE_PRESENT) !== 0) {
+      const present = entry & PTE_FRAME;
+      if (!write || vma.shared) return present;
+      if ((entry & PTE_FILE) === 0 && this.frames.references(present) === 1) return present;
+    } else if (!write && vma.object === null) {
       // Memory nobody has touched reads as zeros: frame 0.
-      if (vma.object === null) return 0;
+      return 0;
     }
-    const frame = this.frameFor(vma, page, write);
+    const frame = this.frameFor(vma, address - (address % PAGE_SIZE), write);
     if (frame === -ENOMEM) this.frames.onStarved?.(this);
     return frame;
   }
@@ -82,39 +85,40 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   }
 
   copyIn(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes {
-    const { bytes } = this;
+    // The first run has the address as it came: a sum would be a new heap object.
+    let count = this.run(address, length, false);
     let done = 0;
-    while (done < length) {
-      const count = this.run(address + done, length - done, false);
-      if (count === 0) break;
-      const from = this.runOffset;
-      if (count <= SMALL_COPY) {
-        const to = offset + done;
-        for (let index = 0; index < count; index++) destination[to + index] = bytes[from + index];
-      } else {
-        destination.set(bytes.subarray(from, from + count), offset + done);
-      }
+    while (count > 0) {
+      this.takeRun(destination, offset + done, count);
       done += count;
+      if (done >= length) break;
+      count = this.run(address + done, length - done, false);
     }
     return done;
   }
 
+  private takeRun(destination: Uint8Array, to: number, count: Bytes): void {
+    const { bytes, runOffset: from } = this;
+    if (count > SMALL_COPY) destination.set(bytes.subarray(from, from + count), to);
+    else for (let index = 0; index < count; index++) destination[to + index] = bytes[from + index];
+  }
+
   copyOut(address: GuestAddress, source: Uint8Array, offset: number, length: Bytes): Bytes {
-    const { bytes } = this;
+    let count = this.run(address, length, true);
     let done = 0;
-    while (done < length) {
-      const count = this.run(address + done, length - done, true);
-      if (count === 0) break;
-      const to = this.runOffset;
-      const from = offset + done;
-      if (count <= SMALL_COPY) {
-        for (let index = 0; index < count; index++) bytes[to + index] = source[from + index];
-      } else {
-        bytes.set(source.subarray(from, from + count), to);
-      }
+    while (count > 0) {
+      this.putRun(source, offset + done, count);
       done += count;
+      if (done >= length) break;
+      count = this.run(address + done, length - done, true);
     }
     return done;
+  }
+
+  private putRun(source: Uint8Array, from: number, count: Bytes): void {
+    const { bytes, runOffset: to } = this;
+    if (count > SMALL_COPY) bytes.set(source.subarray(from, from + count), to);
+    else for (let index = 0; index < count; index++) bytes[to + index] = source[from + index];
   }
 
   readForced(address: GuestAddress, destination: Uint8Array, offset: number, length: Bytes): Bytes {
@@ -246,22 +250,24 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   }
 
   readString(address: GuestAddress, max: Bytes): string | number {
-    let text = '';
-    let read = 0;
     // One byte more than max: a string of exactly max bytes has its NUL there.
-    while (read <= max) {
-      const count = this.run(
-        address + read,
-        Math.min(max + 1 - read, PAGE_SIZE - ((address + read) % PAGE_SIZE)),
-        false,
-      );
+    const count = this.run(address, Math.min(max + 1, PAGE_SIZE - (address % PAGE_SIZE)), false);
+    if (count === 0) return -EFAULT;
+    const ended = this.strings.terminated(this.runOffset, this.runOffset + count);
+    return ended ?? this.readLongString(address, max, this.strings.slice(this.runOffset, this.runOffset + count));
+  }
+
+  /** Goes on where the first page ends. */
+  private readLongString(address: GuestAddress, max: Bytes, begun: string): string | number {
+    let text = begun;
+    while (text.length <= max) {
+      const at = address + text.length;
+      const count = this.run(at, Math.min(max + 1 - text.length, PAGE_SIZE - (at % PAGE_SIZE)), false);
       if (count === 0) return -EFAULT;
       const start = this.runOffset;
-      const end = start + count;
-      const ended = this.strings.terminated(start, end);
-      if (ended !== null) return read === 0 ? ended : text + ended;
-      text += this.strings.slice(start, end);
-      read += count;
+      const ended = this.strings.terminated(start, start + count);
+      if (ended !== null) return text + ended;
+      text += this.strings.slice(start, start + count);
     }
     return -ENAMETOOLONG;
   }

@@ -28,13 +28,14 @@ class GuestIo implements IoBuffer {
   runOffset: Bytes = 0;
   runBytes: Uint8Array = NO_BYTES;
   private memory!: GuestMemory;
-  private address: GuestAddress = 0;
+  /** Never null in use. A field that holds only numbers would be a new heap object for each function it is given to. */
+  private place: GuestAddress | null = null;
   private direction: Direction = Direction.ToGuest;
 
   reset(memory: GuestMemory, address: GuestAddress, length: Bytes, direction: Direction): this {
     this.memory = memory;
     this.runBytes = memory.bytes;
-    this.address = address;
+    this.place = address;
     this.direction = direction;
     this.done = 0;
     this.faulted = length < 0 || (length > 0 && (address < 0 || address + length > TASK_SIZE));
@@ -45,25 +46,25 @@ class GuestIo implements IoBuffer {
   put(source: Uint8Array, offset: number, length: Bytes): Bytes {
     const wanted = Math.min(length, this.remaining);
     if (wanted <= 0) return 0;
-    return this.settle(this.memory.copyOut(this.address, source, offset, wanted), wanted);
+    return this.settle(this.memory.copyOut(this.place as GuestAddress, source, offset, wanted), wanted);
   }
 
   take(destination: Uint8Array, offset: number, length: Bytes): Bytes {
     const wanted = Math.min(length, this.remaining);
     if (wanted <= 0) return 0;
-    return this.settle(this.memory.copyIn(this.address, destination, offset, wanted), wanted);
+    return this.settle(this.memory.copyIn(this.place as GuestAddress, destination, offset, wanted), wanted);
   }
 
   putZeros(length: Bytes): Bytes {
     const wanted = Math.min(length, this.remaining);
     if (wanted <= 0) return 0;
-    return this.settle(this.memory.zero(this.address, wanted), wanted);
+    return this.settle(this.memory.zero(this.place as GuestAddress, wanted), wanted);
   }
 
   run(max: Bytes): Bytes {
     const wanted = Math.min(max, this.remaining);
     if (wanted <= 0) return 0;
-    const length = this.memory.run(this.address, wanted, this.direction === Direction.ToGuest);
+    const length = this.memory.run(this.place as GuestAddress, wanted, this.direction === Direction.ToGuest);
     if (length === 0) {
       this.settle(0, wanted);
       return 0;
@@ -77,9 +78,9 @@ class GuestIo implements IoBuffer {
   }
 
   private settle(moved: Bytes, wanted: Bytes): Bytes {
-    this.address += moved;
     this.done += moved;
     this.remaining -= moved;
+    if (this.remaining > 0) this.place = (this.place as GuestAddress) + moved;
     if (moved < wanted) {
       this.faulted = true;
       this.remaining = 0;

@@ -37,6 +37,7 @@ export class PageTable {
   /** Indexes of all blocks in ascending order, or null when out of date. */
   private sorted: number[] | null = null;
 
+  /** The entry of the page that the address is in. */
   get(address: GuestAddress): number {
     const index = Math.floor(address / BLOCK_SIZE);
     const block = index === this.lastIndex ? this.last : this.find(index);

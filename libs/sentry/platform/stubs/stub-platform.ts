@@ -171,12 +171,12 @@ export class StubPlatform implements Platform {
   next(deadline: Nanoseconds): Context | null {
     const { deferred } = this;
     this.deferred = null;
-    const limit = deadline > FOREVER ? FOREVER : deadline;
-    const result = this.native.next(
-      deferred === null || deferred.released ? -1 : deferred.index,
-      this.deferredSpace,
-      limit,
-    );
+    const going = deferred === null || deferred.released ? -1 : deferred.index;
+    // Two calls: a variable for the time would be a new heap object for each trap.
+    const result =
+      deadline > FOREVER
+        ? this.native.next(going, this.deferredSpace, FOREVER)
+        : this.native.next(going, this.deferredSpace, deadline);
     if (result >= 0) {
       const context = this.contexts[result];
       context.running = false;

@@ -22,6 +22,9 @@ function scratchFor(count: number): void {
 /** What the parked poll had found when a signal came: nothing. Everything else is decided here. */
 const MUST_WAIT = -0x20000;
 
+/** Of a poll that does not wait: nobody needs the clock for it. */
+const PAST: Nanoseconds = 0;
+
 /** One look at all descriptors: how many have events, or MUST_WAIT; registers for waiting when `wait`. */
 function pollOnce(task: Task, address: number, count: number, wait: boolean): number {
   scratchFor(count);
@@ -63,7 +66,7 @@ function pollOnce(task: Task, address: number, count: number, wait: boolean): nu
 function pollUntil(task: Task, args: SyscallArguments, deadline: Nanoseconds, interrupted: number): number {
   const count = args[1];
   if (count < 0 || count > task.rlimit(RLIMIT_NOFILE)) return -EINVAL;
-  const expired = deadline !== Infinity && deadline <= task.kernel.clock.monotonic();
+  const expired = deadline === PAST || (deadline !== Infinity && deadline <= task.kernel.clock.monotonic());
   const result = pollOnce(task, args[0], count, !expired);
   if (result !== MUST_WAIT) return result;
   task.setState(deadline);
@@ -73,7 +76,7 @@ function pollUntil(task: Task, args: SyscallArguments, deadline: Nanoseconds, in
 /** poll implements Linux syscall poll(2). */
 export function poll(task: Task, args: SyscallArguments): number {
   const timeout = args[2] | 0;
-  const deadline = deadlineOf(task, timeout < 0 ? Infinity : timeout * 1e6);
+  const deadline = timeout === 0 ? PAST : deadlineOf(task, timeout < 0 ? Infinity : timeout * 1e6);
   if (task.signalPending()) {
     task.restartBlock.handler = restartPoll;
     task.restartBlock.state = deadline;

@@ -27,7 +27,15 @@ export function readTimeval(task: Task, address: number): Nanoseconds {
 }
 
 export function writePair(task: Task, address: number, first: number, second: number): boolean {
-  return task.memory.writeU64(address, first) && task.memory.writeU64(address + 8, second);
+  const { memory } = task;
+  const at = memory.wordsAt(address, 16, true);
+  if (at < 0) return memory.writeU64(address, first) && memory.writeU64(address + 8, second);
+  const { words } = memory;
+  words[at] = first;
+  words[at + 1] = Math.floor(first / 2 ** 32);
+  words[at + 2] = second;
+  words[at + 3] = Math.floor(second / 2 ** 32);
+  return true;
 }
 
 export function writeTimespec(task: Task, address: number, span: Nanoseconds): boolean {

@@ -17,6 +17,7 @@
 #include "systrap-stub.h"
 
 #define KICK_AGAIN 1e6 /* ns: a kick that came while the thread was in the stub's page is lost */
+#define CALL_FLAGS 0x246 /* of a thread at a patched call site: nobody looks at them */
 #define START_MAX 5e9  /* ns: a new thread reports within this, or something is wrong */
 
 #pragma GCC visibility push(hidden)
@@ -30,13 +31,13 @@ struct thread {
   int place;    /* in the list of running threads */
   uint8_t running;
   uint8_t fast;     /* stopped at a patched call site, not in a signal handler */
+  uint8_t own;      /* what the slot has of it is of the context it is bound to */
   uint8_t saved;    /* fast: its xsave state is in the frame made by the Sentry */
   uint8_t away;     /* on another core than the Sentry */
   uint8_t parked;   /* told to sleep until its turn */
   uint8_t wanted;   /* the kernel asked to be told of an interrupt */
   int kicks;        /* sent since and not answered */
   uint64_t fs_base; /* as the processor has it */
-  struct user_regs_struct taken; /* as the trap left them */
 };
 
 struct space {
@@ -146,8 +147,8 @@ void systrap_end_waiting(void);
 /* ---- systrap-turns.c ---- */
 
 void systrap_start_turns(void);
-/* The thread has trapped and waits for its answer. */
-void systrap_asks(int index);
+/* The thread has trapped, `now` (ns), and waits for its answer. */
+void systrap_asks(int index, double now);
 /* The turn of a thread that is among the running ones: at once, or when the one before it parks. */
 void systrap_give_turn(int index);
 /* The Sentry has done with the last trap. */

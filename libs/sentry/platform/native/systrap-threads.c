@@ -128,17 +128,20 @@ int systrap_bind(int context, int space) {
   if (index < 0) return index;
   threads[index].context = context;
   binding->thread = index;
-  threads[index].taken.rip = 0; /* whatever it had is somebody else's */
+  threads[index].own = 0;
   return initial_xsave(context);
 }
 
-/* Only what a system call may change: then a patched site returns by itself. A debugger may change more, flags for one. */
-static int same_but_result(const struct user_regs_struct *regs, struct user_regs_struct *taken) {
-  taken->rax = regs->rax;
-  taken->orig_rax = regs->orig_rax;
-  taken->fs_base = regs->fs_base;
-  taken->gs_base = regs->gs_base;
-  return memcmp(regs, taken, sizeof *regs) == 0;
+/*
+ * Only what a system call may change differs from what the thread left: then a patched site returns by itself. A debugger may change more,
+ * flags for one. A guest that changes its slot meanwhile gets what it wrote.
+ */
+static int same_but_result(const struct user_regs_struct *regs, const volatile struct slot *slot) {
+  return regs->rip == slot->rip && regs->rcx == regs->rip && regs->r11 == CALL_FLAGS && regs->eflags == CALL_FLAGS &&
+         regs->rdi == slot->rdi && regs->rsi == slot->rsi && regs->rdx == slot->rdx && regs->r10 == slot->r10 &&
+         regs->r8 == slot->r8 && regs->r9 == slot->r9 && regs->rsp == slot->rsp && regs->rbx == slot->rbx &&
+         regs->rbp == slot->rbp && regs->r12 == slot->r12 && regs->r13 == slot->r13 && regs->r14 == slot->r14 &&
+         regs->r15 == slot->r15;
 }
 
 /* All but the bytes that the host keeps its own notes in (464..511). */
@@ -158,7 +161,7 @@ static int prepare_return(int context, int index) {
   int command = 0;
   if (regs->fs_base != thread->fs_base) command |= COMMAND_FS;
   if (regs->gs_base) command |= COMMAND_GS;
-  if (thread->fast && !binding->load_xsave && same_but_result(regs, &thread->taken)) {
+  if (thread->fast && thread->own && !binding->load_xsave && same_but_result(regs, slot)) {
     slot->rax = regs->rax;
   } else {
     int failed = binding->load_xsave ? 0 : write_down_xsave(index);

@@ -105,7 +105,7 @@ static void take_fast(int index, struct context *context) {
   regs->rdi = slot->rdi;
   regs->rcx = regs->rip = slot->rip;
   regs->rsp = slot->rsp;
-  regs->r11 = regs->eflags = 0x246;
+  regs->r11 = regs->eflags = CALL_FLAGS;
   context->trap = TRAP_SYSCALL;
   context->patchable = 0;
 }
@@ -156,14 +156,14 @@ static int take(int index) {
   thread->saved = 0;
   thread->fs_base = slot->fs_base;
   context->regs.fs_base = thread->fs_base;
-  thread->taken = context->regs;
+  thread->own = 1;
   struct binding *binding = &bindings[thread->context];
   double now = cordon_now();
   context->trapped = now;
   binding->spent += now - binding->started;
   cordon_placement_trap(now);
   systrap_set_stopped(index);
-  systrap_asks(index);
+  systrap_asks(index, now);
   systrap_wake_late(now, 1);
   return thread->context;
 }

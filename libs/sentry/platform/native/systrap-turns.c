@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "placement.h"
 #include "systrap-state.h"
-#include "watch.h"
 
 #define SOON 5e3      /* ns without a trap until the Sentry wakes the waiting ones itself: their predecessor computes */
 #define AT_LAST 20e3  /* ns that one waits at most while the others go on calling */
@@ -21,13 +20,15 @@ static int asking;   /* of the trap that is being answered, or -1: its thread lo
  */
 static int entrusted, trustee;
 static double entrusted_since;
+static double asked_at; /* the last trap */
 
 void systrap_start_turns(void) {
   first = count = 0;
   asking = entrusted = trustee = -1;
 }
 
-void systrap_asks(int index) {
+void systrap_asks(int index, double now) {
+  asked_at = now;
   asking = threads[index].away ? index : -1;
   if (index == entrusted) entrusted = -1;
 }
@@ -52,7 +53,7 @@ static void entrust(int index, int to) {
   wake_entrusted();
   entrusted = index;
   trustee = to;
-  entrusted_since = cordon_now();
+  entrusted_since = asked_at;
 }
 
 void systrap_give_turn(int index) {
@@ -71,7 +72,7 @@ void systrap_give_turn(int index) {
   if (sleeps != SLEEPS_ON_WORD) return;
   __atomic_add_fetch(word_of(index), 1, __ATOMIC_SEQ_CST);
   if (count == MAX_SLOTS) systrap_wake_waiting();
-  if (count == 0) since = cordon_now();
+  if (count == 0) since = asked_at;
   waiting[(first + count++) % MAX_SLOTS] = index;
 }
 

@@ -90,12 +90,16 @@ async function compare(pool, name, argv, files) {
   if (!same) console.log(JSON.stringify({ native, guest }, null, 1));
 }
 
-const pool = await createPool({ image: hostImage(), platform: 'kvm', spares: 1, renewAfter: 1000, rehearsals: 0 });
+const kvmExitless = readFileSync('/proc/cmdline', 'latin1').includes('cordon.exitless=1');
+const image = hostImage();
+const pool = await createPool({ image, platform: 'kvm', spares: 1, renewAfter: 1000, rehearsals: 0, kvmExitless });
 const [{ detail, callTime }] = pool.probes();
 console.log(`${(callTime / 1000).toFixed(1)} us a call; ${detail || 'nothing odd'}`);
 // The proper way into ring 0, time without a trap, and only what shadow paging brings with it.
 const nested = readFileSync('/sys/module/kvm_amd/parameters/npt', 'latin1').startsWith('Y');
-expectSame('the probe', detail, nested ? '' : 'does not notice removed mappings by itself');
+// The time stamp counters of two emulated cores differ, and the host does not use them.
+const clocks = kvmExitless ? 'guests make system calls to read clocks' : '';
+expectSame('the probe', detail, nested ? clocks : 'does not notice removed mappings by itself');
 chmodSync(PROGRAMS, 0o777);
 for (const name of readdirSync(PROGRAMS)) {
   const files = [{ path: name, mode: 0o755, content: readFileSync(`${PROGRAMS}/${name}`) }];

@@ -1,5 +1,5 @@
 // `npm run test:kvm-emulated`: the KVM platform on a machine with SVM, which QEMU emulates: Debian's kernel with kvm_amd, an initramfs with
-// Node, the built project and test programs; once with nested paging, once with shadow paging. Needs no KVM here.
+// Node, the built project and test programs; with nested paging, with shadow paging, and on two cores in the exit-less mode. Needs no KVM here.
 import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -30,6 +30,7 @@ const PROGRAMS = [
   'futexes',
   'exec-from-threads',
   'user-dispatch',
+  'chatter',
 ];
 const APPLETS = ['sh', 'cat', 'echo', 'head', 'md5sum', 'mkdir', 'rm', 'seq', 'sort', 'tr', 'wc'];
 const FLAGS = ['-O1', '-mavx2', '-pthread', '-w'];
@@ -125,25 +126,28 @@ function initramfs(modules) {
   return file;
 }
 
-/** Boots the machine; resolves to whether all its tests passed. */
-function boot(image, initrd, npt) {
+/**
+ * Boots the machine; resolves to whether all its tests passed. Two cores take turns in one thread of QEMU: with a thread each, its
+ * SVM stops answering the other core's interrupts.
+ */
+function boot(image, initrd, { npt, exitless }) {
   return new Promise((resolve) => {
     const arguments_ = [
       ...[
         '-accel',
-        'tcg',
+        exitless ? 'tcg,thread=single' : 'tcg',
         '-cpu',
         'EPYC-v1,+svm',
         '-m',
         '2048',
         '-smp',
-        '1',
+        exitless ? '2' : '1',
         '-nographic',
         '-no-reboot',
         '-nodefaults',
       ],
       ...['-serial', 'stdio', '-kernel', image, '-initrd', initrd],
-      ...['-append', `console=ttyS0 quiet panic=-1 mitigations=off cordon.npt=${npt}`],
+      ...['-append', `console=ttyS0 quiet panic=-1 mitigations=off cordon.npt=${npt} cordon.exitless=${exitless}`],
     ];
     const machine = spawn('qemu-system-x86_64', arguments_, { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
@@ -165,12 +169,17 @@ build();
 const { image, modules } = kernel();
 const initrd = initramfs(modules);
 let good = true;
-// One of them by `-- --npt=0`.
-const wanted = [1, 0].filter((npt) => process.argv.length < 3 || process.argv.includes(`--npt=${npt}`));
-for (const npt of wanted) {
-  console.log(`\n== SVM with ${npt ? 'nested' : 'shadow'} paging`);
+const KINDS = [
+  { name: 'nested', npt: 1, exitless: 0 },
+  { name: 'shadow', npt: 0, exitless: 0 },
+  { name: 'exit-less', npt: 1, exitless: 1 },
+];
+// One of them by `-- shadow`.
+const wanted = KINDS.filter(({ name }) => process.argv.length < 3 || process.argv.includes(name));
+for (const kind of wanted) {
+  console.log(`\n== SVM with ${kind.npt ? 'nested' : 'shadow'} paging${kind.exitless ? ', exit-less' : ''}`);
   const started = Date.now();
-  const passed = await boot(image, initrd, npt);
+  const passed = await boot(image, initrd, kind);
   console.log(`${passed ? 'passed' : 'FAILED'} in ${Math.round((Date.now() - started) / 1000)} s`);
   good &&= passed;
 }

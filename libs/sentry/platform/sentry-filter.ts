@@ -120,7 +120,8 @@ export function sentryRules({ nullDescriptors, platform, kvmExitless = false }: 
   return [
     ...(platform === 'kvm' ? MACHINE_RULES : STUB_RULES),
     ...(platform === 'kvm' && kvmExitless ? RUNNER_RULES : []),
-    { name: 'clock_gettime', why: 'CPU time of stubs' },
+    { name: 'clock_gettime', why: "CPU time of stubs; all clocks where the host's vdso cannot read them" },
+    { name: 'gettimeofday', why: "the same, of V8's Date" },
     { name: 'ppoll', why: 'waiting for the channel' },
     { name: 'timer_settime', why: 'deadlines while guest code runs' },
     { name: 'rt_sigreturn', why: 'the handler of that timer' },

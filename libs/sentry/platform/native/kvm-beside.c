@@ -133,12 +133,14 @@ void kvm_beside_enable(int on, int own_bases) {
   broken = 0;
 }
 
-/* Calls of such a KVM take longer by two orders of magnitude: so does what is worth a try. */
+/* ns: what a KVM without hardware under it takes for a call is two orders of magnitude more, and what is worth a try, too. */
+static double at_least(double usual, double calls) { return kvm_fastest < 1e9 && calls * kvm_fastest > usual ? calls * kvm_fastest : usual; }
+
 void kvm_beside_start(void) {
   held = -1;
   busy = 0;
   charged = credit = 0;
-  if (enabled) cordon_placement_start(kvm_calls_stay == 1 ? 400e3 : 40e3, kvm_calls_stay == 1 ? 150e3 : 40e3);
+  if (enabled) cordon_placement_start(at_least(CHATTY, 4), at_least(SPIN_TIME, 1.5));
 }
 
 int kvm_beside_wanted(void) {

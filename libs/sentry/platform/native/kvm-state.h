@@ -27,6 +27,8 @@ extern uint64_t kvm_features; /* of XCR0 that guests have */
  */
 extern int kvm_calls_stay;
 extern char kvm_trouble[160]; /* why the last run failed */
+/* ns of the fastest run so far, a call of the probe's; children inherit it. */
+extern double kvm_fastest;
 extern double kvm_spent;      /* ns in guest code, of all spaces there ever were */
 
 /* In the area; see kvm-slot.h. */

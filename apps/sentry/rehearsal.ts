@@ -26,7 +26,7 @@ i=0; while [ $i -lt 100 ]; do
 done
 mkfifo there back; exec 3<> back
 while read n; do echo $n >&3; done < there &
-i=0; while [ $i -lt 200 ]; do echo "ping $i"; read n <&3; i=$((i+1)); done > there
+i=0; while [ $i -lt 400 ]; do echo "ping $i"; read n <&3; i=$((i+1)); done > there
 wait; exec 3<&-
 i=0; while [ $i -lt 100 ]; do echo some; echo more; i=$((i+1)); done | cat > w
 cp /bin/true t

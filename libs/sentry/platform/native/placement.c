@@ -4,10 +4,10 @@
 #include <sched.h>
 #include <string.h>
 
-#define WINDOW 256       /* traps between decisions */
+#define WINDOW 96        /* traps between decisions */
 #define GAIN 0.8         /* of the time a trap took on one core: what spinning must stay below */
 #define MISSES 12        /* waits of a window longer than spin_time: the guest computes, or another core was busy */
-#define FIRST_PAUSE 4e6  /* ns until the next try after one that did not pay; doubles */
+#define FIRST_PAUSE 1e6  /* ns until the next try after one that did not pay; doubles */
 #define LAST_PAUSE 1e9
 
 static cpu_set_t allowed, own, other;
@@ -40,7 +40,7 @@ static void leave(double now) {
   /* What the try has cost stays a small part of all, however slow the platform's calls are. */
   double cost = now - window_start;
   spinning = 0;
-  if (pause_length < 8 * cost) pause_length = 8 * cost;
+  if (pause_length < 4 * cost) pause_length = 4 * cost;
   next_try = now + pause_length;
   if (pause_length < LAST_PAUSE) pause_length = pause_length * 2 > LAST_PAUSE ? LAST_PAUSE : pause_length * 2;
 }

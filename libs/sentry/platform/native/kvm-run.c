@@ -465,6 +465,7 @@ int kvm_resume(int context, int space) {
   int failed = kvm_bind(context, space);
   if (failed) return failed;
   enqueue(context);
+  contexts[context].resumed = cordon_now();
   return 0;
 }
 

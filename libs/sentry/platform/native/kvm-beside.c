@@ -268,12 +268,14 @@ static void await(double limit) {
 }
 
 int kvm_run_beside(int context, double limit) {
+  uint64_t ticks = __builtin_ia32_rdtsc();
   if (held != context || !answer(context)) {
     kvm_pull_out();
+    ticks = __builtin_ia32_rdtsc();
     post(context);
   }
   held = -1;
-  contexts[context].resumed = started = cordon_now();
+  contexts[context].resumed = started = cordon_time_of(ticks, contexts[context].trapped);
   await(limit);
   charge(context, cordon_now());
   struct kvm_slot *slot = kvm_call_slot();

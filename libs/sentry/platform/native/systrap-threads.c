@@ -207,9 +207,10 @@ int systrap_resume(int context, int space) {
   thread->parked = 0;
   place(index);
   systrap_set_running(index);
+  uint64_t ticks = __builtin_ia32_rdtsc();
   systrap_give_turn(index);
-  /* Last: the guest runs already. */
-  double now = cordon_now(), waited = now - contexts[context].trapped;
+  /* The guest runs already: the clock is read meanwhile. */
+  double trapped = contexts[context].trapped, now = cordon_time_of(ticks, trapped), waited = now - trapped;
   bindings[context].started = contexts[context].resumed = now;
   if (spun) spaces[space].spun += waited < SPIN_TIME ? waited : SPIN_TIME;
   return 0;

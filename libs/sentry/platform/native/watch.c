@@ -19,6 +19,24 @@ double cordon_now(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+/*
+ * What a tick is, is measured from the first use to this one: whatever the clock reading then was off by becomes less than that here.
+ * A counter that differs between cores, or was set back, is not believed beyond `after`.
+ */
+double cordon_time_of(uint64_t ticks, double after) {
+  static uint64_t first_ticks;
+  static double first;
+  uint64_t ticks_now = __builtin_ia32_rdtsc();
+  double now = cordon_now();
+  if (!first_ticks) {
+    first_ticks = ticks_now;
+    first = now;
+  }
+  if (ticks_now <= ticks || ticks <= first_ticks) return now;
+  double then = now - (double)(ticks_now - ticks) * ((now - first) / (double)(ticks_now - first_ticks));
+  return then > after ? then : after;
+}
+
 void cordon_forget_watches(void) { watch_count = 0; }
 
 int cordon_poll_watches(double deadline) {

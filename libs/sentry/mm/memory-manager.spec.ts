@@ -251,6 +251,43 @@ describe('memory manager', () => {
     expect(environment.frames.committed).toBe(0);
   });
 
+  it('survives that the mappings the host allows run out in the middle of mprotect', () => {
+    for (let left = 1; left <= 20; left++) {
+      const environment = modelEnvironment();
+      const memory = new MemoryManager(environment);
+      const address = anonymous(memory, 0, 64);
+      for (let page = 0; page < 64; page++) guestAccess(environment, memory, address + page * PAGE, page);
+      const child = forked(memory);
+      // Copied in windows of eight: runs of pages that may be written, and that are shared, take turns.
+      for (let page = 0; page < 64; page += 16) guestAccess(environment, memory, address + page * PAGE, 100);
+      (memory as unknown as { hostCalls: number }).hostCalls = 30_000 - left;
+      expect(memory.mprotect(address, 64 * PAGE, RW | EXEC)).toBe(0);
+      for (let page = 0; page < 64; page++) {
+        const byte = page % 16 === 0 ? 100 : page;
+        expect(guestAccess(environment, memory, address + page * PAGE, null)).toBe(byte);
+        expect(guestAccess(environment, memory, address + page * PAGE, 1)).toBe(0);
+        expect(guestAccess(environment, child, address + page * PAGE, null)).toBe(page);
+      }
+    }
+  });
+
+  it('survives that the mappings the host allows run out in the middle of fork', () => {
+    for (let left = 1; left <= 20; left++) {
+      const environment = modelEnvironment();
+      const memory = new MemoryManager(environment);
+      const address = anonymous(memory, 0, 64);
+      for (let page = 0; page < 64; page++) guestAccess(environment, memory, address + page * PAGE, page);
+      for (let page = 0; page < 64; page += 4) memory.madvise(address + page * PAGE, PAGE, MADV_DONTNEED);
+      (memory as unknown as { hostCalls: number }).hostCalls = 30_000 - left;
+      const child = forked(memory);
+      for (let page = 0; page < 64; page++) {
+        const byte = page % 4 === 0 ? 0 : page;
+        expect(guestAccess(environment, memory, address + page * PAGE, 1)).toBe(0);
+        expect(guestAccess(environment, child, address + page * PAGE, null)).toBe(byte);
+      }
+    }
+  });
+
   it('leaves the parent as it was when the host has no room for a child', () => {
     const environment = modelEnvironment();
     const parent = new MemoryManager(environment);

@@ -463,8 +463,10 @@ export abstract class Pager {
         const page = base + slot * PAGE_SIZE;
         // mprotect(2) stops at the first hole, so a run must not have any.
         if (runStart >= 0 && (wanted !== runProtection || page !== runEnd)) {
-          this.hostProtect(runStart, runEnd, runProtection);
+          const unmapped = this.hostProtect(runStart, runEnd, runProtection);
           runStart = -1;
+          // This page, too.
+          if (unmapped) continue;
         }
         if (runStart >= 0) {
           runEnd = page + PAGE_SIZE;
@@ -478,10 +480,11 @@ export abstract class Pager {
     if (runStart >= 0) this.hostProtect(runStart, runEnd, runProtection);
   }
 
-  private hostProtect(start: GuestAddress, end: GuestAddress, protection: Protection): void {
-    // Nothing is mapped any more after the budget ran out: there is nothing to protect.
-    if (this.countHostCall()) return;
+  /** Whether the budget ran out instead: nothing is mapped any more, and there is nothing to protect. */
+  private hostProtect(start: GuestAddress, end: GuestAddress, protection: Protection): boolean {
+    if (this.countHostCall()) return true;
     this.space.protect(start, end - start, protection);
+    return false;
   }
 
   /** Whether the budget ran out, so that everything has been unmapped. */

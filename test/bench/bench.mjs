@@ -103,6 +103,8 @@ async function reportOf(pool, argv, files, more = {}) {
       stdout: (bytes) => {
         out += Buffer.from(bytes);
       },
+      // Without who takes them they are not decoded.
+      audit: () => {},
     },
   ).ended;
   if (report.reason !== 'exited' || report.exitCode !== 0) {
@@ -160,6 +162,8 @@ const TARGETS = {
   'rate-8': { rate: 150 },
   'judge-20': { one: 20 },
   'audit-getppid': { off: 1.1 },
+  'audit-stat': { off: 1.1 },
+  'audit-open': { off: 1.1 },
   'memory-python': { most: 10 },
   'judge-20-parallel': { one: 20 },
 };
@@ -217,6 +221,7 @@ function ratiosOf(row) {
   if (row.execution) add('ours/cold execution', ours / row.execution.median, target.execution, true);
   if (row.off) add('full/off', ours / row.off.median, target.off, true);
   if (row.security) add('security/off', row.security.median / row.off.median, undefined, true);
+  if (row.decoded) add('with decoding/off', row.decoded.median / row.off.median, undefined, true);
   if (target.most) add('MB', ours, target.most, true);
   if (target.rate) add('a second', ours, target.rate, false);
   return found;
@@ -306,18 +311,27 @@ if (options.json) {
   writeFileSync(options.json, JSON.stringify({ date: new Date().toISOString(), runs, rows }, null, 2));
 }
 
-/** What the audit log costs a call that does nothing. */
+/**
+ * What the audit log costs calls: what the Sentry does for it, records thrown away; and with all of it, where another process reads and decodes
+ * them on the guest's core.
+ */
 async function measureAudit() {
-  const at = (auditLevel) => async () => {
-    const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
-    const files = [{ path: 'micro', mode: 0o755, content: microContent }];
-    return parse(await runIn(pool, ['./micro', 'getppid'], files, { auditLevel, limits }));
-  };
-  await measure('audit-getppid', 'getppid, audit full, ns', {
-    off: at('off'),
-    security: at('security'),
-    ours: at('full'),
-  });
+  const files = [{ path: 'micro', mode: 0o755, content: microContent }];
+  const limits = { ...spec([]).limits, auditBytes: 1 << 30 };
+  for (const [name, label] of [
+    ['getppid', 'getppid'],
+    ['stat', 'stat'],
+    ['open', 'open+read+close'],
+  ]) {
+    const at = (auditLevel, dropAudit) => async () =>
+      parse(await runIn(pool, ['./micro', name], files, { auditLevel, limits, dropAudit }));
+    await measure(`audit-${name}`, `${label}, audit full, ns`, {
+      off: at('off', true),
+      security: at('security', true),
+      ours: at('full', true),
+      decoded: at('full', false),
+    });
+  }
 }
 
 /** Bytes of the Sentry's heap that a call allocates in steady state. */

@@ -81,7 +81,7 @@ export function capture(
   if (address === 0) return;
   const { form, size } = plan;
   if (form === 'struct') {
-    copy(task, plan.index, plan.offset === 0 ? address : address + plan.offset, size, 0, into);
+    if (!copyStruct(task, plan, address, into)) copy(task, plan.index, address + plan.offset, size, 0, into);
     return;
   }
   switch (form) {
@@ -137,6 +137,24 @@ function copy(task: Task, index: number, address: number, size: number, flags: n
   if (size > 0 && !copyBytes(task, address, size, into, into.length + CAPTURE_HEADER_BYTES)) return;
   header(into, index, flags, size);
   into.length += size;
+}
+
+/** False where it takes more than a few words in one page. Of the address no sum is made: that would be a new heap object. */
+function copyStruct(task: Task, plan: CapturePlan, address: number, into: CaptureBuffer): boolean {
+  const { memory } = task;
+  const { words, length: at } = into;
+  const { size, offset } = plan;
+  if (((at | offset) & 3) !== 0 || size > WORDS_BYTES || !into.ensure(CAPTURE_HEADER_BYTES + size)) return false;
+  const found = memory.wordsAt(address, offset + size, false);
+  if (found < 0) return false;
+  const source = memory.words;
+  const from = found + (offset >> 2);
+  const to = (at >> 2) + 1;
+  const count = (size + 3) >> 2;
+  words[to - 1] = plan.index | (size << 16);
+  for (let index = 0; index < count; index++) words[to + index] = source[from + index];
+  into.length = at + CAPTURE_HEADER_BYTES + size;
+  return true;
 }
 
 /** Up to three bytes more than `size` may be written. */

@@ -61,6 +61,7 @@ const START = 0;
 const END = 1;
 const RESULT = 2;
 const PER_TWO_32 = 1 / TWO_32;
+const NOTHING = new Uint8Array(0);
 const TWO_47 = 2 ** 47;
 
 /**
@@ -246,7 +247,9 @@ export class AuditRecorder implements SyscallObserver {
   private park(): void {
     const { plan, comm, decision, captured } = this;
     const start = this.used + CALL_HEADER_BYTES + plan.argumentCount * 8;
-    const copied = this.paths.spelledOut(this.bytes.slice(start, captured.length));
+    // Most of what blocks reads: nothing is copied yet.
+    const copied =
+      captured.length === start ? NOTHING : this.paths.spelledOut(this.bytes.slice(start, captured.length));
     this.parked.set(this.open as Task, { plan, comm, start: this.numbers[START], decision, captured: copied });
     this.open = null;
   }
@@ -260,6 +263,7 @@ export class AuditRecorder implements SyscallObserver {
     this.numbers[START] = call.start;
     this.decision = call.decision;
     const { captured } = this;
+    if (call.captured.length === 0) return;
     this.bytes.set(call.captured, captured.length);
     captured.length += call.captured.length;
   }

@@ -22,6 +22,9 @@ const SMALL_COPY = 48;
 /** Size of the scratch structs. */
 const SCRATCH_SIZE = 4096;
 
+/** What of an address is its place in the page: `&` takes the low 32 bits of any number; `%` would be a call of the C library's fmod. */
+const PAGE_MASK = PAGE_SIZE - 1;
+
 // One thread is the whole kernel, and a scratch is only valid until its next use: shared by all address spaces.
 const readBytes = new Uint8Array(SCRATCH_SIZE);
 const readView = new DataView(readBytes.buffer);
@@ -64,7 +67,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       // Memory nobody has touched reads as zeros: frame 0.
       return 0;
     }
-    const frame = this.frameFor(vma, address - (address % PAGE_SIZE), write);
+    const frame = this.frameFor(vma, address - (address & PAGE_MASK), write);
     if (frame === -ENOMEM) this.frames.onStarved?.(this);
     return frame;
   }
@@ -73,7 +76,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     if (length <= 0) return 0;
     const frame = this.access(address, write);
     if (frame < 0) return 0;
-    const inPage = address % PAGE_SIZE;
+    const inPage = address & PAGE_MASK;
     this.runOffset = frame * PAGE_SIZE + inPage;
     let available = PAGE_SIZE - inPage;
     let next = frame + 1;
@@ -127,8 +130,8 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       const at = address + done;
       const frame = this.readableByForce(at);
       if (frame < 0) break;
-      const start = frame * PAGE_SIZE + (at % PAGE_SIZE);
-      const count = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE));
+      const start = frame * PAGE_SIZE + (at & PAGE_MASK);
+      const count = Math.min(length - done, PAGE_SIZE - (at & PAGE_MASK));
       destination.set(this.bytes.subarray(start, start + count), offset + done);
       done += count;
     }
@@ -138,7 +141,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   private readableByForce(address: GuestAddress): FrameNumber {
     const vma = this.vmas.find(address) ?? this.vmaAt(address);
     if (vma === null || ((vma.protection | vma.maxProtection) & PROT_READABLE) === 0) return -EFAULT;
-    const page = address - (address % PAGE_SIZE);
+    const page = address - (address & PAGE_MASK);
     const entry = this.table.get(page);
     if ((entry & PTE_PRESENT) !== 0) return entry & PTE_FRAME;
     return vma.object === null ? 0 : this.frameFor(vma, page, false);
@@ -148,7 +151,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     let done = 0;
     while (done < length) {
       const at = address + done;
-      const count = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE));
+      const count = Math.min(length - done, PAGE_SIZE - (at & PAGE_MASK));
       const vma = this.vmas.find(at) ?? this.vmaAt(at);
       if (vma === null) break;
       if ((vma.protection & PROT_WRITE) !== 0) {
@@ -156,9 +159,9 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
       } else {
         // Read-only memory that others share, too, stays as it is.
         if (vma.shared || (vma.maxProtection & PROT_WRITE) === 0) break;
-        const frame = this.privatePage(vma, at - (at % PAGE_SIZE));
+        const frame = this.privatePage(vma, at - (at & PAGE_MASK));
         if (frame < 0) break;
-        this.bytes.set(source.subarray(offset + done, offset + done + count), frame * PAGE_SIZE + (at % PAGE_SIZE));
+        this.bytes.set(source.subarray(offset + done, offset + done + count), frame * PAGE_SIZE + (at & PAGE_MASK));
       }
       done += count;
     }
@@ -190,21 +193,21 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   }
 
   wordsAt(address: GuestAddress, length: Bytes, write: boolean): number {
-    const inPage = address % PAGE_SIZE;
-    if (address % 4 !== 0 || inPage + length > PAGE_SIZE) return -1;
+    const inPage = address & PAGE_MASK;
+    if ((address & 3) !== 0 || inPage + length > PAGE_SIZE) return -1;
     const frame = this.access(address, write);
     return frame < 0 || (frame === 0 && write) ? -1 : frame * (PAGE_SIZE / 4) + (inPage >>> 2);
   }
 
   readU8(address: GuestAddress): number {
     const frame = this.access(address, false);
-    return frame < 0 ? Number.NaN : this.bytes[frame * PAGE_SIZE + (address % PAGE_SIZE)];
+    return frame < 0 ? Number.NaN : this.bytes[frame * PAGE_SIZE + (address & PAGE_MASK)];
   }
 
   readI32(address: GuestAddress): number {
-    if (address % 4 !== 0) return this.readStruct(address, 4)?.getInt32(0, true) ?? Number.NaN;
+    if ((address & 3) !== 0) return this.readStruct(address, 4)?.getInt32(0, true) ?? Number.NaN;
     const frame = this.access(address, false);
-    return frame < 0 ? Number.NaN : this.words[frame * 1024 + ((address % PAGE_SIZE) >>> 2)];
+    return frame < 0 ? Number.NaN : this.words[frame * 1024 + ((address & PAGE_MASK) >>> 2)];
   }
 
   readU32(address: GuestAddress): number {
@@ -213,37 +216,37 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   }
 
   readU64(address: GuestAddress): number {
-    if (address % 8 !== 0) {
+    if ((address & 7) !== 0) {
       const view = this.readStruct(address, 8);
       return view === null ? Number.NaN : view.getInt32(4, true) * 0x100000000 + view.getUint32(0, true);
     }
     const frame = this.access(address, false);
     if (frame < 0) return Number.NaN;
-    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    const index = frame * 1024 + ((address & PAGE_MASK) >>> 2);
     return this.words[index + 1] * 0x100000000 + (this.words[index] >>> 0);
   }
 
   writeU32(address: GuestAddress, value: number): boolean {
-    if (address % 4 !== 0) {
+    if ((address & 3) !== 0) {
       writeView.setUint32(0, value, true);
       return this.writeStruct(address, 4);
     }
     const frame = this.access(address, true);
     if (frame < 0) return false;
-    this.words[frame * 1024 + ((address % PAGE_SIZE) >>> 2)] = value;
+    this.words[frame * 1024 + ((address & PAGE_MASK) >>> 2)] = value;
     return true;
   }
 
   writeU64(address: GuestAddress, value: number): boolean {
     const high = Math.floor(value / 0x100000000);
-    if (address % 8 !== 0) {
+    if ((address & 7) !== 0) {
       writeView.setUint32(0, value, true);
       writeView.setUint32(4, high, true);
       return this.writeStruct(address, 8);
     }
     const frame = this.access(address, true);
     if (frame < 0) return false;
-    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    const index = frame * 1024 + ((address & PAGE_MASK) >>> 2);
     this.words[index] = value;
     this.words[index + 1] = high;
     return true;
@@ -251,7 +254,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
 
   readString(address: GuestAddress, max: Bytes): string | number {
     // One byte more than max: a string of exactly max bytes has its NUL there.
-    const count = this.run(address, Math.min(max + 1, PAGE_SIZE - (address % PAGE_SIZE)), false);
+    const count = this.run(address, Math.min(max + 1, PAGE_SIZE - (address & PAGE_MASK)), false);
     if (count === 0) return -EFAULT;
     const ended = this.strings.terminated(this.runOffset, this.runOffset + count);
     return ended ?? this.readLongString(address, max, this.strings.slice(this.runOffset, this.runOffset + count));
@@ -262,7 +265,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     let text = begun;
     while (text.length <= max) {
       const at = address + text.length;
-      const count = this.run(at, Math.min(max + 1 - text.length, PAGE_SIZE - (at % PAGE_SIZE)), false);
+      const count = this.run(at, Math.min(max + 1 - text.length, PAGE_SIZE - (at & PAGE_MASK)), false);
       if (count === 0) return -EFAULT;
       const start = this.runOffset;
       const ended = this.strings.terminated(start, start + count);
@@ -273,10 +276,10 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   }
 
   compareExchangeU32(address: GuestAddress, expected: number, replacement: number): number {
-    if (address % 4 !== 0) return Number.NaN;
+    if ((address & 3) !== 0) return Number.NaN;
     const frame = this.access(address, true);
     if (frame < 0) return Number.NaN;
-    const index = frame * 1024 + ((address % PAGE_SIZE) >>> 2);
+    const index = frame * 1024 + ((address & PAGE_MASK) >>> 2);
     return Atomics.compareExchange(this.words, index, expected | 0, replacement | 0) >>> 0;
   }
 }

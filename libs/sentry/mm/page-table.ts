@@ -15,6 +15,11 @@ export const PTE_FILE = 1 << 27;
 export const BLOCK_PAGES = 512;
 export const BLOCK_SIZE = BLOCK_PAGES * PAGE_SIZE;
 
+/** One past the last index that an address can have. */
+const BLOCKS_MAX = 2 ** 47 / BLOCK_SIZE;
+/** A power of two. */
+const RECENT = 16;
+
 /** Rounds up to a page; wild lengths stay wild. */
 export function pageUp(length: Bytes): Bytes {
   const over = length % PAGE_SIZE;
@@ -26,35 +31,50 @@ export function blockOf(address: GuestAddress): number {
   return Math.floor(address / BLOCK_SIZE);
 }
 
+/** Place in its block: bits 12 to 20. */
+function slotOf(address: GuestAddress): number {
+  return (address >>> 12) & (BLOCK_PAGES - 1);
+}
+
 /** Entries [from, to) of a block whose first is that of the page at `base`. */
 export type BlockVisitor = (block: Int32Array, base: GuestAddress, from: number, to: number) => void;
 
 /** Two-level page table: a reservation of any size costs nothing until its pages are used. */
 export class PageTable {
   private readonly blocks = new Map<number, Int32Array>();
-  private lastIndex = -1;
-  private last: Int32Array | undefined;
+  /** What was found last, by the low bits of the index: a call goes back and forth between stack, heap and constants. */
+  private readonly recentIndexes = new Int32Array(RECENT).fill(-1);
+  private readonly recentBlocks: (Int32Array | undefined)[] = new Array(RECENT).fill(undefined);
   /** Indexes of all blocks in ascending order, or null when out of date. */
   private sorted: number[] | null = null;
 
   /** The entry of the page that the address is in. */
   get(address: GuestAddress): number {
-    const index = Math.floor(address / BLOCK_SIZE);
-    const block = index === this.lastIndex ? this.last : this.find(index);
-    return block === undefined ? 0 : block[(address - index * BLOCK_SIZE) >>> 12];
+    const block = this.find(Math.floor(address / BLOCK_SIZE));
+    return block === undefined ? 0 : block[slotOf(address)];
   }
 
   set(address: GuestAddress, entry: number): void {
     const index = Math.floor(address / BLOCK_SIZE);
-    this.obtain(index)[(address - index * BLOCK_SIZE) >>> 12] = entry;
+    this.obtain(index)[slotOf(address)] = entry;
   }
 
   /** The block, if it exists. */
   find(index: number): Int32Array | undefined {
-    if (index === this.lastIndex) return this.last;
-    this.last = this.blocks.get(index);
-    this.lastIndex = index;
-    return this.last;
+    const place = index & (RECENT - 1);
+    return this.recentIndexes[place] === index ? this.recentBlocks[place] : this.look(index);
+  }
+
+  private look(index: number): Int32Array | undefined {
+    const block = this.blocks.get(index);
+    // What no address has as its block would be remembered for another one.
+    if (index >= 0 && index < BLOCKS_MAX) this.remember(index, block);
+    return block;
+  }
+
+  private remember(index: number, block: Int32Array | undefined): void {
+    this.recentIndexes[index & (RECENT - 1)] = index;
+    this.recentBlocks[index & (RECENT - 1)] = block;
   }
 
   /** The block, made if absent. */
@@ -79,22 +99,20 @@ export class PageTable {
 
   put(index: number, block: Int32Array): void {
     this.blocks.set(index, block);
-    this.lastIndex = index;
-    this.last = block;
+    this.remember(index, block);
     this.sorted = null;
   }
 
   remove(index: number): void {
     this.blocks.delete(index);
-    this.lastIndex = -1;
-    this.last = undefined;
+    this.remember(index, undefined);
     this.sorted = null;
   }
 
   clear(): void {
     this.blocks.clear();
-    this.lastIndex = -1;
-    this.last = undefined;
+    this.recentIndexes.fill(-1);
+    this.recentBlocks.fill(undefined);
     this.sorted = null;
   }
 

@@ -98,19 +98,31 @@ export class Vma implements MappingObserver {
   }
 }
 
+/** A power of two. */
+const RECENT = 16;
+
+/** Neighbours share a place, what is a MiB or so apart rarely does. */
+function placeOf(address: GuestAddress): number {
+  return ((address >>> 16) ^ (address >>> 20)) & (RECENT - 1);
+}
+
 /** VMAs in ascending order; they never overlap. */
 export class VmaList {
   readonly items: Vma[] = [];
-  private last: Vma | null = null;
+  /** What was found last, by some bits of the address: a call goes back and forth between stack, heap and constants. */
+  private readonly recent: (Vma | null)[] = new Array(RECENT).fill(null);
 
   /** The VMA that contains the address, or null. */
   find(address: GuestAddress): Vma | null {
-    const { last } = this;
-    if (last !== null && address >= last.start && address < last.end) return last;
+    const vma = this.recent[placeOf(address)];
+    return vma !== null && address >= vma.start && address < vma.end ? vma : this.look(address);
+  }
+
+  private look(address: GuestAddress): Vma | null {
     const vma = this.items[this.indexFrom(address)];
     // Not `address < vma.start`: a NaN must find nothing.
     if (vma === undefined || !(address >= vma.start)) return null;
-    this.last = vma;
+    this.recent[placeOf(address)] = vma;
     return vma;
   }
 
@@ -171,7 +183,7 @@ export class VmaList {
 
   removeAt(index: number): void {
     const [vma] = this.items.splice(index, 1);
-    if (this.last === vma) this.last = null;
+    this.recent.fill(null);
     vma.detach();
   }
 
@@ -186,12 +198,12 @@ export class VmaList {
     vma.end = address;
     this.items.splice(index + 1, 0, upper);
     upper.attach();
-    this.last = null;
+    this.recent.fill(null);
   }
 
   /** Empties the list, detaching all. */
   clear(): void {
-    this.last = null;
+    this.recent.fill(null);
     for (const vma of this.items) vma.detach();
     this.items.length = 0;
   }

@@ -11,6 +11,7 @@ function fakeTask(comm = 'cat', tid = 7) {
   const bytes = new Uint8Array(65536);
   const data = new DataView(bytes.buffer);
   const copies = new Map<number, string>();
+  const args = new Float64Array(6);
   const inside = (address: number, length: number) => address >= BASE && address + length <= BASE + bytes.length;
   const memory = {
     copyIn(address: number, destination: Uint8Array, offset: number, length: number) {
@@ -18,6 +19,9 @@ function fakeTask(comm = 'cat', tid = 7) {
       const got = Math.min(length, BASE + bytes.length - address);
       destination.set(bytes.subarray(address - BASE, address - BASE + got), offset);
       return got;
+    },
+    copyInAt(at: Float64Array, index: number, destination: Uint8Array, offset: number, length: number) {
+      return this.copyIn(at[index], destination, offset, length);
     },
     words: new Int32Array(bytes.buffer),
     wordsAt: (address: number, length: number) =>
@@ -31,7 +35,9 @@ function fakeTask(comm = 'cat', tid = 7) {
     group: { pid: 7 },
     context: { times: new Float64Array(2) },
     memory,
-    pathArgument(index: number, address: number) {
+    args,
+    pathArgument(index: number) {
+      const address = args[index];
       if (!inside(address, 1)) return -14;
       let end = address - BASE;
       while (bytes[end] !== 0) end++;
@@ -86,7 +92,7 @@ function record(
 }
 
 function call(recorder: AuditRecorder, task: Task, number: number, args: number[], result: number, during = () => {}) {
-  const six = new Float64Array(6);
+  const six = (task as unknown as { args: Float64Array }).args.fill(0);
   six.set(args);
   recorder.enter(task, number, six);
   during();

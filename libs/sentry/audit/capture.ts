@@ -81,21 +81,21 @@ export function capture(
   if (address === 0) return;
   const { form, size } = plan;
   if (form === 'struct') {
-    if (!copyStruct(task, plan, address, into)) copy(task, plan.index, address + plan.offset, size, 0, into);
+    if (!copyStruct(task, plan, args, into)) copy(task, plan, args, size, 0, into);
     return;
   }
   switch (form) {
     case 'path':
-      capturePath(task, plan, address, into);
+      capturePath(task, plan, into);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);
       if (!(count > 0)) {
-        if (count === 0) copy(task, plan.index, address, 0, 0, into);
+        if (count === 0) copy(task, plan, args, 0, 0, into);
         return;
       }
       const shown = count < plan.most ? count : plan.most;
-      copy(task, plan.index, address, shown * size, shown < count ? CAPTURE_CUT : 0, into);
+      copy(task, plan, args, shown * size, shown < count ? CAPTURE_CUT : 0, into);
       break;
     }
     case 'pointers':
@@ -132,20 +132,28 @@ function header(into: CaptureBuffer, index: number, flags: number, length: numbe
   into.length = at + CAPTURE_HEADER_BYTES;
 }
 
-function copy(task: Task, index: number, address: number, size: number, flags: number, into: CaptureBuffer): void {
+/** Of an address no sum is made, and none passed on, where that is not needed: it would be a new heap object. */
+function copy(
+  task: Task,
+  plan: CapturePlan,
+  args: SyscallArguments,
+  size: number,
+  flags: number,
+  into: CaptureBuffer,
+): void {
   if (!into.ensure(CAPTURE_HEADER_BYTES + size)) return;
-  if (size > 0 && !copyBytes(task, address, size, into, into.length + CAPTURE_HEADER_BYTES)) return;
-  header(into, index, flags, size);
+  if (size > 0 && !copyBytes(task, plan, args, size, into, into.length + CAPTURE_HEADER_BYTES)) return;
+  header(into, plan.index, flags, size);
   into.length += size;
 }
 
-/** False where it takes more than a few words in one page. Of the address no sum is made: that would be a new heap object. */
-function copyStruct(task: Task, plan: CapturePlan, address: number, into: CaptureBuffer): boolean {
+/** False where it takes more than a few words in one page. */
+function copyStruct(task: Task, plan: CapturePlan, args: SyscallArguments, into: CaptureBuffer): boolean {
   const { memory } = task;
   const { words, length: at } = into;
   const { size, offset } = plan;
   if (((at | offset) & 3) !== 0 || size > WORDS_BYTES || !into.ensure(CAPTURE_HEADER_BYTES + size)) return false;
-  const found = memory.wordsAt(address, offset + size, false);
+  const found = memory.wordsAt(args[plan.index], offset + size, false);
   if (found < 0) return false;
   const source = memory.words;
   const from = found + (offset >> 2);
@@ -158,31 +166,39 @@ function copyStruct(task: Task, plan: CapturePlan, address: number, into: Captur
 }
 
 /** Up to three bytes more than `size` may be written. */
-function copyBytes(task: Task, address: number, size: number, into: CaptureBuffer, at: number): boolean {
+function copyBytes(
+  task: Task,
+  { index, offset }: CapturePlan,
+  args: SyscallArguments,
+  size: number,
+  into: CaptureBuffer,
+  at: number,
+): boolean {
   const { memory } = task;
+  if (offset !== 0) return memory.copyIn(args[index] + offset, into.bytes, at, size) === size;
   if ((at & 3) === 0 && size <= WORDS_BYTES) {
-    const from = memory.wordsAt(address, size, false);
+    const from = memory.wordsAt(args[index], size, false);
     if (from >= 0) {
       const { words } = into;
       const source = memory.words;
       const to = at >> 2;
       const count = (size + 3) >> 2;
-      for (let index = 0; index < count; index++) words[to + index] = source[from + index];
+      for (let word = 0; word < count; word++) words[to + word] = source[from + word];
       return true;
     }
   }
-  return memory.copyIn(address, into.bytes, at, size) === size;
+  return memory.copyInAt(args, index, into.bytes, at, size) === size;
 }
 
 /** `pathArgument` copies once for audit, policy and handler, so that all three see the same path. */
-function capturePath(task: Task, plan: CapturePlan, address: number, into: CaptureBuffer): void {
+function capturePath(task: Task, plan: CapturePlan, into: CaptureBuffer): void {
   const { index } = plan;
   const id = into.paths.ids[index];
   if (id >= 0 && plan.direction === 'in') {
     if (into.ensure(CAPTURE_HEADER_BYTES)) header(into, index, CAPTURE_PATH_ID, id);
     return;
   }
-  const path = task.pathArgument(index, address);
+  const path = task.pathArgument(index);
   if (typeof path !== 'string') return;
   const length = Math.min(path.length, PATH_BYTES);
   if (!into.ensure(CAPTURE_HEADER_BYTES + length)) return;

@@ -220,7 +220,7 @@ export class AuditRecorder implements SyscallObserver {
     const { numbers } = this;
     numbers[START] = task.context.times[TRAPPED_AT];
     if (numbers[START] === 0) numbers[START] = this.options.now();
-    if (plan.paths.length > 0) this.tellPaths(task, plan.paths, args);
+    if (plan.paths.length > 0) this.tellPaths(task, plan.paths);
     if (!this.makeOpen(task, plan, task.comm)) return;
     const { entry } = plan;
     for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, this.captured);
@@ -310,14 +310,12 @@ export class AuditRecorder implements SyscallObserver {
   }
 
   /** Sets the ids of the paths of a call that is about to begin, and tells those that are not known. Precondition: no call is open. */
-  private tellPaths(task: Task, indexes: readonly number[], args: SyscallArguments): void {
+  private tellPaths(task: Task, indexes: readonly number[]): void {
     const { paths } = this;
     for (let at = 0; at < indexes.length; at++) {
       const index = indexes[at];
       paths.ids[index] = INLINE;
-      const address = args[index];
-      if (address === 0) continue;
-      const path = task.pathArgument(index, address);
+      const path = task.pathArgument(index);
       if (typeof path !== 'string') continue;
       const place = paths.placeOf(path);
       if (place < 0) continue;

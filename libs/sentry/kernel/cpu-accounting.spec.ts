@@ -10,14 +10,14 @@ const MS = 1e6;
 function setUp() {
   const clock = { now: 0, used: 0 };
   const task = { runState: RunState.Ready, systemTime: 0, group: { deadSystemTime: 0 }, userTime: () => 0 };
-  const kernel = { bootTime: 0, platform: { now: () => clock.now }, tasks: new Map([[1, task]]) };
+  const kernel = { bootTime: 0, platform: { tick: () => Float64Array.of(clock.now) }, tasks: new Map([[1, task]]) };
   const accounting = new CpuAccounting(kernel as unknown as Kernel, () => clock.used);
   const enter = (wall: number, used: number, times = 1): void => {
     for (let entry = 0; entry < times; entry++) {
-      const entered = accounting.enter();
+      const timed = accounting.enter();
       clock.now += wall;
       clock.used += used;
-      if (entered !== 0) accounting.charge(task as unknown as Task, entered);
+      if (timed) accounting.charge(task as unknown as Task);
     }
   };
   return { clock, task, enter, total: () => accounting.total().system };

@@ -236,17 +236,17 @@ export class Kernel implements KernelView {
         this.readyHead = task.nextReady;
         if (!this.readyHead) this.readyTail = null;
         task.queued = false;
-        const entered = cpuAccounting.enter();
+        const timed = cpuAccounting.enter();
         this.step(task);
-        if (entered !== 0) cpuAccounting.charge(task, entered);
+        if (timed) cpuAccounting.charge(task);
         continue;
       }
       const deadline = this.timers.next();
       if (trapsLeft-- <= 0 && deadline !== Number.POSITIVE_INFINITY) {
         trapsLeft = TRAPS_BETWEEN_TIMERS;
-        const now = this.platform.now();
-        if (deadline <= now) {
-          this.timers.run(now);
+        const now = this.platform.tick();
+        if (deadline <= now[0]) {
+          this.timers.run(now[0]);
           continue;
         }
       }
@@ -263,9 +263,9 @@ export class Kernel implements KernelView {
         trapsLeft = 0;
         continue;
       }
-      const entered = cpuAccounting.enter();
+      const timed = cpuAccounting.enter();
       this.trapped(context);
-      if (entered !== 0) cpuAccounting.charge(context.owner as Task, entered);
+      if (timed) cpuAccounting.charge(context.owner as Task);
     }
   }
 

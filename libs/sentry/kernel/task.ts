@@ -282,9 +282,10 @@ export class Task implements TaskView, Waiter {
     sendToTask(this, signalInfo(signal, SI_KERNEL));
   }
 
-  pathArgument(index: number, address: number): string | number {
+  pathArgument(index: number): string | number {
     const known = this.copies[index];
     if (known !== null) return known;
+    const address = this.args[index];
     const text = address === 0 ? -EFAULT : this.memory.readString(address, PATH_BYTES);
     if (typeof text === 'string') {
       this.copies[index] = text;

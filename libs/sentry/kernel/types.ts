@@ -160,10 +160,10 @@ export interface Task extends Caller {
   /** Convenience: a signal from the kernel itself (SI_KERNEL or SI_USER) to this thread, e.g. SIGPIPE, SIGXFSZ. */
   raise(signal: number): void;
   /**
-   * The path (or other string) argument number `index` at `address`: copied in once per system call and shared with audit
+   * The path (or other string) that argument number `index` points to: copied in once per system call and shared with audit
    * and policy. Byte string, or -EFAULT, -ENAMETOOLONG. An empty path is "".
    */
-  pathArgument(index: number, address: number): string | number;
+  pathArgument(index: number): string | number;
   /** What `pathArgument` copied for this argument in the current call, or null: for audit and policy. */
   argumentCopy(index: number): string | null;
   /** RLIMIT_* soft value of its process. */

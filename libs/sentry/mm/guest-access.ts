@@ -75,8 +75,21 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   run(address: GuestAddress, length: Bytes, write: boolean): Bytes {
     if (length <= 0) return 0;
     const frame = this.access(address, write);
+    return frame < 0 ? 0 : this.runFrom(frame, address & PAGE_MASK, address, length, write);
+  }
+
+  runAt(at: Float64Array, index: number, length: Bytes, write: boolean): Bytes {
+    if (length <= 0) return 0;
+    const frame = this.access(at[index], write);
     if (frame < 0) return 0;
-    const inPage = address & PAGE_MASK;
+    const inPage = at[index] & PAGE_MASK;
+    if (inPage + length > PAGE_SIZE) return this.runFrom(frame, inPage, at[index], length, write);
+    this.runOffset = frame * PAGE_SIZE + inPage;
+    return length;
+  }
+
+  /** As far as the frames behind the pages follow each other, from the first one on. */
+  private runFrom(frame: FrameNumber, inPage: Bytes, address: GuestAddress, length: Bytes, write: boolean): Bytes {
     this.runOffset = frame * PAGE_SIZE + inPage;
     let available = PAGE_SIZE - inPage;
     let next = frame + 1;
@@ -100,7 +113,15 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     return done;
   }
 
-  private takeRun(destination: Uint8Array, to: number, count: Bytes): void {
+  copyInAt(at: Float64Array, index: number, destination: Uint8Array, offset: number, length: Bytes): Bytes {
+    const count = this.runAt(at, index, length, false);
+    this.takeRun(destination, offset, count);
+    return count === length || count === 0
+      ? count
+      : count + this.copyIn(at[index] + count, destination, offset + count, length - count);
+  }
+
+  takeRun(destination: Uint8Array, to: number, count: Bytes): void {
     const { bytes, runOffset: from } = this;
     if (count > SMALL_COPY) destination.set(bytes.subarray(from, from + count), to);
     else for (let index = 0; index < count; index++) destination[to + index] = bytes[from + index];
@@ -118,7 +139,7 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     return done;
   }
 
-  private putRun(source: Uint8Array, from: number, count: Bytes): void {
+  putRun(source: Uint8Array, from: number, count: Bytes): void {
     const { bytes, runOffset: to } = this;
     if (count > SMALL_COPY) bytes.set(source.subarray(from, from + count), to);
     else for (let index = 0; index < count; index++) bytes[to + index] = source[from + index];

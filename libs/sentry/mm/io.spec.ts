@@ -35,7 +35,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
 describe('transfers', () => {
   it('move one range, short at the first unmapped byte', () => {
-    const io = guestIo(memory, BASE + 8 * PAGE - 3, 10, Direction.ToGuest);
+    const io = guestIo(memory, Float64Array.of(BASE + 8 * PAGE - 3), 0, 10, Direction.ToGuest);
     expect(io.put(bytes('ab'), 0, 2)).toBe(2);
     expect(io.put(bytes('cdef'), 0, 4)).toBe(1);
     expect([io.done, io.remaining, io.faulted]).toEqual([3, 0, true]);
@@ -78,7 +78,7 @@ describe('transfers', () => {
     expect(vectorIo(memory, 16, 1, Direction.ToGuest)).toBe(-14);
     expect(vector([[BASE, -1]], Direction.ToGuest)).toBe(-22);
     expect(vector([[-4096, 10]], Direction.ToGuest)).toBe(-14);
-    expect(guestIo(memory, BASE, -1, Direction.ToGuest).faulted).toBe(true);
+    expect(guestIo(memory, Float64Array.of(BASE), 0, -1, Direction.ToGuest).faulted).toBe(true);
     const long = vector(
       [
         [BASE, 2 ** 31],

@@ -28,64 +28,75 @@ class GuestIo implements IoBuffer {
   runOffset: Bytes = 0;
   runBytes: Uint8Array = NO_BYTES;
   private memory!: GuestMemory;
-  /** Never null in use. A field that holds only numbers would be a new heap object for each function it is given to. */
-  private place: GuestAddress | null = null;
+  /** Where the next byte is. Typed: a field would be a new heap object for each function that it is given to. */
+  private readonly place = new Float64Array(1);
   private direction: Direction = Direction.ToGuest;
 
-  reset(memory: GuestMemory, address: GuestAddress, length: Bytes, direction: Direction): this {
+  /** For [at[index], at[index]+length). */
+  reset(memory: GuestMemory, at: Float64Array, index: number, length: Bytes, direction: Direction): this {
+    const address = at[index];
     this.memory = memory;
     this.runBytes = memory.bytes;
-    this.place = address;
+    this.place[0] = address;
     this.direction = direction;
     this.done = 0;
     this.faulted = length < 0 || (length > 0 && (address < 0 || address + length > TASK_SIZE));
-    this.remaining = this.faulted ? 0 : Math.min(length, MAX_RW_COUNT);
+    // As an integer that V8 knows to be one: what files count with it need not become heap objects.
+    this.remaining = this.faulted ? 0 : Math.min(length, MAX_RW_COUNT) | 0;
     return this;
   }
 
   put(source: Uint8Array, offset: number, length: Bytes): Bytes {
-    const wanted = Math.min(length, this.remaining);
-    if (wanted <= 0) return 0;
-    return this.settle(this.memory.copyOut(this.place as GuestAddress, source, offset, wanted), wanted);
+    let moved = 0;
+    for (let count = this.step(length, true); count > 0; count = this.step(length - moved, true)) {
+      this.memory.putRun(source, offset + moved, count);
+      moved += this.advance(count);
+    }
+    return moved;
   }
 
   take(destination: Uint8Array, offset: number, length: Bytes): Bytes {
-    const wanted = Math.min(length, this.remaining);
-    if (wanted <= 0) return 0;
-    return this.settle(this.memory.copyIn(this.place as GuestAddress, destination, offset, wanted), wanted);
+    let moved = 0;
+    for (let count = this.step(length, false); count > 0; count = this.step(length - moved, false)) {
+      this.memory.takeRun(destination, offset + moved, count);
+      moved += this.advance(count);
+    }
+    return moved;
   }
 
   putZeros(length: Bytes): Bytes {
-    const wanted = Math.min(length, this.remaining);
-    if (wanted <= 0) return 0;
-    return this.settle(this.memory.zero(this.place as GuestAddress, wanted), wanted);
+    let moved = 0;
+    for (let count = this.step(length, true); count > 0; count = this.step(length - moved, true)) {
+      const from = this.memory.runOffset;
+      this.memory.bytes.fill(0, from, from + count);
+      moved += this.advance(count);
+    }
+    return moved;
   }
 
   run(max: Bytes): Bytes {
-    const wanted = Math.min(max, this.remaining);
-    if (wanted <= 0) return 0;
-    const length = this.memory.run(this.place as GuestAddress, wanted, this.direction === Direction.ToGuest);
-    if (length === 0) {
-      this.settle(0, wanted);
-      return 0;
-    }
+    const length = this.step(max, this.direction === Direction.ToGuest);
     this.runOffset = this.memory.runOffset;
     return length;
   }
 
-  advance(length: Bytes): void {
-    this.settle(length, length);
+  advance(length: Bytes): Bytes {
+    this.done += length;
+    this.remaining -= length;
+    if (this.remaining > 0) this.place[0] += length;
+    return length;
   }
 
-  private settle(moved: Bytes, wanted: Bytes): Bytes {
-    this.done += moved;
-    this.remaining -= moved;
-    if (this.remaining > 0) this.place = (this.place as GuestAddress) + moved;
-    if (moved < wanted) {
+  /** The next run, of at most `max` bytes; 0 at the end and at a fault. */
+  private step(max: Bytes, write: boolean): Bytes {
+    const wanted = max < this.remaining ? max : this.remaining;
+    if (wanted <= 0) return 0;
+    const count = this.memory.runAt(this.place, 0, wanted, write);
+    if (count === 0) {
       this.faulted = true;
       this.remaining = 0;
     }
-    return moved;
+    return count;
   }
 }
 
@@ -126,7 +137,7 @@ class GuestVectorIo implements IoBuffer {
       this.elements[2 * i + 1] = taken;
       total += taken;
     }
-    this.remaining = total;
+    this.remaining = total | 0;
     return 0;
   }
 
@@ -268,11 +279,18 @@ const freeRanges: GuestIo[] = [];
 const freeVectors: GuestVectorIo[] = [];
 
 /**
- * A transfer to or from guest memory [address, address+length). A negative length or an address outside user space gives a buffer
- * with nothing remaining and `faulted` set. The caller owns it; giving it back with `releaseIo` saves an allocation.
+ * A transfer to or from guest memory [at[index], at[index]+length), `at` being the arguments of a call, for one: what is not passed need be
+ * no heap object. A negative length or an address outside user space gives a buffer with nothing remaining and `faulted` set. The
+ * caller owns it; giving it back with `releaseIo` saves an allocation.
  */
-export function guestIo(memory: GuestMemory, address: GuestAddress, length: Bytes, direction: Direction): IoBuffer {
-  return (freeRanges.pop() ?? new GuestIo()).reset(memory, address, length, direction);
+export function guestIo(
+  memory: GuestMemory,
+  at: Float64Array,
+  index: number,
+  length: Bytes,
+  direction: Direction,
+): IoBuffer {
+  return (freeRanges.pop() ?? new GuestIo()).reset(memory, at, index, length, direction);
 }
 
 /**

@@ -160,6 +160,13 @@ export interface GuestMemory {
    * A run over pages that are mapped from a host file is copied into frames first.
    */
   run(address: GuestAddress, length: Bytes, write: boolean): Bytes;
+  /** `run` of the address in `at[index]`, an array of the caller's or the arguments of a call: not passed, it need be no heap object. */
+  runAt(at: Float64Array, index: number, length: Bytes, write: boolean): Bytes;
+  /** `copyIn` from the address in `at[index]`. */
+  copyInAt(at: Float64Array, index: number, destination: Uint8Array, offset: number, length: Bytes): Bytes;
+  /** Copies the first `count` bytes of the last run, and to them. */
+  takeRun(destination: Uint8Array, offset: number, count: Bytes): void;
+  putRun(source: Uint8Array, offset: number, count: Bytes): void;
   readonly runOffset: Bytes;
   /** The buffer `runOffset` indexes (the memory file). */
   readonly bytes: Uint8Array;

@@ -54,7 +54,8 @@ export class ByteRing {
 
   /** As `read`, from `skip` bytes behind the head, leaving everything in place. */
   peek(io: IoBuffer, skip: number, max: number): number {
-    let wanted = Math.min(max, io.remaining);
+    // No Math.min: its result would be a heap object for whom it is passed to.
+    let wanted = max < io.remaining ? max : io.remaining;
     if (wanted > this.length - skip) wanted = this.length - skip;
     if (wanted <= 0) return 0;
     const buffer = this.buffer as Uint8Array;
@@ -62,8 +63,9 @@ export class ByteRing {
     let done = 0;
     while (done < wanted) {
       const at = (this.head + skip + done) & mask;
-      const run = Math.min(wanted - done, buffer.length - at);
-      const moved = io.put(buffer, at, run);
+      const left = wanted - done;
+      const run = at + left > buffer.length ? buffer.length - at : left;
+      const moved = io.put(buffer, at, run) | 0;
       done += moved;
       if (moved < run) break;
     }

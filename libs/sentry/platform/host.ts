@@ -42,6 +42,9 @@ interface Host {
   readlinkAt(dirFd: HostFd, path: string): string | number;
   /** CLOCK_MONOTONIC. */
   now(): Nanoseconds;
+  /** From now on `tick` puts CLOCK_MONOTONIC there. */
+  useTicks(cell: Float64Array): number;
+  tick(): void;
   /** CLOCK_REALTIME: [seconds, nanoseconds]. */
   clockTime(clock: number, out: Float64Array): number;
   random(bytes: Uint8Array): number;
@@ -60,3 +63,7 @@ interface Host {
 }
 
 export const host = native as unknown as Host;
+
+/** What `host.tick` fills. With a buffer of its own: what small typed arrays have otherwise, V8 moves about. */
+export const ticks = new Float64Array(new ArrayBuffer(8));
+host.useTicks(ticks);

@@ -1,7 +1,7 @@
 import { EEXIST, ENODATA, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.js';
 import { CLOCK_REALTIME } from '../../abi/time.js';
-import { host } from '../../platform/host.js';
+import { host, ticks } from '../../platform/host.js';
 import { BaseInode } from '../../vfs/inode.js';
 import { CAP_FSETID, hasCapability } from '../../vfs/permissions.js';
 import type { AttributeChange, Caller, FileTime, Stat } from '../../vfs/types.js';
@@ -15,6 +15,19 @@ export function stamp(time: FileTime): void {
   host.clockTime(CLOCK_REALTIME, clock);
   time.seconds = clock[0];
   time.nanoseconds = clock[1];
+}
+
+/** When the time was looked at last, by `ticks`; and it, in seconds. */
+const rough = new Float64Array(2);
+
+/** CLOCK_REALTIME in seconds as it was a second ago at most: enough to tell days apart, for next to nothing. */
+function roughSeconds(): number {
+  if (ticks[0] - rough[0] > 1e9 || rough[1] === 0) {
+    host.clockTime(CLOCK_REALTIME, clock);
+    rough[0] = ticks[0];
+    rough[1] = clock[0];
+  }
+  return rough[1];
 }
 
 export const copyTime = (to: FileTime, from: FileTime): void => {
@@ -74,7 +87,7 @@ export abstract class MemoryInode extends BaseInode {
   }
 
   private isOld(): boolean {
-    return Date.now() / 1000 - this.atime.seconds >= SECONDS_PER_DAY;
+    return roughSeconds() - this.atime.seconds >= SECONDS_PER_DAY;
   }
 
   protected get size(): number {

@@ -115,6 +115,23 @@ static napi_value now(napi_env env, napi_callback_info info) {
   return value;
 }
 
+static double *ticks;
+
+/* useTicks(cell: Float64Array): where tick() puts the time from now on. Its memory must neither move nor go away. */
+static napi_value use_ticks(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct bytes cell = bytes_of(env, arguments[0]);
+  ticks = cell.length >= sizeof *ticks ? (double *)(void *)cell.data : NULL;
+  return raw_answer(env, 0);
+}
+
+static napi_value tick(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+  if (ticks) *ticks = nanoseconds(CLOCK_MONOTONIC);
+  return NULL;
+}
+
 /* clockTime(clock, out: Float64Array): seconds, nanoseconds. */
 static napi_value clock_time(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
@@ -263,7 +280,7 @@ void cordon_register_host(napi_env env, napi_value exports) {
       {"statAt", stat_at},             {"readlinkAt", readlink_at},   {"now", now},
       {"clockTime", clock_time},          {"random", random_bytes},      {"poll", poll_fd},
       {"setNonBlocking", set_nonblocking}, {"pin", pin},              {"memoryReserve", memory_reserve},
-      {"memoryCopy", memory_copy},
+      {"memoryCopy", memory_copy},     {"useTicks", use_ticks},       {"tick", tick},
       {"memoryAttach", memory_attach}, {"memoryDetach", memory_detach}, {"memoryDiscard", memory_discard},
       {"preadMemory", pread_memory},   {"compareExchange", compare_exchange},
   };

@@ -1,5 +1,5 @@
 import { EAGAIN, ENOMEM } from '../../abi/errno.js';
-import { host } from '../host.js';
+import { host, ticks } from '../host.js';
 import {
   type Bytes,
   type Context,
@@ -208,6 +208,11 @@ export class StubPlatform implements Platform {
 
   now(): Nanoseconds {
     return host.now();
+  }
+
+  tick(): Float64Array {
+    host.tick();
+    return ticks;
   }
 
   cpuTime(): Nanoseconds {

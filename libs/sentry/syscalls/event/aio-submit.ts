@@ -81,7 +81,9 @@ const isSync = (opcode: number): boolean => opcode === IOCB_CMD_FSYNC || opcode 
 function transfer(task: Task, request: Request, direction: Direction): number {
   const { opcode, file, buffer, bytes, offset } = request;
   const vector = opcode === IOCB_CMD_PREADV || opcode === IOCB_CMD_PWRITEV;
-  const io = vector ? vectorIo(task.memory, buffer, bytes, direction) : guestIo(task.memory, buffer, bytes, direction);
+  const io = vector
+    ? vectorIo(task.memory, buffer, bytes, direction)
+    : guestIo(task.memory, Float64Array.of(buffer), 0, bytes, direction);
   if (typeof io === 'number') return io;
   const reads = direction === Direction.ToGuest;
   let result = reads ? file.pread(io, offset, task) : file.pwrite(io, offset, task);

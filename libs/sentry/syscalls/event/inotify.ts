@@ -31,7 +31,7 @@ export function inotifyAddWatch(task: Task, args: SyscallArguments): number {
   const file = task.files.get(args[0] | 0);
   if (!file) return -EBADF;
   if (!(file instanceof InotifyFile)) return -EINVAL;
-  const path = task.pathArgument(1, args[1]);
+  const path = task.pathArgument(1);
   if (typeof path === 'number') return path;
   const place = resolve(task, null, path, (mask & abi.IN_DONT_FOLLOW) === 0);
   if (typeof place === 'number') return place;

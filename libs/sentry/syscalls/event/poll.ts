@@ -26,12 +26,12 @@ const MUST_WAIT = -0x20000;
 const PAST: Nanoseconds = 0;
 
 /** One look at all descriptors: how many have events, or MUST_WAIT; registers for waiting when `wait`. */
-function pollOnce(task: Task, address: number, count: number, wait: boolean): number {
+function pollOnce(task: Task, args: SyscallArguments, count: number, wait: boolean): number {
   scratchFor(count);
   const buffer = scratch;
   const entries = view;
   const bytes = count * POLLFD_SIZE;
-  if (task.memory.copyIn(address, buffer, 0, bytes) !== bytes) return -EFAULT;
+  if (task.memory.copyInAt(args, 0, buffer, 0, bytes) !== bytes) return -EFAULT;
   let ready = 0;
   for (let at = 0; at < bytes; at += POLLFD_SIZE) {
     const fd = entries.getInt32(at, true);
@@ -49,7 +49,7 @@ function pollOnce(task: Task, address: number, count: number, wait: boolean): nu
     }
   }
   if (ready === 0 && wait) {
-    if (task.memory.copyIn(address, buffer, 0, bytes) !== bytes) return -EFAULT;
+    if (task.memory.copyInAt(args, 0, buffer, 0, bytes) !== bytes) return -EFAULT;
     for (let at = 0; at < bytes; at += POLLFD_SIZE) {
       const fd = entries.getInt32(at, true);
       const file = fd < 0 ? null : task.files.get(fd);
@@ -58,7 +58,7 @@ function pollOnce(task: Task, address: number, count: number, wait: boolean): nu
     return MUST_WAIT;
   }
   for (let at = 0; at < bytes; at += POLLFD_SIZE)
-    if (entries.getInt32(at, true) === -2 && task.memory.copyOut(address + at + 6, buffer, at + 6, 2) !== 2)
+    if (entries.getInt32(at, true) === -2 && task.memory.copyOut(args[0] + at + 6, buffer, at + 6, 2) !== 2)
       return -EFAULT;
   return ready;
 }
@@ -67,7 +67,7 @@ function pollUntil(task: Task, args: SyscallArguments, deadline: Nanoseconds, in
   const count = args[1];
   if (count < 0 || count > task.rlimit(RLIMIT_NOFILE)) return -EINVAL;
   const expired = deadline === PAST || (deadline !== Infinity && deadline <= task.kernel.clock.monotonic());
-  const result = pollOnce(task, args[0], count, !expired);
+  const result = pollOnce(task, args, count, !expired);
   if (result !== MUST_WAIT) return result;
   task.setState(deadline);
   return task.park(deadline, interrupted);

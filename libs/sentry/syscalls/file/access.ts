@@ -5,9 +5,9 @@ import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { checkAccess, checkAccessAs } from '../../vfs/permissions.js';
 import { placeAt } from './common.js';
 
-function doAccess(task: Task, dirfd: number, pathIndex: number, address: number, mode: number, flags: number): number {
+function doAccess(task: Task, dirfd: number, pathIndex: number, mode: number, flags: number): number {
   if (mode & ~7) return -EINVAL;
-  const path = task.pathArgument(pathIndex, address);
+  const path = task.pathArgument(pathIndex);
   if (typeof path === 'number') return path;
   const place = placeAt(task, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) !== 0);
   if (typeof place === 'number') return place;
@@ -28,17 +28,17 @@ function withoutCapabilities(credentials: Task['credentials']): Task['credential
 
 /** access implements Linux syscall access(2). */
 export function access(task: Task, args: SyscallArguments): number {
-  return doAccess(task, AT_FDCWD, 0, args[0], args[1] | 0, 0);
+  return doAccess(task, AT_FDCWD, 0, args[1] | 0, 0);
 }
 
 /** faccessat implements Linux syscall faccessat(2): three arguments only. */
 export function faccessat(task: Task, args: SyscallArguments): number {
-  return doAccess(task, args[0] | 0, 1, args[1], args[2] | 0, 0);
+  return doAccess(task, args[0] | 0, 1, args[2] | 0, 0);
 }
 
 /** faccessat2 implements Linux syscall faccessat2(2). */
 export function faccessat2(task: Task, args: SyscallArguments): number {
   const flags = args[3] | 0;
   if (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  return doAccess(task, args[0] | 0, 1, args[1], args[2] | 0, flags);
+  return doAccess(task, args[0] | 0, 1, args[2] | 0, flags);
 }

@@ -26,15 +26,15 @@ function setMode(task: Task, place: Path, mode: number): number {
 }
 
 /** The object of a path or (empty path with AT_EMPTY_PATH) of a descriptor. */
-function target(task: Task, dirfd: number, index: number, address: number, flags: number): Path | number {
-  const path = task.pathArgument(index, address);
+function target(task: Task, dirfd: number, index: number, flags: number): Path | number {
+  const path = task.pathArgument(index);
   if (typeof path === 'number') return path;
   return placeAt(task, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) !== 0);
 }
 
 /** chmod implements Linux syscall chmod(2). */
 export function chmod(task: Task, args: SyscallArguments): number {
-  const place = target(task, AT_FDCWD, 0, args[0], 0);
+  const place = target(task, AT_FDCWD, 0, 0);
   return typeof place === 'number' ? place : setMode(task, place, args[1]);
 }
 
@@ -46,7 +46,7 @@ export function fchmod(task: Task, args: SyscallArguments): number {
 
 /** fchmodat implements Linux syscall fchmodat(2): the kernel's call has no flags. */
 export function fchmodat(task: Task, args: SyscallArguments): number {
-  const place = target(task, args[0] | 0, 1, args[1], 0);
+  const place = target(task, args[0] | 0, 1, 0);
   return typeof place === 'number' ? place : setMode(task, place, args[2]);
 }
 
@@ -54,7 +54,7 @@ export function fchmodat(task: Task, args: SyscallArguments): number {
 export function fchmodat2(task: Task, args: SyscallArguments): number {
   const flags = args[3] | 0;
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  const place = target(task, args[0] | 0, 1, args[1], flags);
+  const place = target(task, args[0] | 0, 1, flags);
   if (typeof place === 'number') return place;
   if ((place.dentry.inode.mode & S_IFMT) === S_IFLNK) return -95; /* EOPNOTSUPP */
   return setMode(task, place, args[2]);
@@ -76,13 +76,13 @@ function setOwner(task: Task, place: Path, uid: number, gid: number): number {
 
 /** chown implements Linux syscall chown(2). */
 export function chown(task: Task, args: SyscallArguments): number {
-  const place = target(task, AT_FDCWD, 0, args[0], 0);
+  const place = target(task, AT_FDCWD, 0, 0);
   return typeof place === 'number' ? place : setOwner(task, place, args[1] | 0, args[2] | 0);
 }
 
 /** lchown implements Linux syscall lchown(2). */
 export function lchown(task: Task, args: SyscallArguments): number {
-  const place = target(task, AT_FDCWD, 0, args[0], AT_SYMLINK_NOFOLLOW);
+  const place = target(task, AT_FDCWD, 0, AT_SYMLINK_NOFOLLOW);
   return typeof place === 'number' ? place : setOwner(task, place, args[1] | 0, args[2] | 0);
 }
 
@@ -96,7 +96,7 @@ export function fchown(task: Task, args: SyscallArguments): number {
 export function fchownat(task: Task, args: SyscallArguments): number {
   const flags = args[4] | 0;
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  const place = target(task, args[0] | 0, 1, args[1], flags);
+  const place = target(task, args[0] | 0, 1, flags);
   return typeof place === 'number' ? place : setOwner(task, place, args[2] | 0, args[3] | 0);
 }
 
@@ -141,7 +141,7 @@ export function utimensat(task: Task, args: SyscallArguments): number {
     const file = fileOf(task, args[0]);
     return file && !(file.flags & O_PATH) ? setTimes(task, file.path, atime, mtime) : -EBADF;
   }
-  const place = target(task, args[0] | 0, 1, args[1], flags);
+  const place = target(task, args[0] | 0, 1, flags);
   return typeof place === 'number' ? place : setTimes(task, place, atime, mtime);
 }
 
@@ -164,7 +164,7 @@ function timevals(task: Task, address: number): [NewTime, NewTime] | number {
 export function utimes(task: Task, args: SyscallArguments): number {
   const times = timevals(task, args[1]);
   if (typeof times === 'number') return times;
-  const place = target(task, AT_FDCWD, 0, args[0], 0);
+  const place = target(task, AT_FDCWD, 0, 0);
   return typeof place === 'number' ? place : setTimes(task, place, times[0], times[1]);
 }
 
@@ -176,7 +176,7 @@ export function futimesat(task: Task, args: SyscallArguments): number {
     const file = fileOf(task, args[0]);
     return file ? setTimes(task, file.path, times[0], times[1]) : -EBADF;
   }
-  const place = target(task, args[0] | 0, 1, args[1], 0);
+  const place = target(task, args[0] | 0, 1, 0);
   return typeof place === 'number' ? place : setTimes(task, place, times[0], times[1]);
 }
 
@@ -190,7 +190,7 @@ export function utime(task: Task, args: SyscallArguments): number {
     atime = { seconds: view.getInt32(4, true) * 4294967296 + view.getUint32(0, true), nanoseconds: 0 };
     mtime = { seconds: view.getInt32(12, true) * 4294967296 + view.getUint32(8, true), nanoseconds: 0 };
   }
-  const place = target(task, AT_FDCWD, 0, args[0], 0);
+  const place = target(task, AT_FDCWD, 0, 0);
   return typeof place === 'number' ? place : setTimes(task, place, atime, mtime);
 }
 

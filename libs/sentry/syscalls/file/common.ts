@@ -13,6 +13,9 @@ import { POLLIN, POLLOUT, POLLRDHUP } from '../../vfs/wait-queue.js';
 export const SIGPIPE = 13;
 export const SIGXFSZ = 25;
 
+/** An offset up to here that V8 knows to be an integer is no heap object when it is passed on. */
+export const INTEGER_MAX = 0x7fffffff;
+
 /** Descriptor argument as an int. */
 export const fdOf = (value: number): number => value | 0;
 

@@ -29,8 +29,8 @@ function enter(task: Task, place: Path): number {
 }
 
 /** chdir implements Linux syscall chdir(2). */
-export function chdir(task: Task, args: SyscallArguments): number {
-  const path = task.pathArgument(0, args[0]);
+export function chdir(task: Task): number {
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   const place = resolve(task, null, path, true);
   return typeof place === 'number' ? place : enter(task, place);
@@ -43,8 +43,8 @@ export function fchdir(task: Task, args: SyscallArguments): number {
 }
 
 /** chroot implements Linux syscall chroot(2). */
-export function chroot(task: Task, args: SyscallArguments): number {
-  const path = task.pathArgument(0, args[0]);
+export function chroot(task: Task): number {
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   const place = resolve(task, null, path, true);
   if (typeof place === 'number') return place;

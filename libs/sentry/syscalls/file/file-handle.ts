@@ -17,10 +17,10 @@ const stat = newStat();
  * size that is needed, for too small a handle; -EOPNOTSUPP where inodes come and go (proc).
  */
 export function nameToHandleAt(task: Task, args: SyscallArguments): number {
-  const [directory, pathAddress, address, mountAddress] = args;
+  const [directory, , address, mountAddress] = args;
   const flags = args[4] | 0;
   if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  const path = task.pathArgument(1, pathAddress);
+  const path = task.pathArgument(1);
   if (typeof path === 'number') return path;
   const place = placeAt(task, directory | 0, path, (flags & AT_SYMLINK_FOLLOW) !== 0, (flags & AT_EMPTY_PATH) !== 0);
   if (typeof place === 'number') return place;

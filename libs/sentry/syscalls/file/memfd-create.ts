@@ -32,7 +32,7 @@ export function memfdCreate(task: Task, args: SyscallArguments): number {
   const flags = args[1] >>> 0;
   if (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) return -EINVAL;
   if ((flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) === (MFD_NOEXEC_SEAL | MFD_EXEC)) return -EINVAL;
-  const name = task.pathArgument(0, args[0]);
+  const name = task.pathArgument(0);
   if (typeof name === 'number') return name;
   if (name.length > NAME_MAX) return -EINVAL;
   const mount = mountOf(task.kernel);

@@ -25,8 +25,8 @@ import { dentryOf, placeAt, startOf } from './common.js';
 const CAP_MKNOD = 27;
 
 /** Parent and last component of a path argument; -errno. */
-function parentOf(task: Task, dirfd: number, index: number, address: number): LastComponent | number {
-  const path = task.pathArgument(index, address);
+function parentOf(task: Task, dirfd: number, index: number): LastComponent | number {
+  const path = task.pathArgument(index);
   if (typeof path === 'number') return path;
   const start = startOf(task, dirfd, path);
   if (typeof start === 'number') return start;
@@ -56,8 +56,8 @@ function made(last: LastComponent, inode: Inode | number): number {
   return 0;
 }
 
-function doMkdir(task: Task, dirfd: number, index: number, address: number, mode: number): number {
-  const last = parentOf(task, dirfd, index, address);
+function doMkdir(task: Task, dirfd: number, index: number, mode: number): number {
+  const last = parentOf(task, dirfd, index);
   return typeof last === 'number' ? last : makeDirectory(task, last, mode);
 }
 
@@ -70,16 +70,16 @@ export function makeDirectory(task: Walker, last: LastComponent, mode: number): 
 
 /** mkdir implements Linux syscall mkdir(2). */
 export function mkdir(task: Task, args: SyscallArguments): number {
-  return doMkdir(task, AT_FDCWD, 0, args[0], args[1]);
+  return doMkdir(task, AT_FDCWD, 0, args[1]);
 }
 
 /** mkdirat implements Linux syscall mkdirat(2). */
 export function mkdirat(task: Task, args: SyscallArguments): number {
-  return doMkdir(task, args[0] | 0, 1, args[1], args[2]);
+  return doMkdir(task, args[0] | 0, 1, args[2]);
 }
 
-function doMknod(task: Task, dirfd: number, index: number, address: number, mode: number, rdev: number): number {
-  const last = parentOf(task, dirfd, index, address);
+function doMknod(task: Task, dirfd: number, index: number, mode: number, rdev: number): number {
+  const last = parentOf(task, dirfd, index);
   if (typeof last === 'number') return last;
   const type = mode & S_IFMT;
   const refused = checkCreate(task, last, type === S_IFDIR ? S_IFREG : type);
@@ -91,12 +91,12 @@ function doMknod(task: Task, dirfd: number, index: number, address: number, mode
 
 /** mknod implements Linux syscall mknod(2): FIFOs, sockets and regular files; device nodes are EPERM. */
 export function mknod(task: Task, args: SyscallArguments): number {
-  return doMknod(task, AT_FDCWD, 0, args[0], args[1] | 0, args[2]);
+  return doMknod(task, AT_FDCWD, 0, args[1] | 0, args[2]);
 }
 
 /** mknodat implements Linux syscall mknodat(2). */
 export function mknodat(task: Task, args: SyscallArguments): number {
-  return doMknod(task, args[0] | 0, 1, args[1], args[2] | 0, args[3]);
+  return doMknod(task, args[0] | 0, 1, args[2] | 0, args[3]);
 }
 
 /** The name to remove and what must hold: the child or -errno. */
@@ -118,8 +118,8 @@ function isGone(node: DentryNode): boolean {
   return attributes.links === 0 && node.users === 0;
 }
 
-function doUnlink(task: Task, dirfd: number, index: number, address: number): number {
-  const last = parentOf(task, dirfd, index, address);
+function doUnlink(task: Task, dirfd: number, index: number): number {
+  const last = parentOf(task, dirfd, index);
   return typeof last === 'number' ? last : removeFile(task, last);
 }
 
@@ -138,8 +138,8 @@ export function removeFile(task: Walker, last: LastComponent): number {
   return 0;
 }
 
-function doRmdir(task: Task, dirfd: number, index: number, address: number): number {
-  const last = parentOf(task, dirfd, index, address);
+function doRmdir(task: Task, dirfd: number, index: number): number {
+  const last = parentOf(task, dirfd, index);
   return typeof last === 'number' ? last : removeDirectory(task, last);
 }
 
@@ -161,27 +161,27 @@ export function removeDirectory(task: Walker, last: LastComponent): number {
 }
 
 /** unlink implements Linux syscall unlink(2). */
-export function unlink(task: Task, args: SyscallArguments): number {
-  return doUnlink(task, AT_FDCWD, 0, args[0]);
+export function unlink(task: Task): number {
+  return doUnlink(task, AT_FDCWD, 0);
 }
 
 /** unlinkat implements Linux syscall unlinkat(2). */
 export function unlinkat(task: Task, args: SyscallArguments): number {
   const flags = args[2] | 0;
   if (flags & ~AT_REMOVEDIR) return -EINVAL;
-  return flags ? doRmdir(task, args[0] | 0, 1, args[1]) : doUnlink(task, args[0] | 0, 1, args[1]);
+  return flags ? doRmdir(task, args[0] | 0, 1) : doUnlink(task, args[0] | 0, 1);
 }
 
 /** rmdir implements Linux syscall rmdir(2). */
-export function rmdir(task: Task, args: SyscallArguments): number {
-  return doRmdir(task, AT_FDCWD, 0, args[0]);
+export function rmdir(task: Task): number {
+  return doRmdir(task, AT_FDCWD, 0);
 }
 
-function doSymlink(task: Task, targetAddress: number, dirfd: number, index: number, address: number): number {
-  const target = task.pathArgument(0, targetAddress);
+function doSymlink(task: Task, dirfd: number, index: number): number {
+  const target = task.pathArgument(0);
   if (typeof target === 'number') return target;
   if (target === '') return -ENOENT;
-  const last = parentOf(task, dirfd, index, address);
+  const last = parentOf(task, dirfd, index);
   return typeof last === 'number' ? last : makeSymlink(task, last, target);
 }
 
@@ -193,13 +193,13 @@ export function makeSymlink(task: Walker, last: LastComponent, target: string): 
 }
 
 /** symlink implements Linux syscall symlink(2). */
-export function symlink(task: Task, args: SyscallArguments): number {
-  return doSymlink(task, args[0], AT_FDCWD, 1, args[1]);
+export function symlink(task: Task): number {
+  return doSymlink(task, AT_FDCWD, 1);
 }
 
 /** symlinkat implements Linux syscall symlinkat(2). */
 export function symlinkat(task: Task, args: SyscallArguments): number {
-  return doSymlink(task, args[0], args[1] | 0, 2, args[2]);
+  return doSymlink(task, args[1] | 0, 2);
 }
 
 /** protected_hardlinks: what one does not own must be a plain file one may read and write. 0 or -EPERM. */
@@ -220,17 +220,15 @@ function doLink(
   task: Task,
   oldDirfd: number,
   oldIndex: number,
-  oldAddress: number,
   newDirfd: number,
   newIndex: number,
-  newAddress: number,
   flags: number,
 ): number {
-  const path = task.pathArgument(oldIndex, oldAddress);
+  const path = task.pathArgument(oldIndex);
   if (typeof path === 'number') return path;
   const place = placeAt(task, oldDirfd, path, (flags & AT_SYMLINK_FOLLOW) !== 0, (flags & AT_EMPTY_PATH) !== 0);
   if (typeof place === 'number') return place;
-  const last = parentOf(task, newDirfd, newIndex, newAddress);
+  const last = parentOf(task, newDirfd, newIndex);
   if (typeof last === 'number') return last;
   const refused = checkCreate(task, last, place.dentry.inode.mode & S_IFMT);
   if (refused) return refused;
@@ -248,15 +246,15 @@ function doLink(
 }
 
 /** link implements Linux syscall link(2). */
-export function link(task: Task, args: SyscallArguments): number {
-  return doLink(task, AT_FDCWD, 0, args[0], AT_FDCWD, 1, args[1], 0);
+export function link(task: Task): number {
+  return doLink(task, AT_FDCWD, 0, AT_FDCWD, 1, 0);
 }
 
 /** linkat implements Linux syscall linkat(2). */
 export function linkat(task: Task, args: SyscallArguments): number {
   const flags = args[4] | 0;
   if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  return doLink(task, args[0] | 0, 1, args[1], args[2] | 0, 3, args[3], flags);
+  return doLink(task, args[0] | 0, 1, args[2] | 0, 3, flags);
 }
 
 /** Is `above` an ancestor of `node` (or itself)? */
@@ -269,17 +267,15 @@ function doRename(
   task: Task,
   oldDirfd: number,
   oldIndex: number,
-  oldAddress: number,
   newDirfd: number,
   newIndex: number,
-  newAddress: number,
   flags: number,
 ): number {
   if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
   if (flags === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
-  const from = parentOf(task, oldDirfd, oldIndex, oldAddress);
+  const from = parentOf(task, oldDirfd, oldIndex);
   if (typeof from === 'number') return from;
-  const to = parentOf(task, newDirfd, newIndex, newAddress);
+  const to = parentOf(task, newDirfd, newIndex);
   return typeof to === 'number' ? to : renameName(task, from, to, flags);
 }
 
@@ -341,24 +337,24 @@ function checkRename(
 }
 
 /** rename implements Linux syscall rename(2). */
-export function rename(task: Task, args: SyscallArguments): number {
-  return doRename(task, AT_FDCWD, 0, args[0], AT_FDCWD, 1, args[1], 0);
+export function rename(task: Task): number {
+  return doRename(task, AT_FDCWD, 0, AT_FDCWD, 1, 0);
 }
 
 /** renameat implements Linux syscall renameat(2). */
 export function renameat(task: Task, args: SyscallArguments): number {
-  return doRename(task, args[0] | 0, 1, args[1], args[2] | 0, 3, args[3], 0);
+  return doRename(task, args[0] | 0, 1, args[2] | 0, 3, 0);
 }
 
 /** renameat2 implements Linux syscall renameat2(2): NOREPLACE and EXCHANGE; WHITEOUT is EINVAL. */
 export function renameat2(task: Task, args: SyscallArguments): number {
-  return doRename(task, args[0] | 0, 1, args[1], args[2] | 0, 3, args[3], args[4] | 0);
+  return doRename(task, args[0] | 0, 1, args[2] | 0, 3, args[4] | 0);
 }
 
 function doReadlink(task: Task, dirfd: number, index: number, args: SyscallArguments): number {
   const size = args[index + 2] | 0;
   if (size <= 0) return -EINVAL;
-  const path = task.pathArgument(index, args[index]);
+  const path = task.pathArgument(index);
   if (typeof path === 'number') return path;
   const place = placeAt(task, dirfd, path, false, dirfd !== AT_FDCWD);
   if (typeof place === 'number') return place;

@@ -21,19 +21,11 @@ import { startOf } from './common.js';
 import { awaitLeases, continueLeaseWait } from './lease.js';
 
 /** open(2), openat(2), creat(2) after their arguments are sorted out. */
-function doOpen(
-  task: Task,
-  dirfd: number,
-  pathIndex: number,
-  address: number,
-  flags: number,
-  mode: number,
-  restrictions = 0,
-): number {
+function doOpen(task: Task, dirfd: number, pathIndex: number, flags: number, mode: number, restrictions = 0): number {
   continueLeaseWait(task as KernelTask);
   const waiting = task.state as FileDescription | null;
   if (waiting) return finishOpen(task, waiting, flags);
-  const path = task.pathArgument(pathIndex, address);
+  const path = task.pathArgument(pathIndex);
   if (typeof path === 'number') return path;
   // RESOLVE_IN_ROOT looks absolute paths up from the directory, too.
   const start = startOf(task, dirfd, restrictions & RESOLVE_IN_ROOT ? `.${path}` : path);
@@ -65,12 +57,12 @@ function finishOpen(task: Task, file: FileDescription, flags: number): number {
 
 /** open implements Linux syscall open(2). */
 export function open(task: Task, args: SyscallArguments): number {
-  return doOpen(task, AT_FDCWD, 0, args[0], args[1] | 0, args[2] & 0o7777);
+  return doOpen(task, AT_FDCWD, 0, args[1] | 0, args[2] & 0o7777);
 }
 
 /** creat implements Linux syscall creat(2). */
 export function creat(task: Task, args: SyscallArguments): number {
-  return doOpen(task, AT_FDCWD, 0, args[0], O_CREAT | O_WRONLY | O_TRUNC, args[1] & 0o7777);
+  return doOpen(task, AT_FDCWD, 0, O_CREAT | O_WRONLY | O_TRUNC, args[1] & 0o7777);
 }
 
 export { doOpen, finishOpen };

@@ -55,5 +55,5 @@ export function openat2(task: Task, args: SyscallArguments): number {
     return how;
   }
   if (pending) return finishOpen(task, pending, how.flags);
-  return doOpen(task, args[0] | 0, 1, args[1], how.flags, how.mode, how.resolve);
+  return doOpen(task, args[0] | 0, 1, how.flags, how.mode, how.resolve);
 }

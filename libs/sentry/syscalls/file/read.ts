@@ -2,13 +2,13 @@ import { EBADF, EINVAL, EOPNOTSUPP } from '../../abi/errno.js';
 import { RWF_NOWAIT, RWF_SUPPORTED } from '../../abi/fcntl.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { Direction, guestIo, vectorIo } from '../../mm/io.js';
-import { fileOf, isRegular, readable, readInto } from './common.js';
+import { fileOf, INTEGER_MAX, isRegular, readable, readInto } from './common.js';
 
 /** read implements Linux syscall read(2). */
 export function read(task: Task, args: SyscallArguments): number {
   const file = fileOf(task, args[0]);
   if (!readable(file)) return -EBADF;
-  return readInto(task, file, guestIo(task.memory, args[1], args[2], Direction.ToGuest), -1);
+  return readInto(task, file, guestIo(task.memory, args, 1, args[2], Direction.ToGuest), -1);
 }
 
 /** pread64 implements Linux syscall pread64(2). */
@@ -16,7 +16,8 @@ export function pread64(task: Task, args: SyscallArguments): number {
   if (args[3] < 0) return -EINVAL;
   const file = fileOf(task, args[0]);
   if (!readable(file)) return -EBADF;
-  return readInto(task, file, guestIo(task.memory, args[1], args[2], Direction.ToGuest), args[3]);
+  const io = guestIo(task.memory, args, 1, args[2], Direction.ToGuest);
+  return args[3] <= INTEGER_MAX ? readInto(task, file, io, args[3] | 0) : readInto(task, file, io, args[3]);
 }
 
 function readVector(task: Task, args: SyscallArguments, offset: number, noWait = false): number {

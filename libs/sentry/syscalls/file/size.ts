@@ -23,7 +23,7 @@ function told(task: Task, result: number): number {
 export function truncate(task: Task, args: SyscallArguments): number {
   if (args[1] < 0) return -EINVAL;
   continueLeaseWait(task as KernelTask);
-  const path = task.pathArgument(0, args[0]);
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   const place = placeAt(task, AT_FDCWD, path, true, false);
   if (typeof place === 'number') return place;
@@ -123,7 +123,7 @@ function copyStatfs(task: Task, fileSystem: FileSystem, address: number): number
 
 /** statfs implements Linux syscall statfs(2). */
 export function statfs(task: Task, args: SyscallArguments): number {
-  const path = task.pathArgument(0, args[0]);
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   const place = placeAt(task, AT_FDCWD, path, true, false);
   return typeof place === 'number' ? place : copyStatfs(task, place.dentry.inode.fileSystem, args[1]);

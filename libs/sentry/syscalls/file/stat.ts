@@ -17,16 +17,16 @@ function setLong(words: Int32Array, at: number, value: number): void {
   words[at + 1] = value >= 0 && value < TWO_32 ? 0 : Math.floor(value / TWO_32);
 }
 
-/** Writes `struct stat` (x86-64) from `out`: straight into guest memory where that is possible. */
-function copyStat(task: Task, address: number): number {
+/** Writes `struct stat` (x86-64) from `out` to where an argument points: straight into guest memory where that is possible. */
+function copyStat(task: Task, args: SyscallArguments, index: number): number {
   const { memory } = task;
-  const at = memory.wordsAt(address, STAT_BYTES, true);
+  const at = memory.wordsAt(args[index], STAT_BYTES, true);
   if (at >= 0) {
     fillStat(memory.words, at);
     return 0;
   }
   fillStat(unaligned, 0);
-  return memory.copyOut(address, unalignedBytes, 0, STAT_BYTES) === STAT_BYTES ? 0 : -EFAULT;
+  return memory.copyOut(args[index], unalignedBytes, 0, STAT_BYTES) === STAT_BYTES ? 0 : -EFAULT;
 }
 
 function fillStat(words: Int32Array, at: number): void {
@@ -58,44 +58,44 @@ function statPath(
   dirfd: number,
   pathIndex: number,
   args: SyscallArguments,
-  address: number,
+  outIndex: number,
   flags: number,
 ): number {
   // Since 6.11 NULL is as good as "" with AT_EMPTY_PATH.
-  const path = args[pathIndex] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(pathIndex, args[pathIndex]);
+  const path = args[pathIndex] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(pathIndex);
   if (typeof path === 'number') return path;
-  if (path === '' && flags & AT_EMPTY_PATH && dirfd !== AT_FDCWD) return statFd(task, dirfd, address);
+  if (path === '' && flags & AT_EMPTY_PATH && dirfd !== AT_FDCWD) return statFd(task, dirfd, args, outIndex);
   const place = placeAt(task, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW), (flags & AT_EMPTY_PATH) !== 0);
   if (typeof place === 'number') return place;
   place.dentry.inode.stat(out);
-  return copyStat(task, address);
+  return copyStat(task, args, outIndex);
 }
 
-function statFd(task: Task, fd: number, address: number): number {
+function statFd(task: Task, fd: number, args: SyscallArguments, outIndex: number): number {
   const file = fileOf(task, fd);
   if (!file) return -EBADF;
   file.stat(out);
-  return copyStat(task, address);
+  return copyStat(task, args, outIndex);
 }
 
 /** stat implements Linux syscall stat(2). */
 export function stat(task: Task, args: SyscallArguments): number {
-  return statPath(task, AT_FDCWD, 0, args, args[1], 0);
+  return statPath(task, AT_FDCWD, 0, args, 1, 0);
 }
 
 /** lstat implements Linux syscall lstat(2). */
 export function lstat(task: Task, args: SyscallArguments): number {
-  return statPath(task, AT_FDCWD, 0, args, args[1], AT_SYMLINK_NOFOLLOW);
+  return statPath(task, AT_FDCWD, 0, args, 1, AT_SYMLINK_NOFOLLOW);
 }
 
 /** fstat implements Linux syscall fstat(2). */
 export function fstat(task: Task, args: SyscallArguments): number {
-  return statFd(task, args[0] | 0, args[1]);
+  return statFd(task, args[0] | 0, args, 1);
 }
 
 /** newfstatat implements Linux syscall newfstatat(2). */
 export function newfstatat(task: Task, args: SyscallArguments): number {
   const flags = args[3] | 0;
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) return -EINVAL;
-  return statPath(task, args[0] | 0, 1, args, args[2], flags);
+  return statPath(task, args[0] | 0, 1, args, 2, flags);
 }

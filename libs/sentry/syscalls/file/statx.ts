@@ -26,7 +26,7 @@ export function statx(task: Task, args: SyscallArguments): number {
   const flags = args[2] | 0;
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) return -EINVAL;
   if ((flags & AT_STATX_SYNC_TYPE) === AT_STATX_SYNC_TYPE || args[3] >>> 0 >= STATX_RESERVED) return -EINVAL;
-  const path = args[1] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(1, args[1]);
+  const path = args[1] === 0 && flags & AT_EMPTY_PATH ? '' : task.pathArgument(1);
   if (typeof path === 'number') return path;
   let isRoot = false;
   let mount: Mount;

@@ -2,14 +2,14 @@ import { EBADF, EINVAL, EOPNOTSUPP } from '../../abi/errno.js';
 import { O_APPEND, O_NONBLOCK, RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT, RWF_SUPPORTED } from '../../abi/fcntl.js';
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { Direction, guestIo, vectorIo } from '../../mm/io.js';
-import { fileOf, isRegular, writable, writeFrom } from './common.js';
+import { fileOf, INTEGER_MAX, isRegular, writable, writeFrom } from './common.js';
 
 const APPENDS = RWF_APPEND | RWF_NOAPPEND;
 
 function writeRange(task: Task, args: SyscallArguments, offset: number): number {
   const file = fileOf(task, args[0]);
   if (!writable(file)) return -EBADF;
-  return writeFrom(task, file, task.state ? null : guestIo(task.memory, args[1], args[2], Direction.FromGuest), offset);
+  return writeFrom(task, file, task.state ? null : guestIo(task.memory, args, 1, args[2], Direction.FromGuest), offset);
 }
 
 /** write implements Linux syscall write(2). */
@@ -19,7 +19,8 @@ export function write(task: Task, args: SyscallArguments): number {
 
 /** pwrite64 implements Linux syscall pwrite64(2). */
 export function pwrite64(task: Task, args: SyscallArguments): number {
-  return args[3] < 0 ? -EINVAL : writeRange(task, args, args[3]);
+  if (args[3] < 0) return -EINVAL;
+  return args[3] <= INTEGER_MAX ? writeRange(task, args, args[3] | 0) : writeRange(task, args, args[3]);
 }
 
 function writeVector(task: Task, args: SyscallArguments, offset: number): number {

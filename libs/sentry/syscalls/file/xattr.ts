@@ -31,13 +31,13 @@ function objectOf(task: Task, way: Way, args: SyscallArguments): Path | number {
     const file = fileOf(task, args[0]);
     return !file || file.flags & O_PATH ? -EBADF : file.path;
   }
-  const path = task.pathArgument(0, args[0]);
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   return placeAt(task, AT_FDCWD, path, way === Way.Follow, false);
 }
 
-function nameOf(task: Task, address: number): string | number {
-  const name = task.pathArgument(1, address);
+function nameOf(task: Task): string | number {
+  const name = task.pathArgument(1);
   if (typeof name === 'number') return name === -ENAMETOOLONG ? -ERANGE : name;
   return name.length === 0 || name.length > XATTR_NAME_MAX ? -ERANGE : name;
 }
@@ -60,7 +60,7 @@ function allowed(task: Task, inode: Inode, name: string, write: boolean): number
 function get(task: Task, args: SyscallArguments, way: Way): number {
   const place = objectOf(task, way, args);
   if (typeof place === 'number') return place;
-  const name = nameOf(task, args[1]);
+  const name = nameOf(task);
   if (typeof name === 'number') return name;
   const refused = allowed(task, place.dentry.inode, name, false);
   if (refused) return refused;
@@ -78,7 +78,7 @@ function give(task: Task, bytes: Uint8Array, address: number, size: number): num
 function set(task: Task, args: SyscallArguments, way: Way): number {
   const flags = args[4] | 0;
   if (flags & ~3) return -EINVAL;
-  const name = nameOf(task, args[1]);
+  const name = nameOf(task);
   if (typeof name === 'number') return name;
   if (args[3] < 0 || args[3] > XATTR_SIZE_MAX) return -E2BIG;
   const value = new Uint8Array(args[3]);
@@ -90,7 +90,7 @@ function set(task: Task, args: SyscallArguments, way: Way): number {
 }
 
 function remove(task: Task, args: SyscallArguments, way: Way): number {
-  const name = nameOf(task, args[1]);
+  const name = nameOf(task);
   if (typeof name === 'number') return name;
   const place = objectOf(task, way, args);
   if (typeof place === 'number') return place;

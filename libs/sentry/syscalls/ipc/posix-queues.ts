@@ -61,7 +61,7 @@ export function mqOpen(task: Task, args: SyscallArguments): number {
   const creates = (flags & O_CREAT) !== 0;
   const attributes = creates ? readAttributes(task, args[3]) : DEFAULTS;
   if (typeof attributes === 'number') return attributes;
-  const name = task.pathArgument(0, args[0]);
+  const name = task.pathArgument(0);
   if (typeof name === 'number') return name;
   const { posixQueues } = task.kernel.ipc;
   const { maxMessages, messageSize } = attributes;
@@ -73,8 +73,8 @@ export function mqOpen(task: Task, args: SyscallArguments): number {
 }
 
 /** mq_unlink implements Linux syscall mq_unlink(2). */
-export function mqUnlink(task: Task, args: SyscallArguments): number {
-  const name = task.pathArgument(0, args[0]);
+export function mqUnlink(task: Task): number {
+  const name = task.pathArgument(0);
   return typeof name === 'number' ? name : task.kernel.ipc.posixQueues.unlink(name, task.credentials);
 }
 

@@ -76,7 +76,7 @@ function run(
 /** execve implements Linux syscall execve(2). */
 export function execve(task: Task, args: SyscallArguments): number {
   if (task.state !== null) return execute(task, null);
-  const path = task.pathArgument(0, args[0]);
+  const path = task.pathArgument(0);
   if (typeof path === 'number') return path;
   if (path === '') return -ENOENT;
   return run(task, null, path, path, args[1], args[2], true);
@@ -88,7 +88,7 @@ export function execveat(task: Task, args: SyscallArguments): number {
   const dirfd = args[0] | 0;
   const flags = args[4] | 0;
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
-  const path = task.pathArgument(1, args[1]);
+  const path = task.pathArgument(1);
   if (typeof path === 'number') return path;
   if (path === '' && !(flags & AT_EMPTY_PATH)) return -ENOENT;
   let start: Path | null = null;

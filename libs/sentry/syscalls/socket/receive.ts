@@ -87,7 +87,7 @@ export function recvfrom(task: Task, args: SyscallArguments): number {
   const file = socketFileOf(task, args[0]);
   if (typeof file === 'number') return file;
   const rest = waitingOf(task)?.io ?? null;
-  const io = rest ?? guestIo(task.memory, args[1], args[2], Direction.ToGuest);
+  const io = rest ?? guestIo(task.memory, args, 1, args[2], Direction.ToGuest);
   const result = receiveInto(task, file, io, args[3] | 0, 0);
   if (result < 0) return result;
   dropRights();

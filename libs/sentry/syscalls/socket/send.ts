@@ -113,7 +113,7 @@ export function sendto(task: Task, args: SyscallArguments): number {
     const read = readAddress(task, args[4], args[5] | 0, given);
     if (read < 0) return read;
   }
-  return sendAll(task, file, guestIo(task.memory, args[1], args[2], Direction.FromGuest), flags, given, null);
+  return sendAll(task, file, guestIo(task.memory, args, 1, args[2], Direction.FromGuest), flags, given, null);
 }
 
 /** One message of sendmsg(2) or sendmmsg(2). */

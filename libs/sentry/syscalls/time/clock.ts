@@ -16,15 +16,13 @@ export function clockGettime(task: Task, args: SyscallArguments): number {
     case TIME.CLOCK_REALTIME_COARSE:
     case TIME.CLOCK_REALTIME_ALARM:
     case TIME.CLOCK_TAI:
+    case TIME.CLOCK_MONOTONIC:
     case TIME.CLOCK_MONOTONIC_RAW:
     case TIME.CLOCK_MONOTONIC_COARSE:
     case TIME.CLOCK_BOOTTIME:
     case TIME.CLOCK_BOOTTIME_ALARM:
       task.kernel.clock.read(clock, now);
       written = writePair(task, args[1], now.seconds, now.nanoseconds);
-      break;
-    case TIME.CLOCK_MONOTONIC:
-      written = writeTimespec(task, args[1], task.kernel.clock.monotonic());
       break;
     default: {
       const read = cpuClock(task, clock);

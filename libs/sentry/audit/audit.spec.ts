@@ -26,6 +26,10 @@ function fakeTask(comm = 'cat', tid = 7) {
     words: new Int32Array(bytes.buffer),
     wordsAt: (address: number, length: number) =>
       address % 4 === 0 && inside(address, length) ? (address - BASE) / 4 : -1,
+    wordsAgain(address: number, length: number) {
+      return this.wordsAt(address, length);
+    },
+    forgetWords() {},
     readU32: (address: number) => (inside(address, 4) ? data.getUint32(address - BASE, true) : Number.NaN),
     readU64: (address: number) => (inside(address, 8) ? Number(data.getBigInt64(address - BASE, true)) : Number.NaN),
   };

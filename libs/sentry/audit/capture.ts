@@ -1,7 +1,6 @@
 import type { SyscallArguments, Task } from '../kernel/types.js';
 import { CAPTURE_CUT, CAPTURE_HEADER_BYTES, CAPTURE_PATH_ID } from './format.js';
 import { kindOf } from './kinds.js';
-import { PathTable } from './paths.js';
 import type { Parameter, Shape } from './signature.js';
 
 /** How one argument's memory is copied. */
@@ -35,7 +34,6 @@ export class CaptureBuffer {
   length = 0;
   private limit = 0;
   readonly words: Int32Array;
-  readonly paths = new PathTable();
 
   constructor(readonly bytes: Uint8Array) {
     this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
@@ -86,7 +84,8 @@ export function capture(
   }
   switch (form) {
     case 'path':
-      capturePath(task, plan, into);
+      // Copied once for handler, policy and audit, so that all three see the same path; it is told when the record is written.
+      task.pathArgument(plan.index);
       break;
     case 'array': {
       const count = arrayCount(task, plan, args, result);
@@ -153,7 +152,7 @@ function copyStruct(task: Task, plan: CapturePlan, args: SyscallArguments, into:
   const { words, length: at } = into;
   const { size, offset } = plan;
   if (((at | offset) & 3) !== 0 || size > WORDS_BYTES || !into.ensure(CAPTURE_HEADER_BYTES + size)) return false;
-  const found = memory.wordsAt(args[plan.index], offset + size, false);
+  const found = memory.wordsAgain(args[plan.index], offset + size);
   if (found < 0) return false;
   const source = memory.words;
   const from = found + (offset >> 2);
@@ -190,21 +189,17 @@ function copyBytes(
   return memory.copyInAt(args, index, into.bytes, at, size) === size;
 }
 
-/** `pathArgument` copies once for audit, policy and handler, so that all three see the same path. */
-function capturePath(task: Task, plan: CapturePlan, into: CaptureBuffer): void {
-  const { index } = plan;
-  const id = into.paths.ids[index];
-  if (id >= 0 && plan.direction === 'in') {
-    if (into.ensure(CAPTURE_HEADER_BYTES)) header(into, index, CAPTURE_PATH_ID, id);
-    return;
-  }
-  const path = task.pathArgument(index);
-  if (typeof path !== 'string') return;
-  const length = Math.min(path.length, PATH_BYTES);
+/** A path that was told before. */
+export function capturePathId(into: CaptureBuffer, index: number, id: number): void {
+  if (into.ensure(CAPTURE_HEADER_BYTES)) header(into, index, CAPTURE_PATH_ID, id);
+}
+
+export function captureText(into: CaptureBuffer, index: number, text: string): void {
+  const length = Math.min(text.length, PATH_BYTES);
   if (!into.ensure(CAPTURE_HEADER_BYTES + length)) return;
-  header(into, index, length < path.length ? CAPTURE_CUT : 0, length);
+  header(into, index, length < text.length ? CAPTURE_CUT : 0, length);
   const { bytes, length: at } = into;
-  for (let offset = 0; offset < length; offset++) bytes[at + offset] = path.charCodeAt(offset);
+  for (let offset = 0; offset < length; offset++) bytes[at + offset] = text.charCodeAt(offset);
   into.length = at + length;
 }
 

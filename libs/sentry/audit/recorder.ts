@@ -1,6 +1,6 @@
 import type { SyscallArguments, SyscallObserver, Task } from '../kernel/types.js';
 import { type Nanoseconds, RESUMED_AT, TRAPPED_AT } from '../platform/platform.js';
-import { CaptureBuffer, capture } from './capture.js';
+import { CaptureBuffer, capture, capturePathId, captureText } from './capture.js';
 import {
   align8,
   CALL_HEADER_BYTES,
@@ -18,7 +18,7 @@ import {
   TASK_HEADER_BYTES,
   TRUNCATED_BYTES,
 } from './format.js';
-import { INLINE, type PathTable } from './paths.js';
+import { INLINE, PathTable } from './paths.js';
 import { type Plan, Plans, type RecordedCall, UNKEPT } from './plan.js';
 
 export type { RecordedCall } from './plan.js';
@@ -79,7 +79,7 @@ export class AuditRecorder implements SyscallObserver {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly captured: CaptureBuffer;
-  private readonly paths: PathTable;
+  private readonly paths = new PathTable();
   private used = HEAD_BYTES;
   /** One past what the budget allows in this batch. */
   private budgetEnd = 0;
@@ -110,7 +110,6 @@ export class AuditRecorder implements SyscallObserver {
     this.words = new Int32Array(buffer);
     this.doubles = new Float64Array(buffer);
     this.captured = new CaptureBuffer(this.bytes);
-    this.paths = this.captured.paths;
     this.plans = new Plans(options.calls, options.names);
     this.full = options.level === 'full';
     this.startedAt = options.startedAt;
@@ -164,9 +163,11 @@ export class AuditRecorder implements SyscallObserver {
     this.unsettled = false;
     const task = this.open as Task;
     this.open = null;
-    const { captured, used, words, doubles, numbers } = this;
+    const { captured, words, doubles, numbers } = this;
+    if (this.plan.paths.length > 0) this.namePaths(task, this.plan);
     const result = numbers[RESULT];
     if (result >= TWO_47 || result < -TWO_47) this.captureResult(result);
+    const { used } = this;
     const length = captured.length - used;
     if (!this.affords(length)) return;
     const start = numbers[START];
@@ -220,7 +221,6 @@ export class AuditRecorder implements SyscallObserver {
     const { numbers } = this;
     numbers[START] = task.context.times[TRAPPED_AT];
     if (numbers[START] === 0) numbers[START] = this.options.now();
-    if (plan.paths.length > 0) this.tellPaths(task, plan.paths);
     if (!this.makeOpen(task, plan, task.comm)) return;
     const { entry } = plan;
     for (let index = 0; index < entry.length; index++) capture(task, entry[index], args, 0, this.captured);
@@ -232,6 +232,7 @@ export class AuditRecorder implements SyscallObserver {
     if (task !== this.lastTask || comm !== this.comm || task.tid !== this.lastTid) this.identify(task, comm);
     if (this.truncated) return false;
     if (this.used > FULL_BYTES) this.handOn();
+    task.memory.forgetWords();
     this.open = task;
     this.plan = plan;
     this.decision = 0;
@@ -246,15 +247,17 @@ export class AuditRecorder implements SyscallObserver {
 
   private park(): void {
     const { plan, comm, decision, captured } = this;
+    const task = this.open as Task;
+    // Others come between: what its handler has found does not count any more.
+    task.memory.forgetWords();
     const start = this.used + CALL_HEADER_BYTES + plan.argumentCount * 8;
     // Most of what blocks reads: nothing is copied yet.
-    const copied =
-      captured.length === start ? NOTHING : this.paths.spelledOut(this.bytes.slice(start, captured.length));
-    this.parked.set(this.open as Task, { plan, comm, start: this.numbers[START], decision, captured: copied });
+    const copied = captured.length === start ? NOTHING : this.bytes.slice(start, captured.length);
+    this.parked.set(task, { plan, comm, start: this.numbers[START], decision, captured: copied });
     this.open = null;
   }
 
-  /** Makes a parked call the open one, where recording is not over. What it refers to may have been given other ids since. */
+  /** Makes a parked call the open one, where recording is not over. */
   private resumeParked(task: Task): void {
     const call = this.parked.get(task) as ParkedCall;
     this.parked.delete(task);
@@ -309,22 +312,47 @@ export class AuditRecorder implements SyscallObserver {
     this.words[(offset >> 2) + 1] = FORMAT_VERSION;
   }
 
-  /** Sets the ids of the paths of a call that is about to begin, and tells those that are not known. Precondition: no call is open. */
-  private tellPaths(task: Task, indexes: readonly number[]): void {
-    const { paths } = this;
-    for (let at = 0; at < indexes.length; at++) {
-      const index = indexes[at];
-      paths.ids[index] = INLINE;
-      const path = task.pathArgument(index);
-      if (typeof path !== 'string') continue;
+  /** Adds the ids of a call's paths to what it has captured. Precondition: nothing is open. */
+  private namePaths(task: Task, plan: Plan): void {
+    const { paths, captured } = this;
+    const { length } = captured;
+    for (let at = 0; at < plan.paths.length; at++) {
+      const index = plan.paths[at];
+      const path = task.argumentCopy(index);
+      if (path === null) continue;
       const place = paths.placeOf(path);
-      if (place < 0) continue;
-      if (!paths.has(place, path)) {
-        if (isTaken(paths, indexes, at, place)) continue;
-        this.writePath(place, path);
+      if (place === INLINE) captureText(captured, index, path);
+      else if (paths.has(place, path)) capturePathId(captured, index, place);
+      else {
+        captured.length = length;
+        this.tellPaths(task, plan);
+        return;
       }
-      paths.ids[index] = place;
     }
+  }
+
+  /** As `namePaths`, where the reader does not know all of them: what it must be told comes before the call. */
+  private tellPaths(task: Task, plan: Plan): void {
+    const { paths, captured } = this;
+    const head = CALL_HEADER_BYTES + plan.argumentCount * 8;
+    const copied = this.bytes.slice(this.used + head, captured.length);
+    const ids = plan.paths.map((index) => this.tellPath(task.argumentCopy(index)));
+    captured.begin(this.used + head);
+    this.bytes.set(copied, captured.length);
+    captured.length += copied.length;
+    for (const [at, index] of plan.paths.entries()) {
+      const path = task.argumentCopy(index);
+      if (path === null) continue;
+      // Of two paths that choose the same place the second one has it.
+      if (ids[at] !== INLINE && paths.has(ids[at], path)) capturePathId(captured, index, ids[at]);
+      else captureText(captured, index, path);
+    }
+  }
+
+  private tellPath(path: string | null): number {
+    const place = path === null ? INLINE : this.paths.placeOf(path);
+    if (path !== null && place !== INLINE && !this.paths.has(place, path)) this.writePath(place, path);
+    return place;
   }
 
   private writePath(place: number, path: string): void {
@@ -399,12 +427,6 @@ export class AuditRecorder implements SyscallObserver {
   private writeText(offset: number, text: string): void {
     for (let index = 0; index < text.length; index++) this.bytes[offset + index] = text.charCodeAt(index);
   }
-}
-
-/** Of the paths of one call that choose the same place, the first one has it. */
-function isTaken(paths: PathTable, indexes: readonly number[], count: number, place: number): boolean {
-  for (let at = 0; at < count; at++) if (paths.ids[indexes[at]] === place) return true;
-  return false;
 }
 
 function isSecurityRelevant(plan: Plan, args: SyscallArguments): boolean {

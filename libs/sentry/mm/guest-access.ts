@@ -37,6 +37,9 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   private readonly strings: StringCache;
+  /** Of the last `wordsAt` for writing. */
+  private readonly lastAddress = new Float64Array(1).fill(Number.NaN);
+  private lastIndex = 0;
 
   constructor(environment: MemoryEnvironment, space?: PlatformAddressSpace, table?: PageTable) {
     super(environment, space, table);
@@ -217,7 +220,24 @@ export abstract class GuestAccess extends Pager implements GuestMemory {
     const inPage = address & PAGE_MASK;
     if ((address & 3) !== 0 || inPage + length > PAGE_SIZE) return -1;
     const frame = this.access(address, write);
-    return frame < 0 || (frame === 0 && write) ? -1 : frame * (PAGE_SIZE / 4) + (inPage >>> 2);
+    if (frame < 0 || (frame === 0 && write)) return -1;
+    const index = frame * (PAGE_SIZE / 4) + (inPage >>> 2);
+    // What is only read may get another frame when it is written.
+    if (write) {
+      this.lastAddress[0] = address;
+      this.lastIndex = index;
+    }
+    return index;
+  }
+
+  wordsAgain(address: GuestAddress, length: Bytes): number {
+    return address === this.lastAddress[0] && (address & PAGE_MASK) + length <= PAGE_SIZE
+      ? this.lastIndex
+      : this.wordsAt(address, length, false);
+  }
+
+  forgetWords(): void {
+    this.lastAddress[0] = Number.NaN;
   }
 
   readU8(address: GuestAddress): number {

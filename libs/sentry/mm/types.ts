@@ -141,6 +141,12 @@ export interface GuestMemory {
    * page or is not accessible (then `readStruct` and `writeStruct` know better).
    */
   wordsAt(address: GuestAddress, length: Bytes, write: boolean): number;
+  /**
+   * As `wordsAt` for reading, for less where it was found for writing since `forgetWords`. Precondition: nothing has run since that but the
+   * call that found it. For the audit log, which copies what a handler has just written.
+   */
+  wordsAgain(address: GuestAddress, length: Bytes): number;
+  forgetWords(): void;
   /** The memory file by 32-bit words. */
   readonly words: Int32Array;
   /** Copies the scratch out. False on EFAULT. */

@@ -23,12 +23,14 @@ uint8_t pristine_xsave[XSAVE_MAX];
 size_t xsave_size, regset_size;
 
 static struct stub_platform *current;
+static struct turn *turn;
 static int free_context, context_top;
 static int ready[MAX_CONTEXTS], ready_head, ready_tail;
 
 void start_contexts(struct stub_platform *platform) {
   current = platform;
   contexts = platform->slab;
+  turn = (struct turn *)(contexts + MAX_CONTEXTS);
   memset(bindings, 0, sizeof(struct binding) * (size_t)context_top);
   free_context = -1;
   context_top = ready_head = ready_tail = 0;
@@ -139,7 +141,7 @@ static napi_value reserve_contexts(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, NULL, NULL, NULL, &platform);
   cordon_find_host_vdso();
   find_permitted_size();
-  size_t size = sizeof(struct context) * MAX_CONTEXTS;
+  size_t size = sizeof(struct context) * MAX_CONTEXTS + TURN_ROOM;
   void *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (slab == MAP_FAILED) return number(env, -errno);
   ((struct stub_platform *)platform)->slab = slab;
@@ -223,21 +225,19 @@ static napi_value prepare(napi_env env, napi_callback_info info) {
 }
 
 static napi_value resume(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  return number(env, current->resume((int)int_of(env, arguments[0]), (int)int_of(env, arguments[1])));
+  (void)env;
+  (void)info;
+  turn->result = current->resume(turn->context, turn->space);
+  return NULL;
 }
 
-/* next(context or -1, space, deadline): resumes the context, then waits. A context, -1 nothing, -2 watched descriptor, <= -1000: -(1000+errno) of resume. */
+/* next(): resumes the turn's context, if there is one, then waits. Result: a context, -1 nothing, -2 watched descriptor, <= -1000: -(1000+errno) of resume. */
 static napi_value next(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  int context = (int)double_of(env, arguments[0]);
-  if (context >= 0) {
-    int failed = current->resume(context, (int)double_of(env, arguments[1]));
-    if (failed) return number(env, -1000 + failed);
-  }
-  napi_value result;
-  napi_create_int32(env, current->next(double_of(env, arguments[2])), &result);
-  return result;
+  (void)env;
+  (void)info;
+  int failed = turn->context >= 0 ? current->resume(turn->context, turn->space) : 0;
+  turn->result = failed ? -1000 + failed : current->next(turn->deadline);
+  return NULL;
 }
 
 /* readXsave(context, bytes): bytes copied or -errno. */

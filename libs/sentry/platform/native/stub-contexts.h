@@ -32,6 +32,19 @@ struct context {
 };
 _Static_assert(sizeof(struct context) == 32 * 8, "context layout is shared with stub-context.ts");
 
+/*
+ * Shared with JavaScript, behind the contexts: what `resume` and `next` are about, in place of arguments and a result, whose passing costs
+ * more than they do.
+ */
+struct turn {
+  int32_t context; /* to resume, or -1 */
+  int32_t space;   /* it runs in */
+  int32_t result;
+  int32_t unused;
+  double deadline; /* until when to wait, ns */
+};
+#define TURN_ROOM 64 /* bytes */
+
 /* Not shared: per context. */
 struct binding {
   int thread; /* index, or -1 */

@@ -1,5 +1,14 @@
 import type { Bytes, GuestAddress, HostFd, Nanoseconds } from '../platform.js';
 
+/** Bytes at the end of the slab of contexts: what `resume` and `next` are about (struct turn, native/stub-contexts.h). */
+export const TURN_BYTES = 64;
+/** Its 32-bit words. */
+export const TURN_CONTEXT = 0;
+export const TURN_SPACE = 1;
+export const TURN_RESULT = 2;
+/** Offset of its deadline, nanoseconds as a double. */
+export const TURN_DEADLINE = 16;
+
 /** Passed where a typed array may be absent. */
 export const NO_ARGUMENT = null;
 
@@ -28,9 +37,10 @@ export interface StubNative {
   ): number;
   unmap(space: number, address: GuestAddress, length: Bytes): number;
   protect(space: number, address: GuestAddress, length: Bytes, protection: number): number;
-  resume(context: number, space: number): number;
-  /** Resumes the context unless it is -1, then waits. A context, -1 nothing, -2 watched descriptor ready, -(1000+errno). */
-  next(context: number, space: number, deadline: Nanoseconds): number;
+  /** Resumes the context of the turn (`TURN_*`). Result, in the turn: 0 or -errno. */
+  resume(): void;
+  /** Resumes the context of the turn unless it is -1, then waits. Result: a context, -1 nothing, -2 watched descriptor ready, -(1000+errno). */
+  next(): void;
   interrupt(context: number): number;
   readXsave(context: number, bytes: Uint8Array): number;
   writeXsave(context: number, bytes: Uint8Array | null): number;

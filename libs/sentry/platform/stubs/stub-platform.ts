@@ -15,14 +15,12 @@ import {
   type Protection,
 } from '../platform.js';
 import { StubContext } from './stub-context.js';
-import type { StubNative } from './stub-native.js';
+import { type StubNative, TURN_BYTES, TURN_CONTEXT, TURN_DEADLINE, TURN_RESULT, TURN_SPACE } from './stub-native.js';
 
 /** Above what null pointers reach. */
 const MIN_ADDRESS = 0x10000;
 const NEXT_WATCHED = -2;
 const NEXT_RESUME_FAILED = -1000;
-/** What JavaScript can pass as "no deadline". */
-const FOREVER = 1e300;
 
 function must(result: number, what: string): number {
   if (result < 0) throw new PlatformError(`${what}: errno ${-result}`);
@@ -91,6 +89,9 @@ export class StubPlatform implements Platform {
   /** Known once it has started. */
   hostVdso: Platform['hostVdso'] = null;
   private readonly slab: ArrayBuffer;
+  /** What the next `resume` or `next` of the native half is about: no arguments, no results, which cost more to pass. */
+  private readonly turn: Int32Array;
+  private readonly deadline: Float64Array;
   private readonly contexts: StubContext[] = [];
   private readonly watchers = new Map<HostFd, HostWatcher>();
   private readonly ready = new Int32Array(16);
@@ -109,6 +110,9 @@ export class StubPlatform implements Platform {
     const slab = this.native.reserveContexts();
     if (typeof slab === 'number') throw new PlatformError(`context slab: errno ${-slab}`);
     this.slab = slab;
+    const turnAt = slab.byteLength - TURN_BYTES;
+    this.turn = new Int32Array(slab, turnAt, 4);
+    this.deadline = new Float64Array(slab, turnAt + TURN_DEADLINE, 1);
   }
 
   /** Makes the template stub. Throws PlatformError where the host forbids it. */
@@ -169,14 +173,13 @@ export class StubPlatform implements Platform {
   }
 
   next(deadline: Nanoseconds): Context | null {
-    const { deferred } = this;
+    const { deferred, turn } = this;
     this.deferred = null;
-    const going = deferred === null || deferred.released ? -1 : deferred.index;
-    // Two calls: a variable for the time would be a new heap object for each trap.
-    const result =
-      deadline > FOREVER
-        ? this.native.next(going, this.deferredSpace, FOREVER)
-        : this.native.next(going, this.deferredSpace, deadline);
+    turn[TURN_CONTEXT] = deferred === null || deferred.released ? -1 : deferred.index;
+    turn[TURN_SPACE] = this.deferredSpace;
+    this.deadline[0] = deadline;
+    this.native.next();
+    const result = turn[TURN_RESULT];
     if (result >= 0) {
       const context = this.contexts[result];
       context.running = false;
@@ -228,7 +231,12 @@ export class StubPlatform implements Platform {
     const { deferred } = this;
     if (deferred === null) return;
     this.deferred = null;
-    if (!deferred.released) must(this.native.resume(deferred.index, this.deferredSpace), 'resuming a guest');
+    if (deferred.released) return;
+    const { turn } = this;
+    turn[TURN_CONTEXT] = deferred.index;
+    turn[TURN_SPACE] = this.deferredSpace;
+    this.native.resume();
+    if (turn[TURN_RESULT] < 0) must(turn[TURN_RESULT], 'resuming a guest');
   }
 
   private tellWatchers(): void {

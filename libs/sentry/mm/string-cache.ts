@@ -1,7 +1,7 @@
 import type { Bytes, MemoryFile } from '../platform/platform.js';
 
 /** Places; a string has one, by its hash. */
-const PLACES = 1024;
+const PLACES = 4096;
 /** Longer strings are made anew each time. */
 const LENGTH_MAX = 120;
 /** Bytes that make the hash. */

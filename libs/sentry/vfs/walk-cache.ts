@@ -1,7 +1,7 @@
 import type { DentryNode } from './dentry.js';
 
 /** Names kept for each start; a program that walks more begins anew. */
-const NAMES_MAX = 2048;
+const NAMES_MAX = 4096;
 /** Longer names are walked each time: what is kept must not be a guest's way to take the Sentry's memory. */
 const LENGTH_MAX = 256;
 

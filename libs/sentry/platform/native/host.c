@@ -117,11 +117,13 @@ static napi_value now(napi_env env, napi_callback_info info) {
 
 static double *ticks;
 
-/* useTicks(cell: Float64Array): where tick() puts the time from now on. Its memory must neither move nor go away. */
+/* useTicks(cell: Float64Array): where tick() puts the time from now on. Its memory must not move; it is kept for ever. */
 static napi_value use_ticks(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   struct bytes cell = bytes_of(env, arguments[0]);
   ticks = cell.length >= sizeof *ticks ? (double *)(void *)cell.data : NULL;
+  napi_ref kept;
+  napi_create_reference(env, arguments[0], 1, &kept);
   return raw_answer(env, 0);
 }
 

@@ -110,6 +110,21 @@ static void take_fast(int index, struct context *context) {
   context->patchable = 0;
 }
 
+/* One of those that the stub handles (cordon_systrap_prepare_page), whatever a guest has written to its slot: SIGSEGV for any other. */
+static int handled(int signal) {
+  switch (signal) {
+    case SIGSYS:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case KICK:
+      return signal;
+    default:
+      return SIGSEGV;
+  }
+}
+
 /* Fills the context from the frame; false if there is nothing to tell. */
 static int take_signal(int index, int signal, struct context *context) {
   struct thread *thread = &threads[index];
@@ -150,6 +165,7 @@ static int take(int index) {
   const volatile struct slot *slot = slot_of(index);
   struct context *context = &contexts[thread->context];
   int signal = (int)slot->kind;
+  if (signal != 0) signal = handled(signal);
   if (signal == 0) take_fast(index, context);
   else if (!take_signal(index, signal, context)) return swallow(index);
   thread->fast = signal == 0;

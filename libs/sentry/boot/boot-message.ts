@@ -73,7 +73,7 @@ export interface BootMessage {
   readonly session?: boolean;
   /** Say `Idle` when the guest waits for input. */
   readonly tellIdle?: boolean;
-  /** Audit records are made and thrown away: rehearsals, whose channel nobody reads meanwhile. */
+  /** Audit records are made and thrown away: rehearsals, whose channel nobody reads meanwhile, and measurements of making them alone. */
   readonly dropAudit?: boolean;
   /** The end report says when what happened (`SentryMarks`). */
   readonly marks?: boolean;

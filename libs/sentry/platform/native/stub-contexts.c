@@ -31,6 +31,7 @@ void start_contexts(struct stub_platform *platform) {
   current = platform;
   contexts = platform->slab;
   turn = (struct turn *)(contexts + MAX_CONTEXTS);
+  cordon_time_of(0, 0); /* the first use only begins to measure */
   memset(bindings, 0, sizeof(struct binding) * (size_t)context_top);
   free_context = -1;
   context_top = ready_head = ready_tail = 0;

@@ -8,7 +8,7 @@
 
 #define SPIN_ROUNDS 4000  /* of a guest thread that waits for its answer, before it sleeps */
 #define SPIN_TIME 40e3    /* ns that the Sentry spins for the next trap before it sleeps, of a platform with fast calls */
-#define CHATTY 40e3       /* likewise: ns a trap below which spinning is worth a try */
+#define CHATTY 7e3        /* likewise: ns a trap below which spinning is worth a try */
 
 /* Call when the Sentry has been pinned; threads started later share its core. ns; see CHATTY and SPIN_TIME. */
 void cordon_placement_start(double chatty, double spin_time);

@@ -258,16 +258,20 @@ export class MemoryDirectory extends MemoryInode {
     return new DirectoryDescription(path, this, flags);
   }
 
-  /** Entries at or after `offset`. Returns when the visitor has no room. */
-  list(offset: number, dentry: Dentry, visit: DirectoryVisitor): void {
+  /** Entries at or after `offset`, until the visitor has no room. Answers where to go on. */
+  list(offset: number, dentry: Dentry, visit: DirectoryVisitor): number {
     this.load();
-    if (offset <= 0 && !visit('.', this.number, direntType(S_IFDIR), 1)) return;
+    if (offset <= 0 && !visit('.', this.number, direntType(S_IFDIR), 1)) return 0;
     const above = dentry.parent?.inode.number ?? this.parentNumber;
-    if (offset <= 1 && !visit('..', above, direntType(S_IFDIR), FIRST_OFFSET)) return;
+    if (offset <= 1 && !visit('..', above, direntType(S_IFDIR), FIRST_OFFSET)) return 1;
+    let at = Math.max(offset, FIRST_OFFSET);
+    if (at >= this.nextPosition) return at;
     for (const [name, { inode, position }] of this.entries) {
-      if (position < offset) continue;
-      if (!visit(name, inode.number, direntType(inode.mode), position + 1)) return;
+      if (position < at) continue;
+      if (!visit(name, inode.number, direntType(inode.mode), position + 1)) break;
+      at = position + 1;
     }
+    return at;
   }
 }
 
@@ -300,11 +304,7 @@ class DirectoryDescription extends BaseFileDescription {
 
   override readDirectory(visit: DirectoryVisitor): number {
     if (!(this.flags & O_NOATIME)) this.directory.accessed();
-    this.directory.list(this.offset, this.path.dentry, (name, inode, type, next) => {
-      if (!visit(name, inode, type, next)) return false;
-      this.offset = next;
-      return true;
-    });
+    this.offset = this.directory.list(this.offset, this.path.dentry, visit);
     return 0;
   }
 

@@ -146,3 +146,11 @@ export function setU64(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, value >>> 0, true);
   view.setInt32(offset + 4, Math.floor(value / 4294967296), true);
 }
+
+const TWO_32 = 0x1_0000_0000;
+
+/** A 64-bit value as two words; what is stored in an Int32Array is taken modulo 2^32. */
+export function setLong(words: Int32Array, at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value >= 0 && value < TWO_32 ? 0 : Math.floor(value / TWO_32);
+}

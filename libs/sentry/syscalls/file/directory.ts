@@ -4,7 +4,7 @@ import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { isDirectory, pathName, resolve } from '../../vfs/path-walk.js';
 import { checkAccess } from '../../vfs/permissions.js';
 import type { Path } from '../../vfs/types.js';
-import { fileOf } from './common.js';
+import { fileOf, setLong } from './common.js';
 
 const CAP_SYS_CHROOT = 18;
 const DELETED = ' (deleted)';
@@ -62,7 +62,20 @@ export function umask(task: Task, args: SyscallArguments): number {
 }
 
 const records = new Uint8Array(65536);
-const view = new DataView(records.buffer);
+const recordWords = new Int32Array(records.buffer);
+
+/** One record at `at`, `length` bytes (a multiple of 8), but for its type. `header`: bytes before the name. */
+function putRecord(at: number, length: number, header: number, name: string, inode: number, next: number): void {
+  const word = at >>> 2;
+  // What the name does not fill: at most the last eight bytes.
+  setLong(recordWords, word + (length >>> 2) - 2, 0);
+  setLong(recordWords, word, inode);
+  setLong(recordWords, word + 2, next);
+  records[at + 16] = length;
+  records[at + 17] = length >>> 8;
+  const start = at + header;
+  for (let index = 0; index < name.length; index++) records[start + index] = name.charCodeAt(index);
+}
 
 /** Writes directory records up to `limit` bytes; the layout is linux_dirent64's, or linux_dirent's with the type last. */
 function listDirectory(task: Task, args: SyscallArguments, old: boolean): number {
@@ -78,15 +91,8 @@ function listDirectory(task: Task, args: SyscallArguments, old: boolean): number
       tooSmall = used === 0;
       return false;
     }
-    records.fill(0, used, used + length);
-    view.setUint32(used, inode >>> 0, true);
-    view.setUint32(used + 4, Math.floor(inode / 4294967296), true);
-    view.setUint32(used + 8, next >>> 0, true);
-    view.setInt32(used + 12, Math.floor(next / 4294967296), true);
-    view.setUint16(used + 16, length, true);
-    if (old) records[used + length - 1] = type;
-    else records[used + 18] = type;
-    for (let index = 0; index < name.length; index++) records[used + header + index] = name.charCodeAt(index);
+    putRecord(used, length, header, name, inode, next);
+    records[old ? used + length - 1 : used + 18] = type;
     used += length;
     return true;
   });

@@ -3,19 +3,12 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW } from '.
 import type { SyscallArguments, Task } from '../../kernel/types.js';
 import { newStat } from '../../vfs/inode.js';
 import type { FileTime } from '../../vfs/types.js';
-import { fileOf, placeAt } from './common.js';
+import { fileOf, placeAt, setLong } from './common.js';
 
 const out = newStat();
 const STAT_BYTES = 144;
-const TWO_32 = 0x1_0000_0000;
 const unaligned = new Int32Array(STAT_BYTES / 4);
 const unalignedBytes = new Uint8Array(unaligned.buffer);
-
-/** A 64-bit value as two words; what is stored in an Int32Array is taken modulo 2^32. */
-function setLong(words: Int32Array, at: number, value: number): void {
-  words[at] = value;
-  words[at + 1] = value >= 0 && value < TWO_32 ? 0 : Math.floor(value / TWO_32);
-}
 
 /** Writes `struct stat` (x86-64) from `out` to where an argument points: straight into guest memory where that is possible. */
 function copyStat(task: Task, args: SyscallArguments, index: number): number {

@@ -1,19 +1,23 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { type BootMessage, type EndReport, FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
+import { compileHotCode, HOT_IN_REHEARSAL } from '@cordon/sentry/boot/compilation';
 import type { ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
 import type { KnownNames } from '@cordon/sentry/fs/overlay/image-directory';
 import { closeImageSources } from '@cordon/sentry/platform/confine.unsafe';
 import { host } from '@cordon/sentry/platform/host';
+import { rehearsalPath } from '@cordon/sentry/platform/native/index';
 import { check, zygoteNative as native } from '@cordon/sentry/platform/zygote.unsafe';
 import { openDescriptors } from './quiesce.js';
 import type { SentryLike } from './sentry-like.js';
 
 /**
  * Touches what most guests touch: the loader, pipes, forks, files, directories, signals, expansion, the pseudo file systems. The loop
- * makes the commonest calls often enough to be compiled; an interpreter that is there reads its modules.
+ * makes the commonest calls often enough to be compiled; what few programs do often is native/rehearsal.c's. An interpreter that is there
+ * reads its modules.
  */
 const SCRIPT = `
 cd /tmp || exit 1
+$OLDPWD/rehearsal
 i=0; while [ $i -lt 20 ]; do echo "line $i" >> f; i=$((i+1)); done
 cat f | sort | wc -l > n; read n < n; test "$n" = 20 || exit 2
 mkdir -p d/e && cp f d/e/g && mv d/e/g d/h && ls -l / d > l && rm -r d f l n
@@ -32,9 +36,7 @@ i=0; while [ $i -lt 100 ]; do echo some; echo more; i=$((i+1)); done | cat > w
 cp /bin/true t
 for i in 1 2 3 4; do /bin/true; ./t; test ! -e $OLDPWD/given || $OLDPWD/given; cat q | cat > p; done
 if command -v python3 > /dev/null; then
-  for i in 1 2 3; do
-    python3 -c 'import json, os; [os.waitpid(os.fork() or os._exit(0), 0) for i in range(5)]' || exit 5
-  done
+  python3 -c 'import json, os; [os.waitpid(os.fork() or os._exit(0), 0) for i in range(5)]' || exit 5
 fi
 echo done`;
 
@@ -55,20 +57,29 @@ const LEVELS = ['security', 'full', 'off'] as const;
 const LONG_MS = 3_000;
 const GIVEN_MOST = 64 * 1024;
 
-/** A program that came with its request, as compiled submissions do. None where there is no such file. */
-function givenProgram(): Buffer | null {
-  try {
-    const program = readFileSync('/bin/true');
+interface GivenFile {
+  readonly path: string;
+  readonly content: Buffer;
+}
+
+/** Programs that come with the request, as compiled submissions do: those of them that are there. */
+function givenFiles(): GivenFile[] {
+  const files: GivenFile[] = [];
+  for (const [path, source] of [
+    ['rehearsal', rehearsalPath()],
+    ['given', '/bin/true'],
+  ]) {
+    if (!existsSync(source)) continue;
+    const content = readFileSync(source);
     // All of the message has to fit the socket: nobody reads it yet.
-    return program.length <= GIVEN_MOST ? program : null;
-  } catch {
-    return null;
+    if (content.length <= GIVEN_MOST) files.push({ path, content });
   }
+  return files;
 }
 
 /** What a supervisor would send. `round`: of the rehearsals, each with another audit level. */
 export function bootFrame(round: number, argv: readonly string[] = ['/bin/sh', '-c', SCRIPT]): Buffer {
-  const given = givenProgram();
+  const given = givenFiles();
   const message: BootMessage = {
     id: 'rehearsal',
     argv,
@@ -83,13 +94,13 @@ export function bootFrame(round: number, argv: readonly string[] = ['/bin/sh', '
     network: 'loopback',
     cpus: 1,
     pinCpu: -1,
-    files: given ? [{ path: 'given', mode: 0o755, size: given.length }] : [],
+    files: given.map(({ path, content }) => ({ path, mode: 0o755, size: content.length })),
     stdin: 'empty',
     terminal: false,
   };
   const json = Buffer.from(JSON.stringify(message), 'utf8');
   const head = Buffer.alloc(FRAME_HEADER_BYTES + 4);
-  const content = given ?? Buffer.alloc(0);
+  const content = Buffer.concat(given.map((file) => file.content));
   head.writeUInt32LE(4 + json.length + content.length, 0);
   head[4] = FrameType.Boot;
   head.writeUInt32LE(json.length, FRAME_HEADER_BYTES);
@@ -135,6 +146,7 @@ export function rehearse(create: () => SentryLike, config: ZygoteConfig): readon
   const pair = new Int32Array(2);
   check(native.keepAffinity(), 'sched_getaffinity');
   const before = new Set(openDescriptors());
+  compileHotCode(HOT_IN_REHEARSAL);
   try {
     for (let round = 0; round < config.rehearsals; round++) {
       check(native.socketPair(pair), 'socketpair');

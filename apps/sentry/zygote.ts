@@ -128,7 +128,7 @@ export async function runZygote(load: (module: string) => SentryClass | Promise<
   const ownPidNamespace = namespaceOfChildren();
 
   settleHeap();
-  compileHotCode(false);
+  compileHotCode(null);
   const helpers = new HelperThreads();
   helpers.waitUntilQuiet();
   mark('heap settled, threads quiet');

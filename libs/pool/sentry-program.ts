@@ -13,7 +13,7 @@ export function sentryNodePath(): string {
 
 /** The kernel's own state; guest memory is outside the JavaScript heap. A Sentry that needs more ends as `error`. */
 const SENTRY_HEAP_MB = 256;
-const UNCOLLECTED_HEAP_MB = 64;
+const UNCOLLECTED_HEAP_MB = 96;
 export const NODE_FLAGS: readonly string[] = [
   '--single-threaded',
   '--disable-sigusr1',
@@ -24,16 +24,16 @@ export const NODE_FLAGS: readonly string[] = [
   // A number that crosses a call is a heap object: inlined, most system calls allocate nothing (stat 37 -> 21 bytes, futex 37 -> 5).
   '--max-maglev-inline-depth=6',
   '--max-maglev-inlined-bytecode-size-cumulative=4000',
-  // Rehearsals are short; their time is nobody's (50 -> 12: /bin/true on a spare 5.9 -> 5.0 ms, the zygote ready as soon as before).
-  // Children wait longer: boot/compilation.ts.
-  '--invocation-count-for-maglev=12',
+  // What has lost its code once would wait for 600 invocations until it gets new code; how many it is otherwise: boot/compilation.ts.
+  '--no-profile-guided-optimization',
   // Most guests end before the young generation of their Sentry is full: no collection (1 ms) at all.
   '--min-semi-space-size=4',
   '--expose-gc',
   // What a child calls first must not be compiled in each child, nor forgotten by the collections before the fork.
   '--no-lazy',
   '--no-flush-bytecode',
-  // No full collection before the heap is so large: it would throw the code away that was compiled in rehearsals.
+  // No full collection before the heap is so large: it would throw the code away that was compiled in rehearsals. It also halts a Sentry for
+  // 40 ms, and 17 before in steps; some 60 MB are there for what a guest makes the kernel remember (2,000 files and their git: 20).
   `--initial-old-space-size=${UNCOLLECTED_HEAP_MB}`,
   `--max-old-space-size=${SENTRY_HEAP_MB}`,
 ];

@@ -30,7 +30,7 @@ import {
   type ImageSpec,
 } from './boot-message.js';
 import { FrameChannel } from './channel.js';
-import { compileHotCode } from './compilation.js';
+import { compileHotCode, HOT_IN_CHILD } from './compilation.js';
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, endReport, loadFailure, type RunFacts } from './end-report.js';
 import { FileTree } from './file-tree.js';
 import { findProgram } from './find-program.js';
@@ -167,7 +167,7 @@ export class Sentry {
       cpuTime: limits.cpuTimeMs * MILLISECOND,
       tasks: limits.processes,
     });
-    kernel.createTimer(() => compileHotCode(true), true).set(startedAt + COMPILE_AFTER);
+    kernel.createTimer(() => compileHotCode(HOT_IN_CHILD), true).set(startedAt + COMPILE_AFTER);
     mountPseudoFileSystems(kernel, this.tree);
     if (message.tellIdle) this.watchIdleness();
     this.connectOutput(limits.outputBytes);

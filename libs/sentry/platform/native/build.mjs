@@ -14,8 +14,18 @@ const compiler = process.env.CC ?? 'cc';
 const bound = '-Wl,-z,now';
 const warnings = ['-std=gnu17', '-O2', '-g', '-Wall', '-Wextra'];
 
+/** No libraries, no stack protector, no control-flow notes: nothing but the code. */
+const bare = [
+  '-nostdlib',
+  '-ffreestanding',
+  '-fno-stack-protector',
+  '-fcf-protection=none',
+  '-g0',
+  '-Wl,--build-id=none',
+];
+
 /** Sources that are no part of the addon. */
-const alone = new Set(['launch.c', 'zygote-shim.c', 'vdso.c']);
+const alone = new Set(['launch.c', 'zygote-shim.c', 'vdso.c', 'rehearsal.c']);
 const sources = readdirSync(here).filter((name) => name.endsWith('.c') && !alone.has(name));
 const shared = readdirSync(here).filter((name) => name.endsWith('.h') || name.endsWith('.lds') || name === 'build.mjs');
 
@@ -29,12 +39,15 @@ const targets = [
   },
   { file: 'cordon-launch', sources: ['launch.c'], flags: [] },
   {
+    file: 'rehearsal',
+    sources: ['rehearsal.c'],
+    flags: ['-static-pie', '-fPIE', ...bare, '-Wl,-z,norelro'],
+  },
+  {
     file: 'vdso.so',
     sources: ['vdso.c'],
-    // No libraries, no stack protector, no control-flow notes: nothing but the code.
     flags: [
-      ...['-shared', '-fPIC', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none'],
-      ...['-fvisibility=hidden', '-g0', '-Wl,-soname,linux-vdso.so.1', '-Wl,--hash-style=both', '-Wl,--build-id=none'],
+      ...['-shared', '-fPIC', ...bare, '-fvisibility=hidden', '-Wl,-soname,linux-vdso.so.1', '-Wl,--hash-style=both'],
       ...['-Wl,-z,max-page-size=4096', `-Wl,-T,${join(here, 'vdso.lds')}`],
     ],
   },

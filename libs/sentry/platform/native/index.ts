@@ -19,6 +19,11 @@ export function vdsoPath(): string {
   return built('vdso.so');
 }
 
+/** The guest that rehearsals run (rehearsal.c). */
+export function rehearsalPath(): string {
+  return built('rehearsal');
+}
+
 /** The library preloaded into a zygote (zygote-shim.c). */
 export function shimPath(): string {
   return built('zygote-shim.so');

@@ -174,7 +174,7 @@ static int take(int index) {
   context->regs.fs_base = thread->fs_base;
   thread->own = 1;
   struct binding *binding = &bindings[thread->context];
-  double now = cordon_now();
+  double now = cordon_now_by_ticks();
   context->trapped = now;
   binding->spent += now - binding->started;
   cordon_placement_trap(now);
@@ -216,13 +216,15 @@ void systrap_kick(int index) {
 
 /* Looks for a while without sleeping. True if there is news. */
 static int spin_for_news(void) {
-  double now = cordon_now(), limit = now + SPIN_TIME;
+  double limit = 0, now;
   do {
     for (int round = 0; round < 32; round++) {
       if (reported() || woken || child_news) return 1;
       __builtin_ia32_pause();
     }
     now = cordon_now();
+    /* Most guests are back before the clock has been read once. */
+    if (limit == 0) limit = now + SPIN_TIME;
     systrap_wake_late(now, 0);
   } while (now < limit);
   cordon_placement_missed(limit);

@@ -19,6 +19,10 @@ double cordon_now(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+#define RECENT 100000 /* ticks, some 40 us: the clock may run by a two-thousandth faster or slower than the counter */
+static uint64_t last_ticks; /* the last reading of both by cordon_time_of */
+static double last, tick;
+
 /*
  * What a tick is, is measured from the first use to this one: whatever the clock reading then was off by becomes less than that here.
  * A counter that differs between cores, or was set back, is not believed beyond `after`.
@@ -32,9 +36,17 @@ double cordon_time_of(uint64_t ticks, double after) {
     first_ticks = ticks_now;
     first = now;
   }
+  last_ticks = ticks_now;
+  last = now;
   if (ticks_now <= ticks || ticks <= first_ticks) return now;
-  double then = now - (double)(ticks_now - ticks) * ((now - first) / (double)(ticks_now - first_ticks));
+  tick = (now - first) / (double)(ticks_now - first_ticks);
+  double then = now - (double)(ticks_now - ticks) * tick;
   return then > after ? then : after;
+}
+
+double cordon_now_by_ticks(void) {
+  uint64_t since = __builtin_ia32_rdtsc() - last_ticks;
+  return tick > 0 && since < RECENT ? last + (double)since * tick : cordon_now();
 }
 
 void cordon_forget_watches(void) { watch_count = 0; }

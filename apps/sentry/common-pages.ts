@@ -6,8 +6,11 @@ import type { SentryLike } from './sentry-like.js';
 const PAIRS_MOST = 1000;
 const PAIR_BYTES = 16;
 const PAGE_BYTES = 4096n;
-/** An idle Sentry has no more than this of its own, before a guest comes. */
-const PAGES_MOST = 512n;
+/**
+ * An idle Sentry has no more than this of its own, before a guest comes: some 730 are written to. 512 -> 672: `/bin/true` on a spare 4.86 -> 4.51 ms,
+ * private memory of an idle Sentry 2.27 -> 2.90 MB.
+ */
+const PAGES_MOST = 672n;
 const NONE = new BigUint64Array(0);
 
 export interface TrialPlace {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { type BootMessage, type EndReport, FRAME_HEADER_BYTES, FrameType } from '@cordon/sentry/boot/boot-message';
 import { compileHotCode, HOT_IN_REHEARSAL } from '@cordon/sentry/boot/compilation';
 import type { ZygoteConfig } from '@cordon/sentry/boot/zygote-message';
@@ -69,10 +69,13 @@ function givenFiles(): GivenFile[] {
     ['rehearsal', rehearsalPath()],
     ['given', '/bin/true'],
   ]) {
-    if (!existsSync(source)) continue;
-    const content = readFileSync(source);
-    // All of the message has to fit the socket: nobody reads it yet.
-    if (content.length <= GIVEN_MOST) files.push({ path, content });
+    try {
+      const content = readFileSync(source);
+      // All of the message has to fit the socket: nobody reads it yet.
+      if (content.length <= GIVEN_MOST) files.push({ path, content });
+    } catch {
+      // Not there, or not for us to read: rehearsed is what is.
+    }
   }
   return files;
 }

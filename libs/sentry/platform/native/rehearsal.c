@@ -47,15 +47,10 @@ __attribute__((always_inline)) static inline long call(long number, long a, long
 static char *pages;
 static char *place(int page, int i) { return pages + page * PAGE + (RARE(i) ? -3 : 512); }
 
-static char *put(char *to, const char *text) {
+static char *name(int page, const char *text, int i) {
+  char *at = place(page, i), *to = at;
   do *to++ = *text;
   while (*text++);
-  return to - 1;
-}
-
-static char *name(int page, const char *text, int i) {
-  char *at = place(page, i);
-  put(at, text);
   return at;
 }
 
@@ -174,8 +169,9 @@ static void change(void) {
 static void transfer(void) {
   long fd = call3(OPEN, "rehearsed/sparse", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   long copy = call3(OPEN, "rehearsed/copy", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  struct { void *base; size_t length; } parts[3] = {{pages, 10}, {place(1, 3), 10}, {pages + PAGE, 2 * PAGE}};
+  struct { void *base; size_t length; } parts[3] = {{pages, 10}, {pages, 10}, {pages + PAGE, 2 * PAGE}};
   for (int i = 0; i < ROUNDS; i++) {
+    parts[1].base = place(1, i);
     call4(PWRITE, fd, pages, 100, (RARE(i) ? 5 : 1) * (long)i * PAGE + 50);
     call3(WRITE, fd, pages, 3 * PAGE);
     call3(WRITE, copy, place(1, i), 20);
